@@ -1,0 +1,81 @@
+"""The command line that every ``python -m chatterbox_es.X`` shares: ``key=value`` arguments and errors a user can read."""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from chatterbox_es.errors import UserError
+
+Options = TypeVar("Options")
+USER_ERROR_EXIT = 2
+
+
+def parse(options: type[Options], argv: list[str], doc: str) -> Options:
+    """An ``options`` dataclass filled from ``key=value`` arguments.
+
+    A value is taken as it stands: no quoting, lists or interpolation, so that any sentence can be one. Fields are
+    ``str``, ``int``, ``float``, ``bool`` or one of these ``| None``; ``metadata={"help": …}`` describes one.
+    ``--help`` prints ``doc`` and the fields.
+
+    Raises:
+        UserError: naming the key and what it may be.
+    """
+    if any(argument in ("-h", "--help") for argument in argv):
+        print(describe(options, doc))
+        raise SystemExit(0)
+    types = typing.get_type_hints(options)
+    given: dict[str, Any] = {}
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        if not equals or key not in types:
+            raise UserError(f"'{argument}' is not one of this command's arguments; "
+                            f"write key=value with one of: {', '.join(types)}")
+        given[key] = _convert(key, value, types[key])
+    missing = [field.name for field in dataclasses.fields(options)
+               if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+               and field.name not in given]
+    if missing:
+        raise UserError(f"missing: {', '.join(f'{name}=…' for name in missing)} (see --help)")
+    return options(**given)
+
+
+def _convert(key: str, value: str, kind: Any) -> Any:
+    kinds = [k for k in typing.get_args(kind) or (kind,) if k is not type(None)]
+    if bool in kinds:
+        try:
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
+        except KeyError:
+            raise UserError(f"{key}={value}: must be true or false") from None
+    for number in (int, float):
+        if number in kinds:
+            try:
+                return number(value)
+            except ValueError:
+                raise UserError(f"{key}={value}: must be {'a whole number' if number is int else 'a number'}") from None
+    return value
+
+
+def describe(options: type, doc: str) -> str:
+    """The help text: ``doc``, then one line for each field."""
+    lines = [doc.strip(), "", "arguments (key=value):"]
+    for field in dataclasses.fields(options):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        default = "required" if required else f"default: {field.default if field.default != '' else 'none'}"
+        lines.append(f"  {field.name:<14} {field.metadata.get('help', '')} [{default}]")
+    return "\n".join(lines)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call ``main`` and leave with its exit code; a `UserError` becomes a message and exit code 2."""
+    try:
+        sys.exit(main() or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_EXIT)
+    except BrokenPipeError:  # `… | head` closed our output: nothing is wrong
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
