@@ -1,0 +1,146 @@
+"""Sound files as mono waveforms at one sample rate, and back."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+
+SILENCE_PEAK = 1e-4
+"""A recording in which no sample is above this (-80 dBFS) holds nothing."""
+
+
+class AudioError(ValueError):
+    """A sound file that cannot be used: `reason` is a short stable code, `detail` a sentence for people.
+
+    Reasons: "missing-audio", "unreadable-audio", "zero-length", "not-finite", "silent-audio", "too-long".
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_audio(path: Path | str, rate: int = 24000, max_seconds: float = 60.0) -> np.ndarray:
+    """Read a sound file as float32 mono (samples,) in [-1, 1] at `rate` Hz.
+
+    Any format, rate and channel count that libsndfile reads. Channels are averaged; resampling is soxr's HQ
+    (Soulé-Fidèle's SoX resampler: pass-band to 0.91 of Nyquist, 120 dB). A waveform that goes past full scale, as
+    floating-point files and the ripple of the resampler do, is divided by its peak. At most `max_seconds` are ever
+    read, whatever the file's header claims.
+
+    Raises AudioError; its `reason` says what is wrong.
+    """
+    path = Path(path)
+    samples, source_rate = _read_channels(path, max_seconds)
+    if not np.isfinite(samples).all():
+        raise AudioError("not-finite", f"{path} holds samples that are infinite or not numbers")
+    mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    if source_rate != rate:
+        mono = soxr.resample(mono, source_rate, rate, quality="HQ")
+    if mono.size == 0:
+        raise AudioError("zero-length", f"{path} holds no samples at {rate} Hz")
+    peak = float(np.abs(mono).max())
+    if peak < SILENCE_PEAK:
+        raise AudioError("silent-audio", f"{path} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
+    return np.ascontiguousarray(mono / np.float32(peak) if peak > 1 else mono, dtype=np.float32).clip(-1, 1)
+
+
+def _read_channels(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
+    """Float32 samples (frames, channels) and their rate in Hz."""
+    if not path.exists():
+        kind = "is a link to a file that is gone" if path.is_symlink() else "does not exist"
+        raise AudioError("missing-audio", f"{path} {kind}")
+    if not path.is_file():
+        raise AudioError("unreadable-audio", f"{path} is not a file")
+    if path.stat().st_size == 0:
+        raise AudioError("zero-length", f"{path} is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            limit = int(max_seconds * file.samplerate)
+            # Some headers claim no length or a wrong one, so what is read decides, one sample past the limit.
+            samples = file.read(limit + 1, dtype="float32", always_2d=True)
+            source_rate = file.samplerate
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        raise AudioError("unreadable-audio", f"{path} cannot be read as sound: {error}") from error
+    if len(samples) > limit:
+        raise AudioError("too-long", f"{path} is longer than {max_seconds:g} s: cut it into sentences")
+    if len(samples) == 0:
+        raise AudioError("zero-length", f"{path} holds no samples")
+    return samples, source_rate
+
+
+def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:
+    """Write mono samples (samples,) in [-1, 1] as a 16-bit PCM WAV file; what goes past full scale is clipped.
+
+    The file appears whole or not at all: it is written under another name in the same folder and moved.
+    Raises ValueError for samples of another shape, or that are not finite.
+    """
+    path = Path(path)
+    samples = np.asarray(samples)
+    if samples.ndim != 1:
+        raise ValueError(f"samples must be one-dimensional (samples,), not of shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples hold values that are infinite or not numbers")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # 32768 is what readers divide by, so that samples read from 16-bit files are written back unchanged.
+    integers = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
+    try:
+        soundfile.write(partial, integers, rate, format="WAV", subtype="PCM_16")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Trimmed(NamedTuple):
+    """A waveform without its silent ends, and how much was cut from each, in seconds."""
+
+    samples: np.ndarray
+    head: float
+    tail: float
+
+
+def trim_silence(samples: np.ndarray, rate: int, threshold_db: float = -40.0, margin: float = 0.05) -> Trimmed:
+    """Cut the silence before and after the speech of a waveform (samples,); pauses inside it stay.
+
+    Speech is what lies between the first and the last frame (20 ms, every 10 ms) whose RMS is above `threshold_db`
+    relative to the loudest frame's. `margin` seconds are kept on either side, since a voiceless onset or a fading
+    final vowel is below any threshold. A silent waveform is returned whole. The input is not changed.
+    """
+    levels, hop = _frame_levels(samples, rate)
+    active = np.flatnonzero(levels > levels.max() * 10 ** (threshold_db / 20))
+    if active.size == 0:
+        return Trimmed(samples, 0.0, 0.0)
+    keep = round(margin * rate)
+    start = max(int(active[0]) * hop - keep, 0)
+    end = min((int(active[-1]) + 2) * hop + keep, len(samples))
+    return Trimmed(samples[start:end].copy(), start / rate, (len(samples) - end) / rate)
+
+
+def normalise_loudness(samples: np.ndarray, rate: int, target_db: float = -23.0, peak: float = 0.95) -> np.ndarray:
+    """Scale a waveform (samples,) so that its active speech has an RMS of `target_db` dBFS.
+
+    Active are the frames (20 ms, every 10 ms) within 30 dB of the loudest, so that pauses do not count, in the
+    spirit of ITU-T P.56. The gain is held back where a sample would exceed `peak`. A silent waveform stays as it is.
+    """
+    levels, _ = _frame_levels(samples, rate)
+    loudest = levels.max()
+    if loudest == 0:
+        return samples.copy()
+    active = levels[levels >= loudest * 10 ** (-30 / 20)]
+    gain = 10 ** (target_db / 20) / float(np.sqrt(np.mean(active**2)))
+    gain = min(gain, peak / float(np.abs(samples).max()))
+    return (samples * np.float32(gain)).astype(np.float32)
+
+
+def _frame_levels(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    """RMS of frames of two hops (frames,), the last one padded with zeros, and the hop (10 ms) in samples."""
+    if samples.ndim != 1 or samples.size == 0:
+        raise ValueError(f"samples must be one-dimensional and not empty, not of shape {samples.shape}")
+    hop = max(rate // 100, 1)
+    halves = np.pad(samples.astype(np.float64) ** 2, (0, -len(samples) % hop)).reshape(-1, hop).mean(axis=1)
+    return np.sqrt((halves + np.append(halves[1:], 0.0)) / 2), hop

@@ -1,0 +1,74 @@
+"""The faults of a corpus: gathered over all stages, written to a file, counted, and too many of them an error."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from chatterbox_es.corpus.utterance import Fault
+from chatterbox_es.errors import UserError
+
+
+class LintReport:
+    """Every row that is not used, and why. `path` is where `write` puts it, one JSON object a line."""
+
+    def __init__(self, path: Path, faults: Iterable[Fault] = ()):
+        self.path = Path(path)
+        self.faults: list[Fault] = list(faults)
+
+    def __len__(self) -> int:
+        return len(self.faults)
+
+    def add(self, row: int, id: str, reason: str, detail: str) -> None:
+        self.faults.append(Fault(row, id, reason, detail))
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        self.faults.extend(faults)
+
+    def counts(self) -> dict[str, int]:
+        """Faults by reason, the most frequent first."""
+        counted = Counter(fault.reason for fault in self.faults)
+        return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+    def summary(self) -> list[str]:
+        """Lines for the screen: each reason with its count and its first row; one line when nothing is wrong."""
+        if not self.faults:
+            return ["lint: no row is left out"]
+        lines = [f"lint: {len(self.faults)} rows left out, listed in {self.path}"]
+        for reason, count in self.counts().items():
+            lines.append(f"  {count:6d} {reason:<20} e.g. row {self._example(reason)}")
+        return lines
+
+    def write(self) -> Path:
+        """Write the file, sorted by row, even when it is empty; the old one is replaced as a whole."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(self.path.name + ".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            for fault in sorted(self.faults, key=lambda fault: fault.row):
+                file.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
+        os.replace(partial, self.path)
+        return self.path
+
+    def check_share(self, total: int, max_share: float) -> None:
+        """Raise UserError when more than `max_share` (0 to 1) of `total` rows are faulty, or all of them are."""
+        share = len(self.faults) / max(total, 1)
+        if not self.faults or (share <= max_share and len(self.faults) < total):
+            return
+        reasons = "; ".join(
+            f"{count} {reason} (row {self._example(reason)})" for reason, count in list(self.counts().items())[:3]
+        )
+        if len(self.faults) >= total:
+            limit, remedy = "no row can be used", "fix them"
+        else:
+            limit = f"above the limit of {max_share:.0%}"
+            remedy = f"fix them, or go on without them with data.max_fault_share={min(share + 0.01, 1):.2f}"
+        raise UserError(
+            f"{len(self.faults)} of {total} rows ({share:.1%}) cannot be used, {limit}: {reasons}. "
+            f"All are listed in {self.path}: {remedy}"
+        )
+
+    def _example(self, reason: str) -> str:
+        fault = next(fault for fault in self.faults if fault.reason == reason)
+        return f"{fault.row}: {fault.detail}"

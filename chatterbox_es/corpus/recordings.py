@@ -1,0 +1,125 @@
+"""The audio files of a corpus folder, found by the names that metadata files give them."""
+
+import os
+import posixpath
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+
+AUDIO_FOLDERS = ("wavs", "audio", "clips", "")
+"""Where a recording is looked for, in this order; the last is beside the metadata."""
+
+# RAW has no header, so nothing says its rate.
+_READABLE = ({name.lower() for name in soundfile.available_formats()} - {"raw"}) | {
+    *("wave", "oga", "opus", "aif", "aifc", "snd", "sph", "mat", "iff", "sf"),
+}
+_UNREADABLE = {"m4a", "aac", "mp4", "wma", "webm", "amr", "mka", "3gp", "raw"}
+_PREFERENCE = ("wav", "flac")
+
+
+class Found(NamedTuple):
+    """A recording, or why there is none: then `audio` is None and `reason` and `detail` are set."""
+
+    id: str
+    audio: Path | None
+    reason: str = ""
+    detail: str = ""
+
+
+class Recordings:
+    """The index of a folder's audio files, made by one walk over its listings (no `stat` a row).
+
+    Links to folders are followed; hidden folders are not entered. Names are compared in Unicode's composed form
+    (NFC), since some file systems store `ñ` as two characters, and with the extension in any case.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._by_path: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        for relative in _walk(folder):
+            stem, extension = _split_extension(_composed(relative))
+            if extension:
+                self._by_path.setdefault(stem, []).append(relative)
+                self._by_name.setdefault(posixpath.basename(stem), []).append(relative)
+
+    def find(self, name: str) -> Found:
+        """The recording that a metadata row calls `name`: with or without extension, with or without folder.
+
+        A bare name that is in none of `AUDIO_FOLDERS` is looked for in all sub-folders, and must then be the only
+        one. When several files differ in the extension alone, the extension of `name` decides, else WAV, then FLAC.
+        Reasons: "missing-audio", "ambiguous-audio", "unreadable-audio", "outside-folder".
+        """
+        path = self._relative(name)
+        if path is None:
+            return Found(name, None, "outside-folder", f"{name!r} lies outside the corpus folder {self.folder}")
+        stem, extension = _split_extension(path)
+        for place in AUDIO_FOLDERS:
+            files = self._by_path.get(posixpath.join(place, stem))
+            if files:
+                return self._chosen(files, extension)
+        files = self._by_name.get(stem, []) if "/" not in stem else []
+        if len({_split_extension(file)[0] for file in files}) > 1:
+            listed = ", ".join(sorted(files)[:3])
+            return Found(name, None, "ambiguous-audio", f"{len(files)} recordings bear the name {name!r}: {listed}")
+        if files:
+            return self._chosen(files, extension)
+        places = ", ".join(f"{place}/" for place in AUDIO_FOLDERS if place)
+        return Found(name, None, "missing-audio", f"no recording {name!r} in {places} or beside the metadata")
+
+    def _relative(self, name: str) -> str | None:
+        """`name` as a path from the corpus folder, or None when it leads out of it."""
+        path = _composed(name).replace("\\", "/")
+        if path.startswith("/") or path[1:3] == ":/":
+            root = _composed(self.folder.absolute().as_posix())
+            if not path.startswith(root + "/"):
+                return None
+            path = path.removeprefix(root + "/")
+        path = posixpath.normpath(path)
+        return None if path == ".." or path.startswith("../") else path
+
+    def _chosen(self, files: list[str], extension: str) -> Found:
+        def rank(file: str) -> tuple[bool, int, str]:
+            own = _split_extension(file)[1]
+            order = _PREFERENCE.index(own) if own in _PREFERENCE else len(_PREFERENCE) + (own in _UNREADABLE)
+            return own != extension, order, file
+
+        file = min(files, key=rank)
+        stem, own = _split_extension(_composed(file))
+        first, _, rest = stem.partition("/")
+        name = rest if rest and first in AUDIO_FOLDERS else stem
+        if own in _UNREADABLE:
+            return Found(name, None, "unreadable-audio", f"{file} is a format that is not read: convert it to WAV or FLAC")
+        return Found(name, self.folder / file)
+
+
+def _walk(folder: Path) -> list[str]:
+    """Every file under the folder, as POSIX paths relative to it, in a fixed order."""
+    files: list[str] = []
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        identity = os.path.realpath(parent)
+        if identity in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        prefix = Path(parent).relative_to(folder).as_posix()
+        # A copy from a Mac holds a `._name.wav` beside each file, which is no audio.
+        files.extend(posixpath.join("" if prefix == "." else prefix, name) for name in names if name[0] != ".")
+    return sorted(files)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _split_extension(path: str) -> tuple[str, str]:
+    """The path without its audio extension, and that extension in lower case; empty when it is none of audio."""
+    stem, dot, extension = path.rpartition(".")
+    extension = extension.lower()
+    if dot and stem and not stem.endswith("/") and extension in _READABLE | _UNREADABLE:
+        return stem, extension
+    return path, ""
