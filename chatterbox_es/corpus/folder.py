@@ -43,7 +43,9 @@ def read_folder(folder: Path | str, layout: str = "auto") -> tuple[list[Utteranc
 def find_metadata(folder: Path) -> Path:
     """The metadata file of a corpus folder; UserError says what was looked for."""
     if not folder.exists():
-        raise UserError(f"the corpus folder {folder} does not exist: give the folder of your recordings as data.path=DIR")
+        raise UserError(
+            f"the corpus folder {folder} does not exist: give the folder of your recordings as data.path=DIR"
+        )
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds metadata.csv as data.path=DIR")
     for name in METADATA_NAMES:

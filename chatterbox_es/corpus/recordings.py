@@ -91,7 +91,9 @@ class Recordings:
         first, _, rest = stem.partition("/")
         name = rest if rest and first in AUDIO_FOLDERS else stem
         if own in _UNREADABLE:
-            return Found(name, None, "unreadable-audio", f"{file} is a format that is not read: convert it to WAV or FLAC")
+            return Found(
+                name, None, "unreadable-audio", f"{file} is a format that is not read: convert it to WAV or FLAC"
+            )
         return Found(name, self.folder / file)
 
 
