@@ -30,6 +30,8 @@ class Dialect:
     def say(self, phones: str) -> str:
         """The phones of one word in this dialect."""
         phones = phones.translate(self.letters)
+        if self.name != "castilian":
+            phones = phones.replace("ss", "s")  # piscina, excelente
         if self.aspirates:
             phones = CODA_S.sub("h", phones)
         if self.velar_final_n:

@@ -3,6 +3,8 @@
 A word becomes a string with one character a phone (`PHONE_OF` says which), so that later stages are plain string
 rewriting. Distinctions that only some dialects keep are all still there: θ and s, ʎ and ʝ, and `Y`, the i of
 hierba, which most speakers say as ʝ and River Plate speakers do not turn into ʃ.
+
+Rules after: Real Academia Española, Nueva gramática: fonética y fonología (2011); Ortografía (2010).
 """
 
 import re
@@ -11,42 +13,78 @@ STRESSED = dict(zip("aeiou", "áéíóú", strict=True))
 PLAIN = {stressed: vowel for vowel, stressed in STRESSED.items()}
 PHONE_OF = {**{stressed: f"ˈ{vowel}" for stressed, vowel in PLAIN.items()}, "C": "tʃ", "D": "dʒ", "R": "r", "r": "ɾ"}
 PHONE_OF |= {code: code for code in "aeioujwɪʊpbβtdðkɡɣfθszxhʃʒmnɲŋlʎʝ"}
+CODE_OF = {phone: code for code, phone in PHONE_OF.items()}
 
 VOWEL = "aeiouáéíóú"
-GRAPHEMES = {
-    "ch": "C", "ll": "ʎ", "rr": "R", "sh": "ʃ", "ph": "f", "th": "t", "ss": "s", "tt": "t", "ff": "f", "pp": "p",
-    "bb": "b", "dd": "d", "gg": "ɡ", "kk": "k", "mm": "m", "zz": "θ", "zs": "s", "ck": "k", "tz": "ts", "kh": "x",
-    "b": "b", "v": "b", "c": "k", "d": "d", "f": "f", "g": "ɡ", "h": "", "j": "x", "k": "k", "l": "l", "m": "m",
-    "n": "n", "ñ": "ɲ", "p": "p", "q": "k", "r": "r", "s": "s", "t": "t", "w": "w", "x": "ks", "z": "θ", "ü": "w",
-    "'": "", "y": "i",
+
+# in this order: the first that fits at a place is taken. "X" below is any rule that does not write a fixed string.
+RULES = (
+    # beginnings that Spanish does not say as they are written
+    (r"^(?:ps|x)(?=[aeiouáéíóúy])", "s"),
+    (r"^[pk]n|^mn|^gn|^cn", "n"),
+    (r"^[pc]t", "t"),
+    (r"^s(?=[ptkcqmnlv](?![eiéí])|[ptkmnl][eiéí])", "es"),  # stop → estop, spray → espray
+    (r"^h?[ií](?=[aeouáéóú])(?<![h])", "ʝ"),  # ion, iodo
+    (r"(?:^|(?<=[ndsblr]))h[ií](?=[eé])", "Y"),  # hierba, deshielo, enhiesto
+    (r"h[uü](?=[aeiáéíóo])", "w"),  # hueso, ahuecar
+    # prefixes that keep their consonant apart
+    (r"^subst", "sust"),
+    (r"(?<=^sub)r+|(?<=^ab)r(?=og)|(?<=^ob)r(?=ep)", "R"),
+    (r"(?<=^de)sh|(?<=^tra)sh|(?<=^tran)sh|(?<=^mi)sh(?=[ií][jd])", "s"),
+    (r"^postp", "posp"),
+    (r"(?<=[bd])v", ""),  # obvio, subvención: one sound
+    # two letters, one sound
+    (r"^rr?|(?<=[nls])r", "R"),
+    (r"rr", "R"),
+    (r"tx|tch|tsch", "C"),
+    (r"ch(?=[rlnt])", "k"),
+    (r"ch", "C"),
+    (r"ll(?=[^aeiouáéíóúy]|$)", "l"),
+    (r"ll", "ʎ"),
+    (r"sh", "ʃ"),
+    (r"ph", "f"),
+    (r"th", "t"),
+    (r"ng(?=s?$)", "n"),  # camping, ranking, bumerang
+    (r"ow$", "o"),  # bungalow, show
+    (r"zz", "ts"),  # pizza, mozzarella
+    (r"ck", "k"),
+    (r"kh", "x"),
+    (r"qu(?=[eéií])", "k"),
+    (r"gu(?=[eéií])", "ɡ"),
+    (r"gü", "ɡw"),
+    (r"g(?=[eéií])", "x"),
+    (r"cc(?=[aáoóuúrl])", "k"),
+    (r"c(?=[eéií])", "θ"),
+    (r"([bdfgkpst])\1", "X"),
+    (r"y(?=[aáeéoóuúií])", "ʝ"),
+)  # fmt: skip
+LETTERS = {
+    "b": "b", "c": "k", "d": "d", "f": "f", "g": "ɡ", "h": "", "j": "x", "k": "k", "l": "l", "m": "m", "n": "n",
+    "ñ": "ɲ", "p": "p", "q": "k", "r": "r", "s": "s", "t": "t", "v": "b", "w": "w", "x": "ks", "y": "i", "z": "θ",
+    "ü": "u", "'": "",
 }  # fmt: skip
-IN_CONTEXT = re.compile(
-    r"(?P<initial>^(?:ps(?=[aeiouáéíóúy])|pt(?=[aeiouáéíóú])|gn(?=[aeiouáéíóú])|mn(?=[aeiouáéíóú])|x|ts(?=[aeiou])))"
-    r"|(?P<hie>(?:^|(?<=[ndsbc]))h[ií](?=[eéaáoóu]))"  # hierba, deshielo, enhiesto
-    r"|(?P<hue>h[uü](?=[eéaáiíoó]))"
-    r"|(?P<R>^rr?|(?<=[nls])r)"
-    r"|(?P<qu>qu(?=[eéií]))|(?P<qw>qu(?=[aáoóu]))"
-    r"|(?P<gu>gu(?=[eéií]))|(?P<gü>gü(?=[eéií]))|(?P<ge>g(?=[eéií]))"
-    r"|(?P<sc>sc(?=[eéií]))|(?P<ce>c(?=[eéií]))"
-    r"|(?P<ya>y(?=[aáeéoóuú]|[ií]))"
-    r"|ch|ll|rr|sh|ph|th|ss|tt|ff|pp|bb|dd|gg|kk|mm|zz|ck|tz|kh|[bcdfghjklmnñpqrstvwxyz']"
-)
-OF_CONTEXT = {
-    "hie": "Y", "hue": "w", "R": "R", "qu": "k", "qw": "kw", "gu": "ɡ", "gü": "ɡw", "ge": "x", "sc": "sθ",
-    "ce": "θ", "ya": "ʝ",
-}  # fmt: skip
-INITIAL = {"ps": "s", "pt": "t", "gn": "n", "mn": "n", "x": "s", "ts": "ts"}
+GRAPHEME = re.compile("|".join([f"(?P<r{n}>{rule})" for n, (rule, _) in enumerate(RULES)] + ["[bcdfghjklmnñpqrstvwxyzü']"]))
+OF_RULE = {f"r{n}": spoken for n, (_, spoken) in enumerate(RULES)}
+
+# sounds that shape each other inside a word
+VOICED = {"p": "b", "t": "d", "k": "ɡ"}
+STOP_BEFORE_VOICED = re.compile(r"[ptk](?=[bdɡmn])")  # étnico, técnico, fútbol: the closing stop is voiced
 
 RUN_OF_VOWELS = re.compile(r"[aeiouáéíóú]{2,}")
 BEFORE, BEHIND = {"i": "j", "u": "w"}, {"i": "ɪ", "u": "ʊ"}
-MENTE = re.compile(r"(?P<stem>.*(?:[aelz]|[áéíóú].*))mente$")
+MENTE = re.compile(r"(?P<stem>.*(?:[aelz]|ior))mente$")
+LETTER_NAMES = {
+    "b": "be", "c": "ce", "d": "de", "f": "efe", "g": "ge", "h": "hache", "j": "jota", "k": "ka", "l": "ele",
+    "m": "eme", "n": "ene", "ñ": "eñe", "p": "pe", "q": "cu", "r": "erre", "s": "ese", "t": "te", "v": "uve",
+    "w": "uvedoble", "x": "equis", "y": "i", "z": "zeta",
+}  # fmt: skip
 
 
-def _consonant(match: re.Match) -> str:
-    context = match.lastgroup
-    if context is None:
-        return GRAPHEMES[match.group()]
-    return INITIAL[match.group()] if context == "initial" else OF_CONTEXT[context]
+def _grapheme(match: re.Match) -> str:
+    rule = match.lastgroup
+    if rule is None:
+        return LETTERS[match.group()]
+    return LETTERS[match.group()[0]] if OF_RULE[rule] == "X" else OF_RULE[rule]
 
 
 def _glides(run: re.Match) -> str:
@@ -67,15 +105,20 @@ def _glides(run: re.Match) -> str:
     return spoken
 
 
-def stress_place(nuclei: list[int], spoken: str, written: str) -> int:
-    """Where in `spoken` the stressed vowel stands, by the rules of the written accent."""
+def _stress_place(spoken: str, written: str) -> int:
+    """Where in `spoken` the stressed vowel stands, by the rules of the written accent; -1 without any vowel."""
+    nuclei = [place for place, code in enumerate(spoken) if code in VOWEL]
     for place in nuclei:
         if spoken[place] in PLAIN:
             return place
-    last = written[-1]
-    if len(nuclei) > 1 and (last in "aeiou" or last in "ns"):
+    if len(nuclei) > 1 and written[-1] in "aeiouns":
         return nuclei[-2]
-    return nuclei[-1]
+    return nuclei[-1] if nuclei else -1
+
+
+def spelled(word: str) -> str:
+    """The names of the letters of a word that has no vowel to be said with."""
+    return "".join([phones_of(LETTER_NAMES[letter]) for letter in word if letter in LETTER_NAMES])
 
 
 def phones_of(word: str, stressed: bool = True) -> str:
@@ -83,19 +126,13 @@ def phones_of(word: str, stressed: bool = True) -> str:
 
     `stressed` is False for the words that lean on the next one (de, la, que …).
     """
-    adverb = MENTE.match(word) if stressed and len(word) > 7 else None
-    if adverb:  # adverbs in -mente keep the stress of the adjective: rápidaménte
-        stem = phones_of(adverb["stem"])
-        if sum(code in VOWEL for code in stem) > 1:
-            return stem + "ménte"
-    written = word.replace("'", "")
-    spoken = IN_CONTEXT.sub(_consonant, word)
-    spoken = RUN_OF_VOWELS.sub(_glides, spoken)
-    nuclei = [place for place, code in enumerate(spoken) if code in VOWEL]
-    if not nuclei or not written:
-        return spoken
-    place = stress_place(nuclei, spoken, written)
+    adverb = MENTE.match(word) if stressed else None
+    if adverb and sum(letter in VOWEL for letter in adverb["stem"]) > 1:
+        return phones_of(adverb["stem"]) + "ménte"  # keeps the stress of the adjective: rápidaménte
+    spoken = RUN_OF_VOWELS.sub(_glides, GRAPHEME.sub(_grapheme, word))
+    spoken = STOP_BEFORE_VOICED.sub(lambda stop: VOICED[stop.group()], spoken).replace("nm", "mm")
+    place = _stress_place(spoken, word.replace("'", ""))
+    if place < 0:
+        return spelled(word)
     plain = "".join([PLAIN.get(code, code) for code in spoken])
-    if not stressed:
-        return plain
-    return plain[:place] + STRESSED[plain[place]] + plain[place + 1 :]
+    return plain[:place] + STRESSED[plain[place]] + plain[place + 1 :] if stressed else plain
