@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from chatterbox_es.acoustics.audio import trim_silence, write_audio
+from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.errors import UserError
 
 VOICES = {"castilian": "es"} | dict.fromkeys(
@@ -94,9 +94,7 @@ def _write_corpus(folder: Path, dialect: str, sentences: list[Sentence]) -> None
     with Espeak(VOICES[dialect]) as voice:
         for number, sentence in enumerate(sentences, start=1):
             name = f"demo_{number:04d}"
-            # espeak-ng ends each sentence with a long pause, which would only be frames without speech.
-            spoken = trim_silence(voice.speak(sentence.spoken), voice.rate)
-            write_audio(folder / "wavs" / f"{name}.wav", spoken.samples, voice.rate)
+            write_audio(folder / "wavs" / f"{name}.wav", voice.speak(sentence.spoken), voice.rate)
             rows.append(f"{name}|{sentence.text}|{sentence.spoken}\n")
         note = SYNTHETIC.format(version=voice.version, voice=voice.name, rate=WORDS_PER_MINUTE)
     (folder / "metadata.csv").write_text("".join(rows), encoding="utf-8", newline="\n")
