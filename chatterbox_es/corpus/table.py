@@ -51,7 +51,7 @@ def read_rows(metadata: Path) -> tuple[list[Row], list[Fault]]:
     """The non-blank lines of a metadata file, split into fields, and a fault for each line that is not UTF-8.
 
     Quotes are characters like any other. Lines end in LF, CRLF or CR. Fields are separated by `|`; by tabs in a
-    file whose first line has a tab and no `|`. UTF-16 is read when the file says so by its byte order mark.
+    file whose first line has a tab and no `|`, or that is named `.tsv` and has a tab there. UTF-16 is read when the file says so by its byte order mark.
 
     Raises UserError for a file that is in another encoding as a whole, and for one without rows.
     """
@@ -64,7 +64,8 @@ def read_rows(metadata: Path) -> tuple[list[Row], list[Fault]]:
     texts = [(row, line) for row, line in lines if isinstance(line, str) and line.strip()]
     if not texts:
         raise UserError(f"{metadata} has no rows: write one line a recording, `id|text`")
-    separator = "\t" if "\t" in texts[0][1] and "|" not in texts[0][1] else "|"
+    first = texts[0][1]
+    separator = "\t" if "\t" in first and ("|" not in first or metadata.suffix == ".tsv") else "|"
     return [(row, [field.strip() for field in line.split(separator)]) for row, line in texts], faults
 
 
@@ -114,9 +115,11 @@ def recognise_columns(metadata: Path, rows: list[Row], layout: str = "auto") -> 
             "it must be `id|text`, `id|text|normalised text` or `id|speaker|text`: rewrite it so, or give it a header "
             "such as audio_file|text|speaker_name"
         )
+    # Where most rows have two fields, a third is rather a stray `|` in a text, unless the user says otherwise.
+    three = usual == 3 or layout == "ljspeech"
     if layout == "auto":
-        layout = recognise_layout(fields for _, fields in body if len(fields) == 3) if usual == 3 else "ljspeech"
-    names = LAYOUTS[layout][:usual] if usual == 3 else ("id", "text")
+        layout = recognise_layout(fields for _, fields in body if len(fields) == 3) if three else "ljspeech"
+    names = LAYOUTS[layout] if three else ("id", "text")
     # The normalised text may be left out of a row; a speaker may not, for one could not tell which of two is text.
     allowed = {2, 3} if names == LAYOUTS["ljspeech"] else {usual}
     return Columns({name: place for place, name in enumerate(names)}, frozenset(allowed), "|".join(names)), body

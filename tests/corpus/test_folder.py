@@ -73,6 +73,11 @@ def test_metadata_may_have_another_extension(tmp_path, name):
     assert triples(read_folder(corpus(tmp_path, "a\tUno.\n", "a.wav", name=name))[0]) == [("a", "Uno.", "")]
 
 
+def test_a_tsv_may_have_bars_in_its_texts(tmp_path):
+    folder = corpus(tmp_path, "a\tUno | dos.\nb\tTres.\n", "a.wav", "b.wav", name="metadata.tsv")
+    assert read_folder(folder)[0][0].text == "Uno | dos."
+
+
 def test_dialect_column_and_row_numbers(tmp_path):
     utterances, _ = read_folder(corpus(tmp_path, "id|text|dialect\n\na|Uno.|mexican\n", "a.wav"))
     assert (utterances[0].dialect, utterances[0].row) == ("mexican", 3)
@@ -117,6 +122,9 @@ def test_layout_can_be_given(tmp_path):
         ("eva", "Hola, Ana."),
         ("eva", "Son 2."),
     ]
+    mixed = corpus(tmp_path / "mixed", "a|Hola.\nb|Hola.\nc|Son 2.|Son dos.\n", "a.wav", "b.wav", "c.wav")
+    assert only_fault(mixed).reason == "bad-row"
+    assert [utterance.spoken for utterance in read_folder(mixed, layout="ljspeech")[0]] == ["", "", "Son dos."]
     with pytest.raises(UserError, match="unknown metadata layout 'vctk'.*piper"):
         read_folder(folder, layout="vctk")
 
