@@ -1,7 +1,6 @@
 """A synthetic corpus that needs no download: this project's own sentences, spoken by espeak-ng."""
 
 import ctypes
-import fcntl
 import os
 import shutil
 import tempfile
@@ -56,8 +55,7 @@ def make_demo(folder: Path | str, dialect: str = "castilian", sentences: list[Se
     """Make the demo corpus: `metadata.csv` (`id|text|spoken`), `wavs/` and `SYNTHETIC.txt`, which says what it is.
 
     The same sentences and dialect give the same files, byte for byte. The folder appears whole or not at all; one
-    that is there already is kept as it is. Processes that ask for the same folder at once wait for the first.
-    `sentences` replaces the project's own (`read_sentences`).
+    that is there already is kept as it is, also when another process made it meanwhile. `sentences` replaces the project's own (`read_sentences`).
 
     Raises UserError for an unknown dialect, and for a folder that is there and is no demo corpus.
     """
@@ -67,20 +65,22 @@ def make_demo(folder: Path | str, dialect: str = "castilian", sentences: list[Se
     if _is_made(folder, dialect):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_made(folder, dialect):
-            return
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # what a process that was killed has left
-        _write_corpus(partial, dialect, read_sentences() if sentences is None else sentences)
-        os.replace(partial, folder)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    try:
+        made = partial / "corpus"  # a folder of its own, since mkdtemp's can be read by its owner alone
+        _write_corpus(made, dialect, read_sentences() if sentences is None else sentences)
+        os.replace(made, folder)
+    except OSError:
+        if not _is_made(folder, dialect):  # another process may have been first, with the same files
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _is_made(folder: Path, dialect: str) -> bool:
     """Whether the folder is this demo corpus already; UserError when it is something else."""
     note = folder / "SYNTHETIC.txt"
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not note.is_file():
         raise UserError(f"{folder} is not empty and is no demo corpus: name another folder, or remove it")
@@ -144,9 +144,12 @@ class Espeak:
         self._blocks.clear()
         content = text.encode() + b"\0"
         status = self._library.espeak_Synth(content, ctypes.c_size_t(len(content)), 0, 0, 0, _UTF8, None, None)
-        if status != 0 or self._library.espeak_Synchronize() != 0 or not self._blocks:
+        if status == 0:
+            status = self._library.espeak_Synchronize()
+        samples = np.concatenate([np.zeros(0, np.int16), *self._blocks])
+        if status != 0 or not samples.any():
             raise RuntimeError(f"espeak-ng said nothing for {text!r} (status {status})")
-        return np.concatenate(self._blocks).astype(np.float32) / 32768
+        return samples.astype(np.float32) / 32768
 
     def _receive(self, samples: "ctypes._Pointer", count: int, _events: int | None) -> int:
         """Called by the library with each block of 16-bit samples; 0 asks for more."""

@@ -90,20 +90,26 @@ def test_demo_is_a_corpus_that_says_it_is_synthetic(tmp_path):
     assert "SYNTHETIC" in (tmp_path / "demo" / "SYNTHETIC.txt").read_text(encoding="utf-8")
 
 
-def test_demo_is_kept_and_no_trace_of_an_attempt_is_left(tmp_path):
-    folder = tmp_path / "demo"
-    (tmp_path / ".demo.partial" / "wavs").mkdir(parents=True)  # an attempt that was killed
+def test_demo_is_kept_once_made(tmp_path):
+    folder = tmp_path / "new" / "demo"
     make_demo(folder, sentences=FEW)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     make_demo(folder, sentences=FEW)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    assert not (tmp_path / ".demo.partial").exists()
+    assert list((tmp_path / "new").iterdir()) == [folder]
+
+
+def test_demo_that_fails_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="said nothing"):
+        make_demo(tmp_path / "demo", sentences=[*FEW, Sentence("", "")])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_demo_asked_for_twice_at_once_is_made_once(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: make_demo(tmp_path / "demo", sentences=FEW), range(2)))
     assert len(list((tmp_path / "demo" / "wavs").iterdir())) == len(FEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_demo_refuses_an_unknown_dialect_and_a_folder_that_is_none_of_its_own(tmp_path):
@@ -113,6 +119,8 @@ def test_demo_refuses_an_unknown_dialect_and_a_folder_that_is_none_of_its_own(tm
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="not empty"):
         make_demo(tmp_path / "mine", sentences=FEW)
+    with pytest.raises(UserError, match="not empty"):
+        make_demo(tmp_path / "mine" / "thesis.txt", sentences=FEW)
     make_demo(tmp_path / "demo", sentences=FEW)
     with pytest.raises(UserError, match="another dialect"):
         make_demo(tmp_path / "demo", dialect="latin_american", sentences=FEW)
