@@ -1,0 +1,96 @@
+"""Weights on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
+
+import dataclasses
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chatterbox_es.acoustics.mel import MelContract
+from chatterbox_es.errors import UserError
+from chatterbox_es.feature_set import FeatureSet, Statistics
+from chatterbox_es.model.fase4 import Fase4
+from chatterbox_es.text import SymbolTable
+
+FORMAT = 1
+STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less
+STEM = {"text_encoder": "text_encoder", "full_model": "full_model"}  # phase.trains → how its checkpoints are named
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """One set of weights, and what it was trained on."""
+
+    weights: dict[str, torch.Tensor]
+    model: dict[str, Any]  # arguments of `Fase4`
+    phase: str
+    contract: MelContract
+    symbols: SymbolTable
+    statistics: Statistics
+    front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
+    lineage: dict[str, Any]  # data, its content hash, the run it started from, step, epoch, metrics
+
+    def build(self) -> Fase4:
+        """The model with these weights, ready to speak."""
+        model = Fase4(**self.model)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        torch.save({"format": FORMAT, "weights": self.weights, "model": self.model, "phase": self.phase,
+                    "mel": dataclasses.asdict(self.contract), "symbols": self.symbols.to_dict(),
+                    "statistics": self.statistics.to_dict(), "front_end": self.front_end, "lineage": self.lineage}, partial)
+        os.replace(partial, path)
+
+    def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
+        """Raise UserError when ids mean other symbols here than in ``symbols``."""
+        if self.symbols.digest != symbols.digest:
+            changed = sorted(set(self.symbols.in_use) ^ set(symbols.in_use)) or ["their order"]
+            raise UserError(f"the symbol table of {mine} ({len(self.symbols.in_use)} in use) is not that of {theirs} "
+                            f"({len(symbols.in_use)} in use); they differ in: {' '.join(changed)}. "
+                            "Train the model again on data prepared with this version")
+
+    def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
+        """Raise UserError when the weights' symbols, mel contract or statistics are not those of the prepared set."""
+        self.check_symbols(features.symbols, name, str(features.folder))
+        differences = self.contract.differences(features.contract)
+        if differences:
+            raise UserError(f"the mel contract of {name} is not that of {features.folder} ({', '.join(differences)})")
+        gap = self.statistics.difference(features.statistics)
+        if statistics and gap > STATISTICS_TOLERANCE:
+            raise UserError(f"the mel statistics of {name} are not those of {features.folder}: they lie up to {gap:.2g} "
+                            "standard deviations apart, so it was trained on other data. To go on from it with other "
+                            "data on purpose: train.finetune=RUN")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; no code in it is run (`weights_only`).
+
+    Raises:
+        UserError: it is not there, damaged, or not one of ours.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged or not a checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
+    return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
+                      SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
+                      stored["front_end"], stored["lineage"])
+
+
+def rebase(weights: dict[str, torch.Tensor], old: Statistics, new: Statistics) -> None:
+    """Change the decoder's last layer in place so that the same log-mels come out in the units of ``new`` statistics."""
+    last = max(int(name.split(".")[1]) for name in weights if name.startswith("mel_decoder."))
+    weight, bias = weights[f"mel_decoder.{last}.weight"], weights[f"mel_decoder.{last}.bias"]
+    scale = old.deviation / new.deviation
+    weight.mul_(scale[:, None])
+    bias.copy_(bias * scale + (old.mean - new.mean) / new.deviation)

@@ -1,0 +1,170 @@
+"""Everything a run can be told, typed: YAML in ``conf/`` gives the values, a key that is not here is an error."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from chatterbox_es.errors import UserError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+@dataclass
+class MelConfig:
+    """See `chatterbox_es.acoustics.mel.MelContract`."""
+
+    sample_rate: int = 24_000
+    n_fft: int = 1920
+    hop: int = 480
+    window: int = 1920
+    bins: int = 80
+    f_min: float = 0.0
+    f_max: float = 8000.0
+    floor: float = 1e-5
+
+
+@dataclass
+class DataConfig:
+    """Which recordings, in which dialect, and how they are divided."""
+
+    name: str = MISSING
+    kind: str = MISSING  # demo | folder
+    path: str | None = None  # the folder with metadata.csv
+    layout: str = "auto"  # of metadata.csv: auto | ljspeech | piper | coqui
+    dialect: str = MISSING
+    lexicon: str | None = None  # your own pronunciations
+    prepared: str = "outputs/prepared"  # where prepared sets are kept
+    max_seconds: float = 30.0  # a longer recording is a fault
+    trim_silence: bool = True  # at both ends, with a margin
+    loudness: float | None = -23.0  # dBFS of the active speech; null leaves recordings as they are
+    max_fault_share: float = 0.05  # of the rows; above it preparation stops
+    validation_share: float = 0.05
+    validation_minimum: int = 20  # utterances, but never more than a fifth of the corpus
+    validation_maximum: int = 200
+    split_seed: int = 0
+    workers: int | None = None  # processes; null: one a core
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING  # fase4
+    symbols: int = MISSING  # rows of the embedding
+    width: int = MISSING
+    layers: int = MISSING
+    heads: int = MISSING
+    feedforward: int = MISSING
+    dropout: float = MISSING
+    duration_hidden: int = MISSING
+
+
+@dataclass
+class PhaseConfig:
+    """What is trained, from what, for how long."""
+
+    name: str = MISSING  # 4_2 | 4_3
+    trains: str = MISSING  # text_encoder (the mel decoder is frozen) | full_model
+    decoder_hidden: list[int] = MISSING
+    decoder_start: str = MISSING  # random | mels: fitted to the training mels beforehand
+    encoder_from: str | None = None  # the phase whose newest finished run of the same data gives the text encoder
+    epochs: int = MISSING
+    batch_size: int = MISSING  # utterances
+    lr: float = MISSING
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    weight_decay: float = 0.01
+    warmup_steps: int = 300
+    schedule: str = "cosine"  # cosine | linear, both to 0
+    clip: float = 1.0  # norm of the gradient
+    validate_every: int = MISSING  # epochs; a checkpoint is written when it is the best so far
+
+
+@dataclass
+class HwConfig:
+    """What the hardware decides."""
+
+    name: str = MISSING
+    accelerator: str = MISSING  # cpu | cuda
+    precision: str = "auto"  # auto | 32-true | 16-mixed | bf16-mixed
+    threads: int | None = None  # CPU threads; null: one a core
+    keep_memory: bool = True  # CPU: let malloc keep large blocks (half of the time was page faults without)
+    dropout: float | None = None  # in place of the model's
+    batch_size: int | None = None  # in place of the phase's
+    lr: float | None = None  # in place of the phase's
+
+
+@dataclass
+class TrainConfig:
+    """This run: where it starts, when it ends, what it shows."""
+
+    seed: int = 0
+    epochs: int | None = None  # in place of the phase's
+    max_steps: int | None = None
+    max_minutes: float | None = None  # of the loop, validation included; the schedule reaches 0 by then
+    encoder: str | None = None  # 4_3: the 4_2 run to take the text encoder from, in place of the newest
+    finetune: str | None = None  # a finished run of any data whose whole model is the start
+    samples: int = 3  # held-out sentences spoken and drawn at each validation
+    log_every: int = 10  # steps
+    wandb: str = "offline"  # offline | online | disabled
+
+
+@dataclass
+class Config:
+    mel: MelConfig = field(default_factory=MelConfig)
+    data: DataConfig = MISSING
+    model: ModelConfig = MISSING
+    phase: PhaseConfig = MISSING
+    hw: HwConfig = MISSING
+    train: TrainConfig = field(default_factory=TrainConfig)
+    outputs: str = "outputs"
+
+
+def register_schema() -> None:
+    """Make the dataclasses known to Hydra, so that every key in ``conf/`` and on the command line is checked."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, node in (("data", DataConfig), ("model", ModelConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
+        store.store(group=group, name="schema", node=node)
+
+
+_PHASE_NAME = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")
+
+
+def quote_phase_names(argv: list[str]) -> list[str]:
+    """``phase=4_3`` as ``phase='4_3'``: Hydra's grammar reads a bare ``4_3`` as the integer 43 and refuses it.
+
+    Holds for the groups that are named after phases, in lists (``phase=4_2,4_3``) and in ``choice(4_2,4_3)`` too;
+    everything else is left as it is.
+    """
+    quoted = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        if equals and key.lstrip("+~") in ("phase", "sweep"):
+            value = _PHASE_NAME.sub(r"'\1'", value)
+        quoted.append(key + equals + value)
+    return quoted
+
+
+def compose(argv: list[str], doc: str = "") -> Config:
+    """The composed, checked configuration of ``argv``, for programs that are not Hydra applications themselves.
+
+    Raises:
+        UserError: a key, group or value that the schema does not have.
+    """
+    if any(argument in ("-h", "--help") for argument in argv):
+        groups = "\n".join(f"  {group.name:<7} {', '.join(sorted(f.stem for f in group.glob('*.yaml')))}"
+                           for group in sorted(CONF.iterdir()) if group.is_dir())
+        print(f"{doc.strip()}\n\ngroups (group=choice):\n{groups}\n\nkeys (key=value), with their defaults:\n"
+              f"{OmegaConf.to_yaml(OmegaConf.structured(Config(data=DataConfig)))}")
+        raise SystemExit(0)
+    register_schema()
+    try:
+        with initialize_config_dir(str(CONF)):
+            return hydra_compose("config", overrides=quote_phase_names(argv))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(str(error)) from error

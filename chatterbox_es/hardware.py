@@ -1,0 +1,72 @@
+"""What the machine can do, and setting it up so that training does it."""
+
+import ctypes
+import os
+import platform
+
+import torch
+from lightning_fabric import Fabric
+
+from chatterbox_es.config import HwConfig
+from chatterbox_es.errors import UserError
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+
+
+def set_up(hw: HwConfig) -> Fabric:
+    """The devices and the precision a run computes with.
+
+    Raises:
+        UserError: an accelerator that is not here, or a precision it does not have.
+    """
+    if hw.accelerator == "cuda" and not torch.cuda.is_available():
+        built = f"this torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch has no CUDA"
+        raise UserError(f"hw={hw.name} needs an NVIDIA GPU and torch sees none ({built}); on a machine without one: hw=cpu")
+    if hw.accelerator not in ("cpu", "cuda"):
+        raise UserError(f"hw.accelerator={hw.accelerator} is not known; use cpu or cuda")
+    if hw.accelerator == "cpu":
+        torch.set_num_threads(hw.threads or os.cpu_count() or 1)
+        torch.set_flush_denormal(True)
+        if hw.keep_memory:
+            keep_large_blocks()
+    return Fabric(accelerator=hw.accelerator, devices=1, precision=precision_of(hw))
+
+
+def precision_of(hw: HwConfig) -> str:
+    """The precision of a run: the one that ``hw.precision`` names, or the fastest that the hardware computes itself.
+
+    ``torch.cuda.is_bf16_supported()`` says yes on a T4, which only emulates it; here emulation does not count.
+    """
+    native_bf16 = (_cpu_computes_bf16() if hw.accelerator == "cpu"
+                   else torch.cuda.is_bf16_supported(including_emulation=False))
+    if hw.precision == "auto":
+        return "bf16-mixed" if native_bf16 else "32-true" if hw.accelerator == "cpu" else "16-mixed"
+    if hw.precision not in PRECISIONS:
+        raise UserError(f"hw.precision={hw.precision} is not known; use auto, {', '.join(PRECISIONS)}")
+    if hw.precision == "bf16-mixed" and hw.accelerator == "cuda" and not native_bf16:
+        raise UserError(f"hw.precision=bf16-mixed: {torch.cuda.get_device_name()} has no bf16; use 16-mixed")
+    return hw.precision
+
+
+def _cpu_computes_bf16() -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def keep_large_blocks() -> bool:
+    """Tell glibc's malloc to keep freed memory; false where there is no glibc.
+
+    By default every block above 32 MB is given back to the system when it is freed and faulted in again, page by
+    page, when the next step asks for it: half of the CPU time of training was spent on that.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    return all([mallopt(mmap_max, 0), mallopt(trim_threshold, 2**31 - 1), mallopt(top_pad, 256 << 20),
+                mallopt(arena_max, 1)])
+
+
+def gpu_memory_gb() -> float:
+    """Most memory that tensors have held on the GPU so far, in GB; 0 without one."""
+    return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0

@@ -1,0 +1,51 @@
+"""What a model is trained on, and what predicting the mean would score."""
+
+import dataclasses
+
+import librosa.sequence
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from chatterbox_es.model.fase4 import Prediction
+
+DURATION_WEIGHT = 0.1  # its gradient reaches the duration predictor alone
+
+
+@dataclasses.dataclass
+class Losses:
+    """Means over what they name. For the first two, 1.0 is what predicting the mean of the data scores."""
+
+    frame: Tensor  # squared error a frame and bin: the loss that is reported
+    token: Tensor  # the same of the token-level mel, which the alignment is searched with
+    duration: Tensor  # Poisson negative log-likelihood a token
+
+    def total(self) -> Tensor:
+        return self.frame + self.token + DURATION_WEIGHT * self.duration
+
+
+def losses_of(prediction: Prediction, mels: Tensor) -> Losses:
+    """The losses of a prediction of the recorded ``mels``, (frames, bins), standardised and packed.
+
+    The token-level mel is trained too, as the search compares it with the recording (Glow-TTS, Kim et al. 2020).
+    Durations are the rate of a Poisson distribution: its best rate is the mean duration, so that spoken sentences
+    come out as long as recorded ones; the mean of log durations would make them shorter.
+    """
+    token_frames = torch.repeat_interleave(prediction.token_mels, prediction.durations, 0)
+    return Losses(
+        frame=functional.mse_loss(prediction.mels.float(), mels),
+        token=functional.mse_loss(token_frames.float(), mels),
+        duration=functional.poisson_nll_loss(prediction.log_durations.float(), prediction.durations.float()),
+    )
+
+
+def warped_error(spoken: Tensor, recorded: Tensor) -> float:
+    """Squared error a frame and bin between two standardised mels of different length, along the best time warp.
+
+    Unlike the loss it uses nothing but the text: spoken with the model's own durations, (frames, bins), against the
+    recording, (other frames, bins), by dynamic time warping (Sakoe & Chiba 1978; steps 1-1, 0-1, 1-0). Predicting
+    the mean still scores 1.0.
+    """
+    cost = torch.cdist(spoken.double(), recorded.double()).square().numpy() / spoken.shape[1]
+    _, path = librosa.sequence.dtw(C=cost)
+    return float(cost[path[:, 0], path[:, 1]].mean())

@@ -1,0 +1,192 @@
+"""The model of "Fase 4": a transformer over tokens, a mel decoder over frames, and the durations between them.
+
+    tokens → text encoder → one state a token → repeated over its frames → mel decoder → standardised log-mels
+
+The sizes are the write-up's: text encoder 23,272,960 parameters, mel decoder 607,312 (4_2) or 4,804,688 (4_3). It
+never said how text meets frames; here monotonic alignment search does while training, and a duration predictor,
+whose parameters are counted apart, when speaking.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chatterbox_es.model.alignment import align, frame_positions, whole_frames
+from chatterbox_es.model.dropout import Dropout
+
+LONGEST_TEXT = 4096  # tokens; the position table is a constant, not a parameter
+LONGEST_TOKEN = 1024  # frames
+
+
+def sinusoids(positions: int, width: int, longest_wave: float) -> Tensor:
+    """Sines and cosines of a position (Vaswani et al. 2017), (positions, width), wave lengths 2π … ``longest_wave``."""
+    rates = torch.exp(-math.log(longest_wave / (2 * math.pi)) * torch.linspace(0, 1, width // 2))
+    angles = torch.arange(positions)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Scaled dot-product attention, (B, heads, N, depth), to the tokens of ``mask`` (B, N)."""
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+    # For the short squares of sentences torch's fused CPU kernel took six times as long as these three lines.
+    likeness = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
+    weights = likeness.float().masked_fill(~mask[:, None, None, :], -torch.inf).softmax(3)
+    return weights.to(value.dtype) @ value
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each normalised first (pre-norm), over packed tokens.
+
+    Tokens of all sentences stand in one row after the other, so that no matrix product is spent on padding; only
+    attention, a small share of the work, sees the padded square.
+    """
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_output = nn.Linear(width, width)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, feedforward)
+        self.contract = nn.Linear(feedforward, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(tokens, width) → (tokens, width); ``mask`` (B, N) is true where a token stands."""
+        x = x + self.dropout(self.attention_output(self.attend(self.attention_norm(x), mask)))
+        return x + self.dropout(self.contract(self.dropout(functional.gelu(self.expand(self.feedforward_norm(x))))))
+
+    def attend(self, x: Tensor, mask: Tensor) -> Tensor:
+        packed = self.query_key_value(x)
+        padded = packed.new_zeros(*mask.shape, packed.shape[-1])
+        padded[mask] = packed
+        query, key, value = padded.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, width/heads)
+        attended = attention(query, key, value, mask)
+        return attended.transpose(1, 2).flatten(2)[mask]
+
+
+class TextEncoder(nn.Module):
+    """Tokens to one state each, with the whole sentence in view."""
+
+    def __init__(self, symbols: int, width: int, layers: int, heads: int, feedforward: int, dropout: float):
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, width)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
+        self.output = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+        self.register_buffer("positions", sinusoids(LONGEST_TEXT, width, 10_000), persistent=False)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """``tokens`` (B, N) int64 and ``mask`` (B, N) bool to packed states (tokens, width).
+
+        Raises:
+            ValueError: a text longer than the position table.
+        """
+        if tokens.shape[1] > LONGEST_TEXT:
+            raise ValueError(f"a text of {tokens.shape[1]} tokens; the encoder takes {LONGEST_TEXT}: split it into sentences")
+        x = self.embedding(tokens[mask]) + self.positions[mask.nonzero()[:, 1]]
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.output(x)
+
+
+class MelDecoder(nn.Sequential):
+    """A perceptron from a frame's state to its standardised log-mel bins: width → hidden … → bins."""
+
+    def __init__(self, width: int, hidden: Sequence[int], bins: int):
+        layers: list[nn.Module] = []
+        for inner in hidden:
+            layers += [nn.Linear(width, inner), nn.GELU()]
+            width = inner
+        super().__init__(*layers, nn.Linear(width, bins))
+
+
+class DurationPredictor(nn.Module):
+    """Expected frames of each token from its state and its neighbours' (two convolutions, as FastSpeech has)."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__()
+        self.first = nn.Conv1d(width, hidden, 3, padding=1)
+        self.first_norm = nn.LayerNorm(hidden)
+        self.second = nn.Conv1d(hidden, hidden, 3, padding=1)
+        self.second_norm = nn.LayerNorm(hidden)
+        self.output = nn.Linear(hidden, 1)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Packed states (tokens, width) to the logarithm of their expected durations in frames, (tokens,)."""
+        padded = states.new_zeros(*mask.shape, states.shape[-1])
+        padded[mask] = states
+        x = self.first_norm(functional.relu(self.first(padded.transpose(1, 2))).transpose(1, 2))
+        x = self.dropout(x) * mask[:, :, None]
+        x = self.second_norm(functional.relu(self.second(x.transpose(1, 2))).transpose(1, 2))
+        return self.output(self.dropout(x)[mask]).squeeze(1)
+
+
+@dataclasses.dataclass
+class Prediction:
+    """What the model says of a batch; tokens and frames are packed."""
+
+    token_mels: Tensor  # (tokens, bins), from the token's state alone: what the alignment is searched with
+    mels: Tensor  # (frames, bins), under that alignment
+    durations: Tensor  # (tokens,) int64, frames of each token in the alignment
+    log_durations: Tensor  # (tokens,), the duration predictor's
+
+
+class Fase4(nn.Module):
+    """Text encoder, mel decoder and duration predictor."""
+
+    def __init__(self, symbols: int = 8000, width: int = 512, layers: int = 6, heads: int = 8, feedforward: int = 2048,
+                 dropout: float = 0.1, decoder_hidden: Sequence[int] = (1024, 2048, 1024), bins: int = 80,
+                 duration_hidden: int = 256):
+        super().__init__()
+        self.text_encoder = TextEncoder(symbols, width, layers, heads, feedforward, dropout)
+        self.mel_decoder = MelDecoder(width, decoder_hidden, bins)
+        self.duration_predictor = DurationPredictor(width, duration_hidden, dropout)
+        since = sinusoids(LONGEST_TOKEN, width // 2, 200)
+        self.register_buffer("frame_sinusoids", since, persistent=False)
+
+    def frame_states(self, states: Tensor, durations: Tensor) -> Tensor:
+        """Each token's state repeated over its frames, plus sinusoids of the frame's distance from both its ends.
+
+        (tokens, width) and (tokens,) → (frames, width).
+        """
+        token, since, left = frame_positions(durations)
+        since, left = since.clamp(max=LONGEST_TOKEN - 1), left.clamp(max=LONGEST_TOKEN - 1)
+        return states[token] + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
+
+    def forward(self, tokens: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Prediction:
+        """Predict the recorded ``mels`` (frames, bins; standardised, packed) under their best alignment to the tokens.
+
+        ``tokens`` and ``token_mask`` are (B, N), ``frame_mask`` is (B, T). The duration predictor reads the states
+        but does not train them.
+        """
+        states = self.text_encoder(tokens, token_mask)
+        token_mels = self.mel_decoder(states)
+        with torch.no_grad():
+            durations = self.search(token_mels.float(), token_mask, mels, frame_mask)
+        frames = self.mel_decoder(self.frame_states(states, durations))
+        return Prediction(token_mels, frames, durations, self.duration_predictor(states.detach(), token_mask))
+
+    def search(self, token_mels: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Tensor:
+        """Durations (tokens,) of packed ``token_mels`` (tokens, bins) over packed recordings ``mels`` (frames, bins)."""
+        padded_tokens = token_mels.new_zeros(*token_mask.shape, token_mels.shape[1])
+        padded_tokens[token_mask] = token_mels
+        padded_mels = mels.new_zeros(*frame_mask.shape, mels.shape[1])
+        padded_mels[frame_mask] = mels
+        return align(padded_tokens, padded_mels, token_mask, frame_mask)[token_mask]
+
+    @torch.inference_mode()
+    def speak(self, tokens: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,)."""
+        tokens, mask = tokens[None], torch.ones_like(tokens, dtype=torch.bool)[None]
+        states = self.text_encoder(tokens, mask)
+        durations = whole_frames(self.duration_predictor(states, mask).float().exp(), speed)
+        return self.mel_decoder(self.frame_states(states, durations)).float(), durations

@@ -1,0 +1,59 @@
+"""What can be looked at: mels, alignments and loss curves."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+
+
+def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: list[str], spoken_durations: np.ndarray,
+              recorded_durations: np.ndarray, frames_per_second: float, title: str) -> None:
+    """The recording's mel with its alignment above the model's with its own durations.
+
+    Args:
+        spoken, recorded: (frames, bins) standardised log-mels, each of its own length.
+        symbols: (tokens,), written under the frames that each token takes.
+        spoken_durations, recorded_durations: (tokens,) frames.
+    """
+    figure, rows = pyplot.subplots(2, 1, figsize=(max(8, 0.022 * max(len(spoken), len(recorded))), 5.4), layout="constrained",
+                                   sharex=True)
+    for axes, mel, durations, name in ((rows[0], recorded, recorded_durations, "recording, aligned"),
+                                       (rows[1], spoken, spoken_durations, "model, its own durations")):
+        axes.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", vmin=-2.5, vmax=2.5, interpolation="nearest",
+                    extent=(0, len(mel) / frames_per_second, 0, mel.shape[1]))
+        ends = np.cumsum(durations) / frames_per_second
+        starts = ends - durations / frames_per_second
+        axes.vlines(ends[:-1], 0, mel.shape[1], color="white", linewidth=0.4, alpha=0.6)
+        for start, end, symbol in zip(starts, ends, symbols, strict=True):
+            axes.text((start + end) / 2, -2, symbol, ha="center", va="top", fontsize=7)
+        axes.set_ylabel("mel bin")
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.tick_params(axis="x", pad=12)
+    rows[1].set_xlabel("seconds")
+    figure.suptitle(title, fontsize=10)
+    _save(figure, path)
+
+
+def draw_losses(path: Path, metrics: list[dict], title: str) -> None:
+    """Training and validation losses over steps, with the baseline of predicting the mean."""
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, style in (("train_loss", {"linewidth": 0.8}), ("val_loss", {"marker": "o"}),
+                        ("val_own_durations", {"marker": "s"}), ("baseline", {"linestyle": "--", "color": "gray"})):
+        points = [(row["step"], row[name]) for row in metrics if name in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), label="baseline: the mean" if name == "baseline" else name, **style)
+    axes.set_xlabel("step")
+    axes.set_ylabel("squared error a frame and bin")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    axes.set_title(title, fontsize=10)
+    _save(figure, path)
+
+
+def _save(figure: pyplot.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,81 @@
+"""A trained voice: text in, sound out."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chatterbox_es.acoustics.vocoder import GriffinLim, Vocoder
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
+from chatterbox_es.errors import UserError
+from chatterbox_es.run_directory import final_checkpoint, finished_runs
+from chatterbox_es.text import FrontEnd, Reading
+
+
+@dataclasses.dataclass
+class Speech:
+    """One spoken text."""
+
+    reading: Reading
+    mel: np.ndarray  # (frames, bins), natural logarithm
+    durations: np.ndarray  # (tokens,) frames
+    samples: np.ndarray  # (samples,) float32 in [-1, 1]
+    rate: int  # Hz
+
+
+class Voice:
+    """A checkpoint with the front end it was trained with, and a vocoder."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None):
+        self.checkpoint, self.model = checkpoint, checkpoint.build()
+        self.front_end = _front_end(checkpoint, dialect)
+        checkpoint.check_symbols(self.front_end.table, name, "this version")
+        self.vocoder = vocoder or GriffinLim(checkpoint.contract)
+
+    @classmethod
+    def load(cls, run: Path, dialect: str | None = None) -> "Voice":
+        """The voice of a run (its final checkpoint) or of a checkpoint's file."""
+        path = final_checkpoint(run)
+        return cls(load_checkpoint(path), str(path), dialect)
+
+    def speak(self, text: str, speed: float = 1.0) -> Speech:
+        """Say a text with the model's own durations; ``speed`` 2 takes half the time.
+
+        Raises:
+            UserError: nothing in the text can be spoken, or the speed is not above 0.
+        """
+        if not speed > 0:
+            raise UserError(f"speed={speed}: must be above 0; 1 is the voice's own")
+        reading = self.front_end.read(text)
+        if not reading.is_speakable:
+            raise UserError(f"nothing in {text!r} can be spoken")
+        standardised, durations = self.model.speak(torch.tensor(reading.ids), speed)
+        mel = self.checkpoint.statistics.restore(standardised).numpy()
+        return Speech(reading, mel, durations.numpy(), self.vocoder(mel), self.checkpoint.contract.sample_rate)
+
+
+def newest_voice(outputs: Path) -> Path:
+    """The newest finished run of the whole model, or else of any phase.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = finished_runs(outputs)
+    whole = [run for run in runs if any((run / "checkpoints").glob("final_full_model.pt"))]
+    if not runs:
+        raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
+                        "(python -m chatterbox_es.train), or name a run or a checkpoint: run=PATH")
+    return (whole or runs)[-1]
+
+
+def _front_end(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:
+    """The front end of the checkpoint; its lexicon travels inside it."""
+    dialect, lexicon = dialect or checkpoint.front_end["dialect"], checkpoint.front_end["lexicon"]
+    if not lexicon:
+        return FrontEnd(dialect)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lexicon.tsv")
+        path.write_text(lexicon, encoding="utf-8")
+        return FrontEnd(dialect, lexicon=path)

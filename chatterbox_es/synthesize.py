@@ -1,0 +1,89 @@
+"""Speak text with a trained voice.
+
+    python -m chatterbox_es.synthesize text="¿Qué tal estás?" out=hola.wav
+    python -m chatterbox_es.synthesize file=sentences.txt out=DIR          a wav a line, and an index of them
+"""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+from chatterbox_es import command_line
+from chatterbox_es.acoustics.audio import write_audio
+from chatterbox_es.errors import UserError
+from chatterbox_es.speech import Speech, Voice, newest_voice
+
+
+@dataclasses.dataclass
+class SynthesizeOptions:
+    text: str = dataclasses.field(default="", metadata={"help": "what to say"})
+    file: str = dataclasses.field(default="", metadata={"help": "or a UTF-8 file with a sentence a line (id|text also)"})
+    out: str = dataclasses.field(default="out.wav", metadata={"help": "the sound file; with file=, a folder"})
+    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the newest voice"})
+    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
+    dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
+    speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
+
+
+def main() -> None:
+    options = command_line.parse(SynthesizeOptions, sys.argv[1:], __doc__)
+    if bool(options.text) == bool(options.file):
+        raise UserError('give either text="…" or file=FILE')
+    sentences = _read_sentences(Path(options.file)) if options.file else []
+    run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
+    voice = Voice.load(run, options.dialect or None)
+    print(f"voice: {run}")
+    if options.text:
+        began = time.monotonic()
+        speech = voice.speak(options.text, options.speed)
+        seconds = len(speech.samples) / speech.rate
+        write_audio(Path(options.out), speech.samples, speech.rate)
+        _report(speech)
+        print(f"{options.out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
+    else:
+        _speak_all(voice, sentences, Path(options.out), options.speed)
+
+
+def _read_sentences(file: Path) -> list[tuple[str, str]]:
+    """(id, text) of each line; lines without an id get their number."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"file={file} cannot be read: {error}") from error
+    named = [line.split("|")[:2] if "|" in line else ["", line] for line in lines]
+    sentences = [(name.strip() or f"{row:04d}", text.strip()) for row, (name, text) in enumerate(named, 1) if text.strip()]
+    if not sentences:
+        raise UserError(f"file={file} holds no sentence")
+    return sentences
+
+
+def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, speed: float) -> None:
+    """Every sentence to its own file; index.tsv lists file and words. What cannot be spoken is named and counted."""
+    began, seconds, failed, rows = time.monotonic(), 0.0, 0, []
+    for name, text in sentences:
+        try:
+            speech = voice.speak(text, speed)
+        except UserError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        file = f"{name.replace('/', '_')}.wav"
+        write_audio(folder / file, speech.samples, speech.rate)
+        rows.append(f"{file}\t{speech.reading.words}\n")
+        seconds += len(speech.samples) / speech.rate
+    (folder / "index.tsv").write_text("".join(rows), encoding="utf-8")
+    print(f"{folder}: {len(rows)} sentences, {seconds:.1f} s of sound in {time.monotonic() - began:.1f} s"
+          + (f"; {failed} could not be spoken" if failed else ""))
+    if failed == len(sentences):
+        raise UserError("none of the sentences could be spoken")
+
+
+def _report(speech: Speech) -> None:
+    print(f"words: {speech.reading.words}\nphonemes: {' '.join(speech.reading.phonemes)}")
+    for span in speech.reading.unknown:
+        print(f"not spoken: {span.written!r}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
