@@ -9,7 +9,7 @@
 
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.front_end import FrontEnd, Reading
-from chatterbox_es.text.normaliser import Span
+from chatterbox_es.text.written import Span
 from chatterbox_es.text.symbols import SymbolTable
 
 __all__ = ["DIALECTS", "FrontEnd", "Reading", "Span", "SymbolTable"]

@@ -9,8 +9,10 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.letters import PHONE_OF, phones_of
 from chatterbox_es.text.linking import link
-from chatterbox_es.text.normaliser import Normaliser, Span
+from chatterbox_es.text.normaliser import Normaliser
+from chatterbox_es.text.sentences import split
 from chatterbox_es.text.symbols import END, PHONES, PUNCTUATION, START, SymbolTable
+from chatterbox_es.text.written import Span
 
 WORD = re.compile(r"[a-záéíóúüñ']+")
 # words that lean on the next one and carry no stress of their own
@@ -68,11 +70,12 @@ class FrontEnd:
 
     def read(self, text: str) -> Reading:
         """How a text is said."""
+        text = self.normaliser.compose(text)
         words, spans = self.normaliser.normalise(text)
         codes = self._codes(words)
         phonemes = (START, *[self._symbol[code] for code in codes], END)
         ids = (self.table.start, *[self._number[code] for code in codes], self.table.end)
-        return Reading(text, (text,), words, phonemes, ids, spans)
+        return Reading(text, split(text), words, phonemes, ids, spans)
 
     def read_many(self, texts: Iterable[str]) -> list[Reading]:
         """How many texts are said, in their order."""

@@ -1,47 +1,140 @@
-"""Written text → spoken words (first form: whole numbers only)."""
+"""Written text → spoken words, and what was changed on the way.
+
+One scan finds the places where something may have to be said otherwise than it is written; at each, the readers of
+its kind are asked in turn, the most particular first. All else stays as it is, in lower case.
+"""
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
-from chatterbox_es.text import numbers
+from chatterbox_es.errors import UserError
+from chatterbox_es.text import characters
+from chatterbox_es.text.abbreviations import ABBREVIATION
+from chatterbox_es.text.acronyms import ACRONYMS
+from chatterbox_es.text.dates import DATES, LONG_MONTH, SHORT_MONTH, WORDS_OF_DATES
+from chatterbox_es.text.electronic import ADDRESSES, FORMULAS, HANDLES, TELEPHONES, WORDS_OF_VERSIONS
+from chatterbox_es.text.measures import MEASURES
+from chatterbox_es.text.money import MONEY, MONEY_BEFORE
+from chatterbox_es.text.quantities import FRACTIONS, NUMBERS, ORDINALS
+from chatterbox_es.text.roman import ROMANS
+from chatterbox_es.text.times import TIMES
+from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
 
+CAPITALS = "A-ZÁÉÍÓÚÜÑ"
+AT_FIGURES: tuple[Rule, ...] = (
+    *ADDRESSES, *TELEPHONES[:4], *DATES, *TIMES, *MONEY, *ORDINALS, *MEASURES, *FRACTIONS,
+    *TELEPHONES[4:], *NUMBERS,
+)  # fmt: skip
+AT_SIGNS: tuple[Rule, ...] = (*TELEPHONES, *MONEY_BEFORE, *MONEY, *MEASURES, *FRACTIONS, *HANDLES, *NUMBERS)
+AT_LETTERS: tuple[Rule, ...] = (
+    *ADDRESSES, *WORDS_OF_DATES, *WORDS_OF_VERSIONS, *MONEY_BEFORE, *FORMULAS, ABBREVIATION, ROMANS, *ACRONYMS,
+)  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the text that is said otherwise than it is written: `text[start:end]`."""
+# Where to look. A word is looked at when it is in capitals, short and followed by a point or a figure, made of the
+# letters of Roman numerals, or part of an address.
+WORDS_TO_SEE = (
+    rf"[{CAPITALS}][{CAPITALS}.₀-₉\d]"
+    rf"|[{LETTER}]{{1,7}}(?:\.|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
+    rf"|[IVXLCDM]{{1,15}}(?![{LETTER}])|[ivxlcdm]{{2,15}}(?![{LETTER}])"
+    rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
+    rf"|ee ?uu\b|rrhh\b|vs\b|et al\b|https?:|[{LETTER}\d_-]{{1,63}}\.[a-z]"
+)
+FIRST = rf"(?P<odd>[^{LETTER} .,;:?!¿¡…—])"
+SEE = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:{WORDS_TO_SEE})")
+SEE_ADDRESS = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:[{LETTER}\d_.+-]{{1,64}}@|{WORDS_TO_SEE})")
+REST_OF_WORD = re.compile(rf"[{LETTER}]*")
+NOT_PLAIN = re.compile(rf"[^{LETTER} .,;:?!¿¡…—]")
+NOT_COMPOSED = re.compile(r"[^\x00-\xff]")
 
-    written: str
-    spoken: str
-    kind: str
-    start: int
-    end: int
-
-
-KNOWN = re.compile(r"[^a-záéíóúüñ'.,;:?¿!¡…— ]+")
+# punctuation as the words have it: one mark where several stand together, a space behind it and none before it
+ROUGH = re.compile(
+    r"\s\s|[^\S ]|^ | $|[.,;:…—?!] ?[.,;:…—]|([?!¿¡])\1| [.,;:?!…]|[¿¡] |[.,;:?!…](?=[^\s.,;:…?!])|\S—|—\S|^[.,;:—]|—$"
+)
+MARKS_TOGETHER = re.compile(r"[.,;:…—](?:\s?[.,;:…—])+")
+STRONGEST = ".…;:,—"
+TIDYING = (
+    (re.compile(r"\.{2,}"), "…"),
+    (re.compile(r"\s{2,}|[^\S ]"), " "),
+    (re.compile(r"([?!¿¡])(?:\s?\1)+"), r"\1"),
+    (re.compile(r" +(?=[.,;:?!…])|(?<=[¿¡]) +"), ""),
+    (MARKS_TOGETHER, lambda marks: min(marks.group().replace(" ", ""), key=STRONGEST.index)),
+    (re.compile(r"(?<=[?!])(?:\s?[.,;:…])+"), ""),
+    (re.compile(r"(?<=[.,;:?!…])(?=[^\s.,;:…?!])|(?<=\S)(?=—)|(?<=—)(?=\S)"), " "),
+    (re.compile(r"^[\s.,;:—]+|[\s—]+$"), ""),
+)
 
 
 class Normaliser:
-    """Turns written text into words for one locale."""
+    """Turns written text into words, with the numbers of one locale. Raises UserError on a locale it does not know."""
 
     def __init__(self, locale: str = "es_ES") -> None:
-        self.locale = locale
+        if locale not in LOCALES:
+            raise UserError(f"locale={locale} is not known; use one of {', '.join(LOCALES)}")
+        self.locale = LOCALES[locale]
+
+    def compose(self, text: str) -> str:
+        """The text in composed Unicode: places in spans are places in this."""
+        return text if text.isascii() else unicodedata.normalize("NFC", text)
 
     def normalise(self, text: str) -> tuple[str, tuple[Span, ...]]:
-        """The spoken words, and what was changed to get them."""
+        """The spoken words of a composed text, and what was changed to get them."""
         spans: list[Span] = []
+        words = self._pass(text, spans)
+        for _ in range(4):  # what was made can hold a form by chance: "s" + "xi" spelled behind siglo
+            again = self._pass(words, []) if spans else words
+            if again == words:
+                break
+            words = again
+        return words, tuple(spans)
 
-        def number(match: re.Match) -> str:
-            spoken = numbers.whole(match.group(), before_noun=text[match.end() :].lstrip()[:1].isalpha())
-            spans.append(Span(match.group(), spoken, "cardinal", match.start(), match.end()))
-            return spoken
+    def _pass(self, text: str, spans: list[Span]) -> str:
+        folded = text.translate(characters.FOLD) if NOT_PLAIN.search(text) else text
+        see = (SEE_ADDRESS if "@" in folded else SEE).search
+        pieces, done, place = [], 0, 0
+        while found := see(folded, place):
+            start = found.start()
+            end, spoken, kind = self._read(folded, start, found)
+            if spoken is None:
+                place = end
+                continue
+            pieces.append(folded[done:start])
+            pieces.append(spoken)
+            if kind:
+                spans.append(Span(text[start:end], spoken.strip(), kind, start, end))
+            done = place = end
+        pieces.append(folded[done:])
+        return tidy("".join(pieces).lower()) if len(pieces) > 1 else tidy(folded.lower())
 
-        text = unicodedata.normalize("NFC", text)
-        words = re.sub(r"[0-9]+", number, text).lower()
+    def _read(self, text: str, start: int, found: re.Match) -> tuple[int, str | None, str]:
+        """End, words and class of what is written at `start`; None for words where it stays as it is."""
+        first = text[start]
+        odd = found.lastgroup == "odd"
+        readers = AT_FIGURES if "0" <= first <= "9" else AT_SIGNS if odd else AT_LETTERS
+        if odd and first in "-+−–±" and (start and text[start - 1].isalnum()):
+            readers = ()
+        elif odd and first in "'\"«»“”()/":
+            readers = ()
+        for reader in readers:
+            match = reader.pattern.match(text, start)
+            if match and match.end() > start:
+                spoken = reader.read(match, Place(text, start, match.end(), self.locale))
+                if spoken is not None:
+                    return match.end(), f" {spoken} ", reader.kind
+        if not odd:
+            return REST_OF_WORD.match(text, start).end() or start + 1, None, ""
+        place = Place(text, start, start + 1, self.locale)
+        spoken, kind = characters.say(place)
+        if kind not in ("letter", ""):
+            spoken = f" {spoken} "
+        return start + 1, spoken, kind
 
-        def unknown(match: re.Match) -> str:
-            if not match.group().isspace():
-                spans.append(Span(match.group(), "", "unknown", match.start(), match.end()))
-            return " "
 
-        return " ".join(KNOWN.sub(unknown, words).split()), tuple(spans)
+def tidy(words: str) -> str:
+    """One space between words, none before a closing mark, one mark where several came together."""
+    while ROUGH.search(words):
+        before = words
+        for rough, smooth in TIDYING:
+            words = rough.sub(smooth, words)
+        if words == before:
+            break
+    return words

@@ -97,3 +97,93 @@ def whole(text: str, gender: str = MASCULINE, before_noun: bool = False) -> str:
     if len(text) > LONGEST or (len(text) > 1 and text[0] == "0"):
         return digits(text)
     return cardinal(int(text), gender, before_noun)
+
+
+DECIMAL_SIGN = {",": "coma", ".": "punto"}
+
+
+def decimals(text: str, gender: str = MASCULINE, before_noun: bool = False) -> str:
+    """The digits behind a decimal sign, in pairs: 33302 → treinta y tres treinta dos; a pair with 0 in front by digits."""
+    if len(text) > LONGEST:
+        return digits(text)
+    pairs = [text[place : place + 2] for place in range(0, len(text), 2)]
+    words = " ".join([digits(pair) if pair[0] == "0" else SMALL[int(pair)] for pair in pairs])
+    if gender == FEMININE:
+        return feminine(words)
+    return apocopate(words) if before_noun else words
+
+
+ORDINAL_NAMES = "cero primero segundo tercero cuarto quinto sexto séptimo octavo noveno"
+ORDINAL_UNITS = ORDINAL_NAMES.split()
+ORDINAL_TENS = (
+    "", "décimo", "vigésimo", "trigésimo", "cuadragésimo", "quincuagésimo", "sexagésimo", "septuagésimo",
+    "octogésimo", "nonagésimo",
+)  # fmt: skip
+ORDINAL_HUNDREDS = (
+    "", "centésimo", "ducentésimo", "tricentésimo", "cuadringentésimo", "quingentésimo", "sexcentésimo",
+    "septingentésimo", "octingentésimo", "noningentésimo",
+)  # fmt: skip
+LONGEST_ORDINAL = 999_999
+
+
+def _ordinal_below_hundred(number: int) -> str:
+    tens, unit = divmod(number, 10)
+    if not tens:
+        return ORDINAL_UNITS[unit]
+    if not unit:
+        return ORDINAL_TENS[tens]
+    if tens > 2:
+        return f"{ORDINAL_TENS[tens]} {ORDINAL_UNITS[unit]}"
+    if number in (11, 12):
+        return ("undécimo", "duodécimo")[number - 11]
+    joined = ("decimo" if tens == 1 else "vigesimo") + ORDINAL_UNITS[unit]
+    return joined.replace("oo", "o")
+
+
+def ordinal(number: int, gender: str = MASCULINE, before_noun: bool = False) -> str:
+    """An ordinal: vigesimoprimero; `before_noun` drops the o of primero and tercero. Above 999,999 a cardinal."""
+    if not 0 < number <= LONGEST_ORDINAL:
+        return cardinal(number, gender)
+    if number == 11 and before_noun:
+        return "decimoprimer"
+    thousands, rest = divmod(number, 1000)
+    parts = []
+    if thousands:
+        parts.append("milésimo" if thousands == 1 else cardinal(thousands, before_noun=True).replace(" ", "") + "milésimo")
+    hundreds, rest = divmod(rest, 100)
+    parts.extend([ORDINAL_HUNDREDS[hundreds]] if hundreds else [])
+    parts.extend([_ordinal_below_hundred(rest)] if rest else [])
+    if gender == FEMININE:
+        # vigesimoprimera is one word; in trigésima primera both agree
+        return " ".join([part[:-1] + "a" for part in " ".join(parts).split()])
+    words = " ".join(parts)
+    return words[:-1] if before_noun and words.endswith(("primero", "tercero")) else words
+
+
+ROUND_PARTS = {2: "medio", 3: "tercio"}
+ROUND_PARTS |= {number: ORDINAL_UNITS[number] for number in range(4, 10)} | {10: "décimo"}
+ROUND_PARTS |= {100 * hundreds: ORDINAL_HUNDREDS[hundreds] for hundreds in range(1, 10)}
+THOUSANDTHS = ((10**6, "millonésimo"), (1000, "milésimo"))
+WITHOUT_ACCENT = str.maketrans("áéíóú", "aeiou")
+
+
+def part(number: int) -> str | None:
+    """The name of one part of `number`: 3 → tercio, 21 → veintiunavo; None where none is in use (101)."""
+    if number in ROUND_PARTS:
+        return ROUND_PARTS[number]
+    if 10 < number < 100:
+        words = apocopate(SMALL[number]).translate(WITHOUT_ACCENT).replace(" y ", "i")
+        return (words[:-1] if words[-1] == "a" and number >= 30 and number % 10 == 0 else words) + "avo"
+    for size, name in THOUSANDTHS:
+        count, rest = divmod(number, size)
+        if not rest and 0 < count < 1000 and (count < 100 or count % 100 == 0):
+            return ("" if count == 1 else cardinal(count, before_noun=True).replace(" ", "")) + name
+    return None
+
+
+def fraction(above: int, below: int) -> str:
+    """A fraction: un tercio, dos centésimos, uno sobre ciento uno."""
+    name = part(below)
+    if name is None:
+        return f"{cardinal(above)} sobre {cardinal(below)}"
+    return f"un {name}" if above == 1 else f"{cardinal(above, before_noun=True)} {name}s"

@@ -1,0 +1,44 @@
+"""Acronyms: read as a word where Spanish can say them (ONU, RENFE), spelled where it cannot (DNI, ONG, PP)."""
+
+import re
+
+from chatterbox_es.text.written import LETTER, Place, Rule
+
+SPELLED = frozenset("UE EU ONG TV FM AM OMC ESO IA UVA PC PDF USA CIA EP IP UAM ADN ARN OEA AEA OCU UCI ITV".split()) - {"OCU", "UCI", "UVA", "CIA", "USA"}  # noqa: SIM905
+WORDS = frozenset("PSOE OVNI UNICEF NAFTA IBEX MERCOSUR LGTBI CIS UNED SEPLA FNAC".split()) - {"LGTBI"}  # noqa: SIM905
+ONSET = "(?:[bcdfgjklmnñpqrstvxyz]|[bcfgp][lr]|[dt]r|ch|ll|rr|qu|gu)"
+CODA = "(?:[lnrsdzxjm]|[bcfgkpt](?=[bcdfgjklmnñpqrstvxyz]|$)|ns|rs)"
+SAYABLE = re.compile(rf"{ONSET}?(?:[aeiouáéíóú]{{1,2}}{CODA}?{ONSET})*[aeiouáéíóú]{{1,2}}{CODA}?")
+
+
+def is_sayable(acronym: str) -> bool:
+    """Whether the letters make Spanish syllables."""
+    if acronym in WORDS:
+        return True
+    return len(acronym) > 2 and acronym not in SPELLED and SAYABLE.fullmatch(acronym.lower()) is not None
+
+
+def acronym(match: re.Match, place: Place) -> str | None:
+    """A word in capitals; in a text that is all capitals it is a word as any other."""
+    written = match["letters"]
+    plural = match["plural"] or ""
+    if len(written) > 10 or place.shouted:
+        return None
+    if is_sayable(written):
+        return written.lower() + plural
+    if len(written) > 6 or (place.alone and len(written) > 5):
+        return written.lower() + plural
+    return " ".join(written.lower())
+
+
+def dotted(match: re.Match, place: Place) -> str | None:
+    """O.N.U., U. E.: as without points."""
+    letters = re.sub(r"[^\w]", "", match.group())
+    return letters.lower() if is_sayable(letters.upper()) else " ".join(letters.lower())
+
+
+CAPITALS = "A-ZÁÉÍÓÚÜÑ"
+ACRONYMS: tuple[Rule, ...] = (
+    Rule("acronym", re.compile(rf"(?:[{CAPITALS}]\.){{2,8}}(?![{LETTER}])"), dotted),
+    Rule("acronym", re.compile(rf"(?P<letters>[{CAPITALS}]{{2,40}})(?P<plural>s)?(?![{LETTER}])"), acronym),
+)

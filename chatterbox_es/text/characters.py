@@ -1,0 +1,125 @@
+"""Characters: any Unicode text brought to the letters and marks that the rest of the front end knows.
+
+What has a Spanish reading gets it (& → y, α → alfa, ç → s, Москва → moskva); emoji and characters of scripts that
+are not transliterated are dropped and reported.
+"""
+
+import re
+import unicodedata
+
+from chatterbox_es.text.written import LETTER, Place
+
+PLAIN = re.compile(rf"[{LETTER} .,;:?!¿¡…'—]*")
+FOLDED = {
+    "’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "‑": "-", "‐": "-", "―": "—", "⸺": "—", "﹣": "-", "⁻": "⁻",
+    "\u2044": "/", "º": "º", "；": ";", "。": ".", "、": ",", "।": ".", "؟": "?", "،": ",", "！": "!", "？": "?",
+}  # fmt: skip
+
+
+class _Fold(dict):
+    """One character for one, so that places in the text stay what they are."""
+
+    def __missing__(self, code: int) -> int:
+        character = chr(code)
+        folded = FOLDED.get(character, character)
+        if folded == character and code > 0x7F:
+            category = unicodedata.category(character)
+            if category == "Nd":
+                folded = str(unicodedata.digit(character))
+            elif category in ("Zs", "Zl", "Zp"):
+                folded = " "
+            elif 0xFF01 <= code <= 0xFF5E:
+                folded = chr(code - 0xFEE0)
+        elif category_is_control(character):
+            folded = " "
+        self[code] = ord(folded)
+        return self[code]
+
+
+def category_is_control(character: str) -> bool:
+    """Tabs, line ends and the other control characters."""
+    return unicodedata.category(character) == "Cc"
+
+
+FOLD = _Fold()
+
+GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξοπρστυφχψως",
+        "alfa beta gamma delta épsilon zeta eta zeta iota kappa lambda mi ni xi ómicron pi ro sigma tau ípsilon fi ji psi "
+        "omega sigma".split(),  # noqa: SIM905
+        strict=True,
+    )
+)
+GREEK_LETTERS = dict(zip("αβγδεζηθικλμνξοπρστυφχψως", [*"abgdezizi", *"klmnxopr", *"stifj", "ps", "o", "s"], strict=True))
+CYRILLIC = dict(
+    zip(
+        "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґў",
+        "a b v g d e io zh z i i k l m n o p r s t u f j ts ch sh sch - i - e iu ia i i ie g u".split(),  # noqa: SIM905
+        strict=True,
+    )
+)
+LETTERS = {
+    "ç": "s", "ß": "ss", "æ": "e", "œ": "e", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ı": "i", "ħ": "j",
+    "ŋ": "n", "ə": "e", "ƒ": "f", "ă": "a", "ș": "sh", "ş": "sh", "š": "sh", "č": "ch", "ć": "ch", "ž": "y", "ř": "r",
+    "ţ": "ts", "ț": "ts", "ğ": "g", "ľ": "l", "ĺ": "l", "ḷ": "l", "ŀ": "l", "ñ": "ñ", "ü": "ü", "ʻ": "",
+}  # fmt: skip
+LETTERS |= {letter: spoken.replace("-", "") for letter, spoken in CYRILLIC.items()}
+SYMBOLS = {
+    "&": "y", "%": "por ciento", "‰": "por mil", "+": "más", "=": "igual a", "×": "por", "÷": "entre",
+    "<": "menor que", ">": "mayor que", "≤": "menor o igual que", "≥": "mayor o igual que", "≠": "distinto de",
+    "≈": "aproximadamente", "±": "más menos", "€": "euros", "£": "libras", "¥": "yenes", "₹": "rupias", "°": "grados",
+    "§": "sección", "№": "número", "∞": "infinito", "√": "raíz de", "µ": "micro", "©": "copyright", "@": "arroba",
+    "#": "almohadilla", "/": "barra", "|": "barra vertical", "\\": "barra invertida", "−": "menos", "²": "al cuadrado",
+    "³": "al cubo", "∑": "sumatorio", "∫": "integral", "∂": "derivada parcial", "∈": "pertenece a", "†": "", "‡": "",
+}  # fmt: skip
+PAUSES = {"(": ",", ")": ",", "[": ",", "]": ",", "{": ",", "}": ",", "–": "—", "⁓": "—", "⋯": "…", "‥": "…", "·": " "}
+QUOTES = frozenset("\"«»“”„‟‹›″‚‛〝〞『』「」'*_~^•◦▪‣")
+SCRIPT_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉"
+
+
+def is_letter(character: str) -> bool:
+    """Whether the normaliser writes the character as a letter."""
+    return re.match(f"[{LETTER}]", character) is not None
+
+
+def say(place: Place) -> tuple[str, str]:
+    """The words and the class of one character that is no plain letter or mark."""
+    character = place.text[place.start]
+    before, behind = place.text[place.start - 1 : place.start], place.text[place.end : place.end + 1]
+    if character == "'" and is_letter(before or " ") and is_letter(behind or " "):
+        return "'", ""
+    if character == "-":
+        return ("—" if before in ("", " ") and behind in ("", " ") else " "), "punctuation"
+    if character in PAUSES:
+        return PAUSES[character], "punctuation"
+    if character in QUOTES:
+        return " ", "punctuation"
+    if character == "$":
+        return "pesos" if place.locale.dollar != "USD" else "dólares", "symbol"
+    if SYMBOLS.get(character):
+        return SYMBOLS[character], "symbol"
+    return _letter(character, before, behind)
+
+
+def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
+    small = character.lower()
+    if small in GREEK:
+        alone = not (before.isalpha() or behind.isalpha())
+        return (GREEK[small], "symbol") if alone else (GREEK_LETTERS[small], "letter")
+    spoken = "" if small not in LETTERS else LETTERS[small]
+    if small in LETTERS:
+        return spoken, "letter"
+    if character in SCRIPT_DIGITS:
+        return "", "dropped"  # the number of a footnote
+    plain = "".join([part for part in unicodedata.normalize("NFKD", character).lower() if part in ASCII])
+    if plain.strip():
+        return plain, "letter"
+    category = unicodedata.category(character)
+    if unicodedata.combining(character) or category in ("Mn", "Cf", "Sk", "So", "Cs", "Co", "Cn", "Me"):
+        return "", "dropped"
+    base = "".join([LETTERS.get(part, GREEK_LETTERS.get(part, "")) for part in unicodedata.normalize("NFKD", character).lower()])
+    return (base, "letter") if base else ("", "unknown")
+
+
+ASCII = frozenset("abcdefghijklmnopqrstuvwxyz")

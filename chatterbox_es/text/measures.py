@@ -1,0 +1,142 @@
+"""Measures: an amount and its unit (245 mph, 9 m³, -8 °C, 4,51/s, 1 1/2 m, 8,52 %)."""
+
+import re
+
+from chatterbox_es.text import numbers
+from chatterbox_es.text.quantities import SIGN_WORDS, VULGAR
+from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
+
+# sign: one, many, gender. Case counts where two signs differ by it only (mW, MW).
+UNITS = {
+    "km": "kilómetro", "hm": "hectómetro", "dam": "decámetro", "m": "metro", "dm": "decímetro", "cm": "centímetro",
+    "mm": "milímetro", "µm": "micrómetro", "μm": "micrómetro", "nm": "nanómetro", "mi": "milla f", "yd": "yarda f",
+    "ft": "pie", "in": "pulgada f", "ha": "hectárea f", "kg": "kilogramo", "g": "gramo", "gr": "gramo",
+    "mg": "miligramo", "µg": "microgramo", "μg": "microgramo", "mcg": "microgramo", "t": "tonelada f", "lb": "libra f",
+    "lbs": "libra f", "oz": "onza f", "l": "litro", "L": "litro", "dl": "decilitro", "cl": "centilitro",
+    "ml": "mililitro", "mL": "mililitro", "hl": "hectolitro", "gal": "galón/galones", "h": "hora f", "hs": "hora f",
+    "hrs": "hora f", "min": "minuto", "s": "segundo", "seg": "segundo", "ms": "milisegundo", "µs": "microsegundo",
+    "ns": "nanosegundo", "Hz": "hercio", "kHz": "kilohercio", "MHz": "megahercio", "GHz": "gigahercio", "W": "vatio",
+    "kW": "kilovatio", "MW": "megavatio", "GW": "gigavatio", "mW": "milivatio", "kWh": "kilovatio hora/kilovatios hora",
+    "MWh": "megavatio hora/megavatios hora", "V": "voltio", "kV": "kilovoltio", "mV": "milivoltio", "A": "amperio",
+    "mA": "miliamperio", "mAh": "miliamperio hora/miliamperios hora", "Ω": "ohmio", "J": "julio", "kJ": "kilojulio",
+    "N": "newton/newtons", "Pa": "pascal/pascales", "hPa": "hectopascal/hectopascales",
+    "kPa": "kilopascal/kilopascales", "MPa": "megapascal/megapascales", "bar": "bar/bares", "atm": "atmósfera f",
+    "cal": "caloría f", "kcal": "kilocaloría f", "dB": "decibelio", "mol": "mol/moles", "lm": "lumen/lúmenes",
+    "lx": "lux/lux", "cd": "candela f", "cv": "caballo de vapor/caballos de vapor", "hp": "caballo de fuerza/caballos de fuerza",
+    "b": "bit/bits", "B": "byte/bytes", "kB": "kilobyte/kilobytes", "KB": "kilobyte/kilobytes",
+    "MB": "megabyte/megabytes", "GB": "gigabyte/gigabytes", "TB": "terabyte/terabytes", "Mb": "megabit/megabits",
+    "Gb": "gigabit/gigabits", "Mbps": "megabit por segundo/megabits por segundo",
+    "Gbps": "gigabit por segundo/gigabits por segundo", "kbps": "kilobit por segundo/kilobits por segundo",
+    "px": "píxel/píxeles", "rpm": "revolución por minuto/revoluciones por minuto f", "ppm": "parte por millón/partes por millón f",
+    "mph": "milla por hora/millas por hora f", "kmh": "kilómetro por hora/kilómetros por hora",
+    "kph": "kilómetro por hora/kilómetros por hora", "psi": "p s i/p s i", "°": "grado", "º": "grado",
+    "°C": "grado centígrado/grados centígrados", "°F": "grado fahrenheit/grados fahrenheit", "ºC": "grado centígrado/grados centígrados",
+    "ºF": "grado fahrenheit/grados fahrenheit", "° C": "grado centígrado/grados centígrados",
+    "° F": "grado fahrenheit/grados fahrenheit", "K": "kelvin/kelvins", "%": "por ciento/por ciento", "‰": "por mil/por mil",
+    "a": "área f", "kp": "kilopondio", "Kg": "kilogramo", "Km": "kilómetro", "Kms": "kilómetro", "kms": "kilómetro", "kgs": "kilogramo",
+    "mts": "metro", "min.": "minuto", "gCO₂": "gramo de ce o dos/gramos de ce o dos",
+}  # fmt: skip
+AMBIGUOUS = frozenset(("a", "in", "b", "d"))  # as words they are commoner than as units
+POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
+NAMES: dict[str, tuple[str, str, str]] = {}
+for _sign, _name in UNITS.items():
+    _gender = numbers.FEMININE if _name.endswith(" f") else numbers.MASCULINE
+    _one, _, _many = _name.removesuffix(" f").partition("/")
+    NAMES[_sign] = (_one, _many or _one + "s", _gender)
+FOLDED = {sign.lower(): sign for sign in reversed(NAMES)}
+
+
+def _names(sign: str) -> tuple[str, str, str] | None:
+    sign = re.sub(SPACE, " ", sign)
+    if sign in NAMES:
+        return NAMES[sign]
+    return NAMES.get(FOLDED.get(sign.lower(), ""))
+
+
+def _with_power(names: tuple[str, str, str], power: str | None) -> tuple[str, str, str]:
+    if not power:
+        return names
+    one, many, gender = names
+    adjective = POWERS[power][:-1] + "a" if gender == numbers.FEMININE else POWERS[power]
+    return f"{one} {adjective}", f"{many} {adjective}s", gender
+
+
+def _unit(match: re.Match) -> tuple[str, str, str] | None:
+    """One, many and gender of the unit with its power and what it is divided by."""
+    if not match["unit"]:
+        names = ("", "", numbers.MASCULINE)
+    else:
+        names = _names(match["unit"])
+        if names is None or (match["unit"] in AMBIGUOUS and not match["power"]):
+            return None
+        names = _with_power(names, match["power"])
+    if match["below"]:
+        below = _names(match["below"])
+        if below is None:
+            return None
+        per = f"por {_with_power(below, match['power2'])[0]}".strip()
+        names = tuple([f"{name} {per}".strip() for name in names[:2]]) + (names[2],)
+    return names
+
+
+def measure(match: re.Match, place: Place) -> str | None:
+    """200 m, -8 °C, 60,2400 kg, 120 km/h, 4,51/s."""
+    names = _unit(match)
+    if names is None:
+        return None
+    one, many, gender = names
+    number = amount(match["number"], place.locale)
+    sign = SIGN_WORDS[match["sign"]]
+    kept = "." if match.group().endswith(".") and place.text[place.end :].lstrip()[:1].isupper() else ""
+    if match["scale"]:
+        return f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
+    if number.is_one:
+        count = "una" if gender == numbers.FEMININE else "uno" if one.startswith("por") else "un"
+        return f"{sign}{count} {one}{kept}"
+    percent = many.startswith("por ") or many == "p s i"
+    return f"{sign}{number.words(gender, before_noun=not percent and not number.behind)} {many}{kept}"
+
+
+def part_of_measure(match: re.Match, place: Place) -> str | None:
+    """1/2 mm → medio milímetro, 3/5 mph → tres quintos de milla por hora, 1 1/2 m → uno y medio metro."""
+    names = _unit(match)
+    if names is None or not match["unit"] or names[0].startswith("por"):
+        return None
+    one, _, gender = names
+    if match["vulgar"]:
+        import unicodedata
+
+        above, below = map(int, unicodedata.normalize("NFKD", match["vulgar"]).split("⁄"))
+    else:
+        above, below = int(match["above"]), int(match["under"])
+    if not below:
+        return None
+    half = "media" if gender == numbers.FEMININE else "medio"
+    value = half if (above, below) == (1, 2) else numbers.fraction(above, below)
+    if match["whole"]:
+        return f"{numbers.whole(match['whole'], gender)} y {value} {one}"
+    return f"{value} {one}" if value == half else f"{value} de {one}"
+
+
+def with_letter(match: re.Match, place: Place) -> str | None:
+    """1,2-a → uno coma dos a."""
+    return f"{amount(match['number'], place.locale).words()} {match['letter']}"
+
+
+SIGNS = sorted({*UNITS, *FOLDED}, key=len, reverse=True)
+UNIT = "|".join(re.escape(sign).replace(r"\ ", SPACE) for sign in SIGNS)
+POWER = r"(?P<power>[²³]|(?<=m)[23])?"
+BELOW = rf"(?:{SPACE}?/{SPACE}?(?P<below>{UNIT}|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?)"
+END = rf"(?![{LETTER}\d²³/])"
+S = r"(?P<sign>[-−±+])?"
+N = f"(?P<number>{NUMBER})"
+SCALED = rf"(?:{SCALE.pattern.replace('(mil|', '(?P<scale>mil|')}(?:{SPACE}de)?)?"
+FRACTION = rf"(?:(?P<above>\d{{1,3}})[/⁄](?P<under>\d{{1,3}})|(?P<vulgar>[{VULGAR}]))"
+NAMES["mes"], NAMES["día"], NAMES["año"] = ("mes", "meses", "m"), ("día", "días", "m"), ("año", "años", "m")
+
+MEASURES: tuple[Rule, ...] = (
+    rule("measure", rf"(?:(?P<whole>\d{{1,4}}){SPACE})?{FRACTION}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}", part_of_measure),
+    rule("measure", rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}(?:(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?", measure),
+    rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>){BELOW}{END}", measure),
+    rule("measure", rf"{N}-(?P<letter>[a-zA-Z])(?![{LETTER}\d])", with_letter),
+)

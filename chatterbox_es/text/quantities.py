@@ -1,0 +1,154 @@
+"""Plain quantities: cardinals, decimals, ordinals, fractions and ranges."""
+
+import re
+import unicodedata
+
+from chatterbox_es.text import numbers
+from chatterbox_es.text.agreement import gender_of_singular
+from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
+
+SIGNED = r"(?P<sign>[-−–±+])?"
+SIGN_WORDS = {"-": "menos ", "−": "menos ", "–": "menos ", "+": "más ", "±": "más menos ", None: ""}
+VULGAR = "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"
+
+
+def plain(match: re.Match, place: Place) -> str | None:
+    """A cardinal or a decimal, in agreement with the noun behind it."""
+    number = amount(match["number"], place.locale)
+    sign = SIGN_WORDS[match["sign"]]
+    if SCALE.match(place.text, place.end):
+        spoken = number.words(before_noun=True)
+        return sign + ("" if spoken == "un" and place.text[place.end :].lstrip().lower().startswith("mil ") else spoken)
+    gender, before_noun = place.agreement()
+    if number.is_one:
+        noun = place.after[0]
+        if noun and place.before not in ("capítulo", "página", "número") and gender_of_one(noun):
+            return f"{sign}una" if gender_of_singular(noun) == numbers.FEMININE else f"{sign}un"
+        return sign + "uno"
+    if place.before in ("las", "los", "la") and not place.after[0] and place.before == "las":
+        gender = numbers.FEMININE
+    return sign + number.words(gender, before_noun)
+
+
+def gender_of_one(noun: str) -> bool:
+    """Whether the word behind a 1 can be the noun that it counts."""
+    from chatterbox_es.text.agreement import FUNCTION_WORDS
+
+    return len(noun) > 1 and noun not in FUNCTION_WORDS and not noun.endswith("s")
+
+
+ORDINAL_MARKS = {
+    "º": "m", "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f", "do": "m", "da": "f",
+    "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f", "os": "mp", "as": "fp",
+    "ºs": "mp", "ªs": "fp",
+}  # fmt: skip
+
+
+def ordinal(match: re.Match, place: Place) -> str | None:
+    """An ordinal: 1.º, 2.ª, 3.er, 3ro; 28° as well where nothing speaks of degrees."""
+    number = amount(match["number"], place.locale)
+    if number.behind:
+        return None
+    value, mark = int(number.whole), ORDINAL_MARKS[match["mark"].lower()]
+    if not 0 < value <= numbers.LONGEST_ORDINAL:
+        return None
+    gender = numbers.FEMININE if mark[0] == "f" else numbers.MASCULINE
+    words = numbers.ordinal(value, gender, mark == "er")
+    return words + "s" if mark.endswith("p") else words
+
+
+def degrees_or_ordinal(match: re.Match, place: Place) -> str | None:
+    """28° alone is an ordinal, as the sign º is often typed; with a word of measure before it, it is an angle."""
+    if place.before and place.before not in ("el", "del", "al", "su", "un"):
+        return None
+    return ordinal(match, place)
+
+
+def fraction(match: re.Match, place: Place) -> str | None:
+    """A fraction, with a whole number before it or not."""
+    above, below = match["above"].replace(".", ""), match["below"].replace(".", "")
+    if len(above) > 9 or len(below) > 9 or int(below) == 0:
+        return None
+    value = numbers.fraction(int(above), int(below))
+    if int(below) == 1:
+        value = f"{numbers.cardinal(int(above))} sobre uno"
+    whole = match["whole"]
+    words = f"{numbers.cardinal(int(whole))} y {value.removeprefix('un ')}" if whole and value == "un medio" else (
+        f"{numbers.cardinal(int(whole))} y {value}" if whole else value
+    )  # fmt: skip
+    return SIGN_WORDS[match["sign"]] + words
+
+
+def vulgar(match: re.Match, place: Place) -> str | None:
+    """⅖, and 2½."""
+    above, below = unicodedata.normalize("NFKD", match["vulgar"]).split("⁄")
+    value = numbers.fraction(int(above), int(below))
+    whole = match["whole"]
+    if whole:
+        return f"{numbers.whole(whole)} y {value.removeprefix('un ') if value == 'un medio' else value}"
+    noun = place.after[0]
+    if value == "un medio" and noun:
+        return "media" if gender_of_singular(noun) == numbers.FEMININE else "medio"
+    return value
+
+
+def span_of_numbers(match: re.Match, place: Place) -> str | None:
+    """A range: 10-15 años → diez a quince años. Years too."""
+    first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
+    if first.behind != last.behind and bool(first.behind) != bool(last.behind):
+        return None
+    low, high = (float(f"{number.whole}.{number.behind or 0}") for number in (first, last))
+    if len(first.whole) == len(last.whole) == 4 and not (1000 <= low < high <= 2100):
+        return None
+    if not low < high and not (len(first.whole) == 4 and len(last.whole) == 2):
+        return None
+    gender, before_noun = place.agreement()
+    return f"{first.words(gender)} a {last.words(gender, before_noun)}"
+
+
+def digits(match: re.Match, place: Place) -> str | None:
+    """A string of digits that is too long to be a number."""
+    return numbers.digits(match.group())
+
+
+def multiplied(match: re.Match, place: Place) -> str | None:
+    """3x2, 4 × 100."""
+    first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
+    return f"{first.words()} por {last.words()}"
+
+
+def power(match: re.Match, place: Place) -> str | None:
+    """10⁶ → diez elevado a seis, 5² → cinco al cuadrado."""
+    base = amount(match["number"], place.locale).words()
+    exponent = unicodedata.normalize("NFKC", match["power"]).replace("−", "-")
+    if exponent in ("2", "3"):
+        return f"{base} al {'cuadrado' if exponent == '2' else 'cubo'}"
+    sign = "menos " if exponent[0] == "-" else ""
+    return f"{base} elevado a {sign}{numbers.whole(exponent.lstrip('-+'))}" if exponent.strip("-+") else None
+
+
+N = f"(?P<number>{NUMBER})"
+MARK = r"(?P<mark>ᵉʳ|er|[ºª]s?|[oa]s?)"
+LETTERED = r"(?P<mark>er|r[oa]|d[oa]|t[oa]|m[oa]|v[oa]|n[oa])"
+WHOLE = rf"(?:(?P<whole>\d{{1,4}}){SPACE})?"
+SMALL = r"\d{1,3}(?:\.\d{3}){1,2}|\d{1,9}"
+FRACTION = rf"{SIGNED}{WHOLE}(?P<above>{SMALL})[/⁄](?P<below>{SMALL})(?![\d/.,]\d|[{LETTER}/])"
+GROUPED = rf"(?P<number>\d{{1,3}}(?:[.{SPACE[1:-1]}]\d{{3}}){{0,3}}|\d{{1,9}})"
+
+ORDINALS: tuple[Rule, ...] = (
+    rule("ordinal", rf"{GROUPED}\.{SPACE}?{MARK}(?![{LETTER}\d])", ordinal),
+    rule("ordinal", rf"{GROUPED}(?P<mark>ᵉʳ|[ºª]s?)(?![{LETTER}\d]|{SPACE}?[CFK]\b)", ordinal),
+    rule("ordinal", rf"{GROUPED}(?P<mark>°)(?!{SPACE}?[CFKNSEO]\b|\d)", degrees_or_ordinal),
+    rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])", ordinal),
+)
+FRACTIONS: tuple[Rule, ...] = (
+    rule("fraction", FRACTION, fraction),
+    rule("fraction", rf"(?:(?P<whole>\d{{1,9}}){SPACE}?)?(?P<vulgar>[{VULGAR}])", vulgar),
+)
+NUMBERS: tuple[Rule, ...] = (
+    rule("range", rf"(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?P<last>{NUMBER})(?![-–/\d])", span_of_numbers),
+    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?P<last>{NUMBER})(?![{LETTER}])", multiplied),
+    rule("cardinal", rf"{N}(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}})", power),
+    rule("number", SIGNED + N, plain),
+    rule("digits", r"\d+", digits),
+)

@@ -1,0 +1,80 @@
+"""Roman numerals where they are numerals: siglo XXI, Felipe VI, capítulo IV, la II Guerra; not "mi", "vivo", "CD".
+
+Kings, popes and the like take the ordinal up to ten (Felipe sexto) and the cardinal above (Juan veintitrés); so do
+centuries. Chapters and volumes take the cardinal. Before a noun stands the ordinal (segunda guerra, tercer congreso).
+"""
+
+import re
+
+from chatterbox_es.text import numbers
+from chatterbox_es.text.agreement import FUNCTION_WORDS, gender_of_singular
+from chatterbox_es.text.written import LETTER, SPACE, Place, Rule
+
+ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+# words and acronyms that happen to be made of these letters
+NO_NUMERAL = frozenset("MI DI CD CV DC MC CC CM DM CI LI MD DL MM ML CL MIL CIVIL DIVX LXX".split()) - {"LXX"}  # noqa: SIM905
+CENTURY = frozenset(("siglo", "siglos", "s."))
+CARDINAL_LABEL = frozenset(
+    ("capítulo", "cap.", "tomo", "volumen", "vol.", "libro", "título", "parte", "artículo", "art.", "acto", "escena",
+     "canto", "lección", "tema", "fase", "anexo", "apéndice", "página", "sección", "tipo", "grado", "año", "liga")
+)  # fmt: skip
+FEMININE_NAMES = frozenset(("isabel", "beatriz", "carmen", "inés", "leonor", "margarita", "mercedes", "dolores", "pilar"))
+NAMES_OF_KINGS = frozenset(
+    ("felipe alfonso carlos juan pío luis enrique fernando benedicto jorge eduardo guillermo pedro pablo león clemente "
+     "gregorio inocencio urbano francisco napoleón federico ricardo nicolás alejandro iván sancho ramiro jaime ramón "
+     "balduino leopoldo cristián gustavo haakon olaf harald juana isabel maría catalina ana victoria cristina "
+     "margarita beatriz urraca leonor blanca josé manuel ramsés tutmosis amenofis ptolomeo cleopatra seti darío jerjes "
+     "constantino teodosio").split()
+)  # fmt: skip
+
+
+def value_of(roman: str) -> int:
+    """XIV → 14."""
+    total = 0
+    for sign, following in zip(roman, roman[1:] + " ", strict=True):
+        value = VALUES[sign]
+        total += -value if VALUES.get(following, 0) > value else value
+    return total
+
+
+def roman(match: re.Match, place: Place) -> str | None:
+    """A Roman numeral, or None where the letters are a word or an acronym."""
+    written = match["roman"]
+    upper = written.upper()
+    cue = place.before
+    capitals = written == upper
+    value = value_of(upper)
+    if cue in CENTURY:
+        return numbers.ordinal(value) if value <= 10 else numbers.cardinal(value)
+    if cue in CARDINAL_LABEL and (capitals or len(written) > 1):
+        return numbers.cardinal(value)
+    if cue in NAMES_OF_KINGS and (capitals or len(written) > 1) and upper not in ("DI", "MI"):
+        return _after_name(value, cue)
+    if not capitals or upper in NO_NUMERAL:
+        return None
+    if place.alone:
+        return numbers.ordinal(value)
+    if len(written) == 1 or place.shouted:
+        return None
+    noun = place.after[0]
+    before = place.text[: place.start].rstrip()[-1:]
+    if _is_name(place):
+        return _after_name(value, cue)
+    if noun and noun not in FUNCTION_WORDS and before not in (",", ";"):
+        return numbers.ordinal(value, gender_of_singular(noun), before_noun=True)
+    return numbers.cardinal(value)
+
+
+def _after_name(value: int, name: str) -> str:
+    gender = numbers.FEMININE if name in FEMININE_NAMES or name.endswith("a") else numbers.MASCULINE
+    return numbers.ordinal(value, gender) if value <= 10 else numbers.cardinal(value)
+
+
+def _is_name(place: Place) -> bool:
+    """Whether the word before begins with a capital and is no more than a name (Isabel II)."""
+    before = re.search(rf"(?:^|[^{LETTER}])([{LETTER}]{{2,20}})$", place.text[max(0, place.start - 24) : place.start].rstrip())
+    return bool(before) and before[1][0].isupper() and not before[1].isupper() and before[1].lower() not in FUNCTION_WORDS
+
+
+ROMANS = Rule("roman", re.compile(rf"(?P<roman>{ROMAN})(?![{LETTER}\d'’])", re.IGNORECASE), roman)

@@ -1,0 +1,120 @@
+"""Times of day and lengths of time: 15:30, 3 p. m., 13.30 h, 2 h 30 min, 20:00 GMT-3.
+
+The hour as it is written (15:30 is las quince y media); a quarter and a half by their names. `1.30` is a time where a
+point cannot be the decimal sign and the text says so: alone, behind "a las", or before h.
+"""
+
+import re
+
+from chatterbox_es.text import numbers
+from chatterbox_es.text.written import SPACE, Place, Rule, rule
+
+QUARTERS = {15: "cuarto", 30: "media"}
+ZONES = "gmt|utc|est|edt|pst|pdt|cst|cdt|mst|cet|cest|bst|ist|jst"
+OF_DAY = rf"(?:{SPACE}?(?P<half>[ap])\.?{SPACE}?m\b\.?)"
+ZONE = rf"(?:{SPACE}?(?P<zone>{ZONES})\b(?:{SPACE}?(?P<shift>[-−+])(?P<hours>\d{{1,2}})(?::(?P<minutes>\d{{2}}))?)?)"
+HOUR_SIGN = rf"(?:{SPACE}?(?:h|hs|hrs|horas)\b\.?)"
+
+
+def _hour(hour: int) -> str:
+    return numbers.feminine(numbers.cardinal(hour))
+
+
+def _half_of_day(hour: int, half: str | None) -> str:
+    if not half:
+        return ""
+    if half.lower() == "a":
+        return " de la noche" if hour in (0, 12) else " de la mañana"
+    return " de la noche" if 8 <= hour < 12 else " de la tarde"
+
+
+def _zone(match: re.Match) -> str:
+    if not match["zone"]:
+        return ""
+    words = " " + " ".join(match["zone"].lower())
+    if match["shift"]:
+        words += (" más " if match["shift"] == "+" else " menos ") + numbers.cardinal(int(match["hours"]))
+        if match["minutes"] and int(match["minutes"]):
+            words += " " + numbers.cardinal(int(match["minutes"]))
+    return words
+
+
+def clock(match: re.Match, place: Place) -> str | None:
+    """15:30, 5:02 p.m., 20:00 gmt-3, 12:00:00."""
+    hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
+    if hour > 24 or minute > 59 or (second and int(second) > 59):
+        return None
+    words = _hour(hour)
+    if minute:
+        words += f" y {QUARTERS.get(minute) or numbers.cardinal(minute)}"
+    if second and int(second):
+        words = f"{_hour(hour)} {'hora' if hour == 1 else 'horas'}"
+        words += f" {numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'}" if minute else ""
+        words += f" y {numbers.cardinal(int(second), before_noun=True)} {'segundo' if int(second) == 1 else 'segundos'}"
+    return words + _half_of_day(hour, match["half"]) + _zone(match) + _kept_stop(match, place)
+
+
+def _kept_stop(match: re.Match, place: Place) -> str:
+    """The point of p. m. also ends a sentence where a new one begins behind it."""
+    behind = place.text[place.end :].lstrip()
+    return "." if match.group().endswith(".") and match["half"] and behind[:1].isupper() else ""
+
+
+def clock_with_point(match: re.Match, place: Place) -> str | None:
+    """1.30: see the module's docstring."""
+    told = match["half"] or match["zone"] or match["sign"]
+    cued = place.before in ("las", "la") and (place.locale.decimal == "," or int(match["hour"]) < 13)
+    if not told and not cued and not (place.alone and place.locale.decimal == ","):
+        return None
+    return clock(match, place)
+
+
+def hour_of_day(match: re.Match, place: Place) -> str | None:
+    """3 p. m."""
+    hour = int(match["hour"])
+    if not 0 <= hour <= 24:
+        return None
+    return _hour(hour) + _half_of_day(hour, match["half"]) + _kept_stop(match, place)
+
+
+def hours_and_minutes(match: re.Match, place: Place) -> str | None:
+    """2 h 30 min → dos y media; with seconds every part has its name."""
+    hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
+    if second is None:
+        words = _hour(hour)
+        return f"{words} y {QUARTERS.get(minute) or numbers.cardinal(minute)}" if minute else words
+    return (
+        f"{_hour(hour)} {'hora' if hour == 1 else 'horas'} "
+        f"{numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'} y "
+        f"{numbers.cardinal(int(second), before_noun=True)} {'segundo' if int(second) == 1 else 'segundos'}"
+    )
+
+
+def minutes_and_seconds(match: re.Match, place: Place) -> str | None:
+    """10 min 40 s."""
+    minute, second = int(match["minute"]), int(match["second"])
+    return (
+        f"{numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'} y "
+        f"{numbers.cardinal(second, before_noun=True)} {'segundo' if second == 1 else 'segundos'}"
+    )
+
+
+H = r"(?P<hour>\d{1,2})"
+M = r"(?P<minute>\d{2})"
+TAIL = rf"{OF_DAY}?{ZONE}?"
+TIMES: tuple[Rule, ...] = (
+    rule("time", rf"{H}:{M}(?::(?P<second>\d{{2}}))?(?![\d]|[:.,]\d)(?:{SPACE}?h\b\.?)?{TAIL}", clock),
+    rule("time", rf"{H}\.{M}(?P<second>)(?![\d]|[.,:]\d)(?P<sign>{SPACE}?h\b\.?)?{TAIL}", clock_with_point),
+    rule("time", rf"{H}(?P<second>){OF_DAY}", hour_of_day),
+    rule(
+        "time",
+        rf"{H}{SPACE}?(?:h|hs|hrs|horas?)\.?{SPACE}?(?P<minute>\d{{1,2}}){SPACE}?(?:min|m|minutos?|')\b\.?"
+        rf"(?:{SPACE}(?:y{SPACE})?(?P<second>\d{{1,2}}){SPACE}?(?:s|seg|segundos?)\b\.?)?",
+        hours_and_minutes,
+    ),
+    rule(
+        "time",
+        rf"(?P<minute>\d{{1,3}}){SPACE}?min\.?{SPACE}(?P<second>\d{{1,2}}){SPACE}?(?:s|seg)\b\.?",
+        minutes_and_seconds,
+    ),
+)

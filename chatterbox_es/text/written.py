@@ -1,0 +1,159 @@
+"""What every reader of written forms shares: the place in the text, the locale, and how a number is written.
+
+A reader is a `Rule`: a pattern matched at a place of the text, and a function that says it, or None where it is
+none of its business. Every repetition in a pattern is bounded or consumed, so that reading takes linear time.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatterbox_es.text import numbers
+from chatterbox_es.text.agreement import gender_of_noun
+
+
+@dataclass(frozen=True)
+class Locale:
+    """How a country writes: its decimal sign and what its $ is."""
+
+    name: str
+    decimal: str
+    dollar: str  # ISO code of the money written $
+
+
+LOCALES = {
+    locale.name: locale
+    for locale in (
+        Locale("es_ES", ",", "USD"),
+        Locale("es_419", ".", "USD"),
+        Locale("es_MX", ".", "MXN"),
+        Locale("es_AR", ",", "ARS"),
+        Locale("es_CL", ",", "CLP"),
+        Locale("es_CO", ",", "COP"),
+        Locale("es_DO", ".", "DOP"),
+        Locale("es_PE", ".", "USD"),
+        Locale("es_PR", ".", "USD"),
+        Locale("es_US", ".", "USD"),
+        Locale("es_UY", ",", "UYU"),
+    )
+}
+
+LETTER = "a-zA-ZáéíóúüñÁÉÍÓÚÜÑ"
+SPACE = "[ \u00a0\u202f\u2009]"
+NUMBER = (
+    rf"(?:\d{{1,3}}(?:\.\d{{3}}){{1,11}}(?:,\d{{1,40}})?|\d{{1,3}}(?:,\d{{3}}){{1,11}}(?:\.\d{{1,40}})?"
+    rf"|\d{{1,3}}(?:{SPACE}\d{{3}}){{1,11}}(?:[.,]\d{{1,40}})?|\d{{1,40}}(?:[.,]\d{{1,40}})?)(?!\d)"
+)
+WORD_BEFORE = re.compile(rf"[{LETTER}]{{1,20}}\.?$")
+WORD_AFTER = re.compile(rf"{SPACE}([{LETTER}]{{1,30}})(?:{SPACE}([{LETTER}]{{1,30}}))?")
+SCALE = re.compile(rf"{SPACE}(mil|millón|mill[oó]nes|bill[oó]n(?:es)?|trill[oó]n(?:es)?|cuatrill[oó]n(?:es)?)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the text that is said otherwise than it is written: `text[start:end]`."""
+
+    written: str
+    spoken: str
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader stands: the whole text, what it matched, and the locale."""
+
+    text: str
+    start: int
+    end: int
+    locale: Locale
+
+    @property
+    def alone(self) -> bool:
+        """Whether the text holds nothing else."""
+        return not self.text[: self.start].strip() and not self.text[self.end :].strip()
+
+    @property
+    def before(self) -> str:
+        """The word before, lower case, or ""."""
+        found = WORD_BEFORE.search(self.text[max(0, self.start - 24) : self.start].rstrip())
+        return found.group().lower() if found else ""
+
+    @property
+    def after(self) -> tuple[str, str]:
+        """The two words behind, lower case, or ""."""
+        found = WORD_AFTER.match(self.text, self.end)
+        return ((found[1] or "").lower(), (found[2] or "").lower()) if found else ("", "")
+
+    @property
+    def shouted(self) -> bool:
+        """Whether the text around is all in capitals, so that capitals say nothing."""
+        around = self.text[max(0, self.start - 60) : self.start] + self.text[self.end : self.end + 60]
+        return sum(map(str.isupper, around)) > 6 and not any(map(str.islower, around))
+
+    def agreement(self) -> tuple[str, bool]:
+        """Gender of the noun that the number counts, and whether it stands before one (veintiún libros)."""
+        if self.before in LABELS:
+            return numbers.MASCULINE, False
+        noun, next_word = self.after
+        gender = gender_of_noun(noun, next_word)
+        return (gender or numbers.MASCULINE), gender is not None
+
+
+LABELS = frozenset(
+    ("capítulo página número tomo artículo línea canal año volumen sección nivel fase calle sala puerta piso planta "
+     "versión habitación apartado punto tema lección ejercicio figura tabla anexo nota núm. n.º pág. cap. art. vol. fig.")
+    .split()
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number as it is written: whole digits, digits behind the decimal sign, and the sign."""
+
+    whole: str
+    behind: str
+    sign: str
+
+    @property
+    def is_one(self) -> bool:
+        """Whether what is counted stands in the singular."""
+        return self.whole.lstrip("0") == "1" and not self.behind
+
+    def words(self, gender: str = numbers.MASCULINE, before_noun: bool = False) -> str:
+        """The number in words."""
+        if not self.behind:
+            return numbers.whole(self.whole, gender, before_noun)
+        whole = numbers.whole(self.whole, gender)
+        return f"{whole} {numbers.DECIMAL_SIGN[self.sign]} {numbers.decimals(self.behind, gender, before_noun)}"
+
+
+def amount(written: str, locale: Locale) -> Amount:
+    """What a written number means. Where `1.234` can be read two ways, the locale's decimal sign decides."""
+    written = re.sub(SPACE, "", written)
+    points, commas = written.count("."), written.count(",")
+    if not points and not commas:
+        return Amount(written, "", "")
+    last = max(written.rfind("."), written.rfind(","))
+    sign = written[last]
+    repeated = points + commas > 1 and not (points and commas)
+    grouped = len(written) - last - 1 == 3 and 1 <= last <= 3 and written[0] != "0" and sign != locale.decimal
+    if repeated or (points + commas == 1 and grouped):
+        return Amount(written.replace(".", "").replace(",", ""), "", "")
+    whole = written[:last].replace(".", "").replace(",", "")
+    return Amount(whole, written[last + 1 :], sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One class of written forms. `read` gets the match and its place and returns the words, or None."""
+
+    kind: str
+    pattern: re.Pattern
+    read: Callable[[re.Match, Place], str | None]
+
+
+def rule(kind: str, pattern: str, read: Callable[[re.Match, Place], str | None]) -> Rule:
+    """A rule whose pattern ignores case."""
+    return Rule(kind, re.compile(pattern, re.IGNORECASE), read)
