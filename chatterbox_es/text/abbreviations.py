@@ -68,4 +68,31 @@ def abbreviation(match: re.Match, place: Place) -> str | None:
 
 
 FORMS = "|".join(re.escape(form).replace(r"\ ", SPACE) for form in sorted(TABLE, key=len, reverse=True))
+def century(match: re.Match, place: Place) -> str | None:
+    """s. XIX → siglo XIX."""
+    return "siglo" if match["plural"] is None else "siglos"
+
+
+def initial(match: re.Match, place: Place) -> str | None:
+    """J. R. R. Tolkien: an initial has no full stop; "vitamina C. El" has one."""
+    before = re.search(r"(\S+)\s*$", place.text[max(0, place.start - 24) : place.start])
+    return match.group()[0] if before is None or before[1][0].isupper() or before[1] in ("don", "y", "de") else None
+
+
+def before_figure(match: re.Match, place: Place) -> str | None:
+    """el km 21 → el kilómetro 21."""
+    return "kilómetro"
+
+
+def either(match: re.Match, place: Place) -> str | None:
+    """y/o → y o."""
+    return "y o"
+
+
+ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
+    Rule("abbreviation", re.compile(rf"s(?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))"), century),
+    Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
+    Rule("abbreviation", re.compile(rf"km(?={SPACE}\d)", re.IGNORECASE), before_figure),
+    Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),
+)
 ABBREVIATION = Rule("abbreviation", re.compile(rf"(?:{FORMS})(?![{LETTER}])", re.IGNORECASE), abbreviation)

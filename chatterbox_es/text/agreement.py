@@ -54,3 +54,8 @@ def gender_of_singular(word: str) -> str:
     if word in FEMININE_OTHERWISE:
         return FEMININE
     return FEMININE if word.endswith(FEMININE_SINGULAR) and word not in MASCULINE_IN_A else MASCULINE
+
+
+def can_be_counted_once(word: str) -> bool:
+    """Whether the word behind a 1 can be the noun that it counts."""
+    return len(word) > 1 and word not in FUNCTION_WORDS and not word.endswith("s")

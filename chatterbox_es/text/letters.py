@@ -76,7 +76,7 @@ MENTE = re.compile(r"(?P<stem>.*(?:[aelz]|ior))mente$")
 LETTER_NAMES = {
     "b": "be", "c": "ce", "d": "de", "f": "efe", "g": "ge", "h": "hache", "j": "jota", "k": "ka", "l": "ele",
     "m": "eme", "n": "ene", "ñ": "eñe", "p": "pe", "q": "cu", "r": "erre", "s": "ese", "t": "te", "v": "uve",
-    "w": "uvedoble", "x": "equis", "y": "i", "z": "zeta",
+    "w": "uve doble", "x": "equis", "y": "i", "z": "zeta",
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _stress_place(spoken: str, written: str) -> int:
 
 def spelled(word: str) -> str:
     """The names of the letters of a word that has no vowel to be said with."""
-    return "".join([phones_of(LETTER_NAMES[letter]) for letter in word if letter in LETTER_NAMES])
+    return "".join([phones_of(name) for letter in word for name in LETTER_NAMES.get(letter, "").split()])
 
 
 def phones_of(word: str, stressed: bool = True) -> str:

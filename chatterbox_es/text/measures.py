@@ -1,6 +1,7 @@
 """Measures: an amount and its unit (245 mph, 9 m³, -8 °C, 4,51/s, 1 1/2 m, 8,52 %)."""
 
 import re
+import unicodedata
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.quantities import SIGN_WORDS, VULGAR
@@ -50,7 +51,8 @@ def _names(sign: str) -> tuple[str, str, str] | None:
     sign = re.sub(SPACE, " ", sign)
     if sign in NAMES:
         return NAMES[sign]
-    return NAMES.get(FOLDED.get(sign.lower(), ""))
+    # 5G and 4K are no grams and kelvins: a sign of one letter keeps its case
+    return NAMES.get(FOLDED.get(sign.lower(), "")) if len(sign) > 1 else None
 
 
 def _with_power(names: tuple[str, str, str], power: str | None) -> tuple[str, str, str]:
@@ -82,7 +84,7 @@ def _unit(match: re.Match) -> tuple[str, str, str] | None:
 def measure(match: re.Match, place: Place) -> str | None:
     """200 m, -8 °C, 60,2400 kg, 120 km/h, 4,51/s."""
     names = _unit(match)
-    if names is None:
+    if names is None or (match["unit"] == "K" and match.group().endswith(match["number"] + "K")):
         return None
     one, many, gender = names
     number = amount(match["number"], place.locale)
@@ -104,8 +106,6 @@ def part_of_measure(match: re.Match, place: Place) -> str | None:
         return None
     one, _, gender = names
     if match["vulgar"]:
-        import unicodedata
-
         above, below = map(int, unicodedata.normalize("NFKD", match["vulgar"]).split("⁄"))
     else:
         above, below = int(match["above"]), int(match["under"])

@@ -9,13 +9,14 @@ import unicodedata
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import characters
-from chatterbox_es.text.abbreviations import ABBREVIATION
+from chatterbox_es.text.abbreviations import ABBREVIATION, ABBREVIATIONS_IN_CONTEXT, TABLE
 from chatterbox_es.text.acronyms import ACRONYMS
-from chatterbox_es.text.dates import DATES, LONG_MONTH, SHORT_MONTH, WORDS_OF_DATES
-from chatterbox_es.text.electronic import ADDRESSES, FORMULAS, HANDLES, TELEPHONES, WORDS_OF_VERSIONS
-from chatterbox_es.text.measures import MEASURES
-from chatterbox_es.text.money import MONEY, MONEY_BEFORE
-from chatterbox_es.text.quantities import FRACTIONS, NUMBERS, ORDINALS
+from chatterbox_es.text.agreement import FUNCTION_WORDS
+from chatterbox_es.text.dates import DATES, LONG_MONTH, MONTH_NAMES, SHORT_MONTH, SHORT_MONTHS, WEEKDAYS, WORDS_OF_DATES
+from chatterbox_es.text.electronic import ADDRESSES, CALLED, FORMULAS, HANDLES, TELEPHONES, WORDS_OF_VERSIONS
+from chatterbox_es.text.measures import MEASURES, NAMES
+from chatterbox_es.text.money import CODES, MONEY, MONEY_BEFORE
+from chatterbox_es.text.quantities import FRACTIONS, NUMBERS, ORDINALS, plain
 from chatterbox_es.text.roman import ROMANS
 from chatterbox_es.text.times import TIMES
 from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
@@ -28,6 +29,7 @@ AT_FIGURES: tuple[Rule, ...] = (
 AT_SIGNS: tuple[Rule, ...] = (*TELEPHONES, *MONEY_BEFORE, *MONEY, *MEASURES, *FRACTIONS, *HANDLES, *NUMBERS)
 AT_LETTERS: tuple[Rule, ...] = (
     *ADDRESSES, *WORDS_OF_DATES, *WORDS_OF_VERSIONS, *MONEY_BEFORE, *FORMULAS, ABBREVIATION, ROMANS, *ACRONYMS,
+    *ABBREVIATIONS_IN_CONTEXT,
 )  # fmt: skip
 
 # Where to look. A word is looked at when it is in capitals, short and followed by a point or a figure, made of the
@@ -42,13 +44,31 @@ WORDS_TO_SEE = (
 FIRST = rf"(?P<odd>[^{LETTER} .,;:?!¿¡…—])"
 SEE = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:{WORDS_TO_SEE})")
 SEE_ADDRESS = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:[{LETTER}\d_.+-]{{1,64}}@|{WORDS_TO_SEE})")
+# a whole number and the plain word behind it: by far the commonest case, read without asking the other readers
+PLAIN_NUMBER = re.compile(
+    rf"(?P<sign>)(?P<number>\d{{1,5}})(?:(?=[,;:.?!)](?:\s|$)|$)"
+    rf"|(?= ([{LETTER}]{{1,20}})(?![\w$€])(?: ([{LETTER}]{{1,11}}))?))"
+)
+NOT_PLAIN_BEHIND = frozenset(
+    sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS, *"a p d y x h hs hrs horas e rs bs pts ptas".split(),  # noqa: SIM905
+                              *"mil millón millones billón billones trillón trillones".split())  # noqa: SIM905
+)  # fmt: skip
+# what these classes write holds no form to be read again
+SETTLED = frozenset(("number", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman"))
+SHORT_WORD = re.compile(rf"(?P<word>[{LETTER}]{{1,7}})(?: (?=\d)|(?P<point>\.)(?![{LETTER}\d]))")
+# the first words of the forms that end with a point
+BEFORE_POINT = frozenset(re.split(r"[. ]", form)[0] for form in TABLE) | set(SHORT_MONTHS) | set(WEEKDAYS) | {"s", "v", "ver"}
+ROMAN_WORD = re.compile("[ivxlcdm]+")
 REST_OF_WORD = re.compile(rf"[{LETTER}]*")
 NOT_PLAIN = re.compile(rf"[^{LETTER} .,;:?!¿¡…—]")
 NOT_COMPOSED = re.compile(r"[^\x00-\xff]")
 
 # punctuation as the words have it: one mark where several stand together, a space behind it and none before it
+# (begins with a set of characters, which the search skips to quickly)
 ROUGH = re.compile(
-    r"\s\s|[^\S ]|^ | $|[.,;:…—?!] ?[.,;:…—]|([?!¿¡])\1| [.,;:?!…]|[¿¡] |[.,;:?!…](?=[^\s.,;:…?!])|\S—|—\S|^[.,;:—]|—$"
+    r"[\s.,;:…—?!¿¡](?:(?<=[^\S ])|(?<=\s)(?:[\s.,;:?!…]|$)|(?<=[.,;:…—])(?: ?[.,;:…—]|[^\s.,;:…])"
+    r"|(?<=[?!])(?: ?[.,;:…]|[^\s?!.,;:…—])|(?<=\S—)|(?<=[¿¡]) |(?<=\?) ?\?|(?<=!) ?!|(?<=¿) ?¿|(?<=¡) ?¡|(?<=—)$)"
+    r"|^[\s.,;:—]"
 )
 MARKS_TOGETHER = re.compile(r"[.,;:…—](?:\s?[.,;:…—])+")
 STRONGEST = ".…;:,—"
@@ -80,11 +100,11 @@ class Normaliser:
         """The spoken words of a composed text, and what was changed to get them."""
         spans: list[Span] = []
         words = self._pass(text, spans)
-        for _ in range(4):  # what was made can hold a form by chance: "s" + "xi" spelled behind siglo
-            again = self._pass(words, []) if spans else words
-            if again == words:
-                break
-            words = again
+        if not all(span.kind in SETTLED for span in spans):
+            for _ in range(4):  # what was made can hold a form by chance: "s" + "xi" spelled behind siglo
+                before, words = words, self._pass(words, [])
+                if before == words:
+                    break
         return words, tuple(spans)
 
     def _pass(self, text: str, spans: list[Span]) -> str:
@@ -98,35 +118,56 @@ class Normaliser:
                 place = end
                 continue
             pieces.append(folded[done:start])
-            pieces.append(spoken)
+            pieces.append(_apart(spoken, folded, start, end) if kind not in ("", "letter") else spoken)
             if kind:
-                spans.append(Span(text[start:end], spoken.strip(), kind, start, end))
+                spans.append(Span(text[start:end], spoken, kind, start, end))
             done = place = end
         pieces.append(folded[done:])
-        return tidy("".join(pieces).lower()) if len(pieces) > 1 else tidy(folded.lower())
+        return tidy("".join(pieces).lower())
 
     def _read(self, text: str, start: int, found: re.Match) -> tuple[int, str | None, str]:
         """End, words and class of what is written at `start`; None for words where it stays as it is."""
         first = text[start]
         odd = found.lastgroup == "odd"
+        if "0" <= first <= "9" and (match := PLAIN_NUMBER.match(text, start)):
+            noun, second = match[3], match[4]
+            if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second in MONTH_NAMES)):
+                place = Place(text, start, match.end("number"), self.locale)
+                if place.before not in CALLED:
+                    return place.end, plain(match, place), "number"
         readers = AT_FIGURES if "0" <= first <= "9" else AT_SIGNS if odd else AT_LETTERS
         if odd and first in "-+−–±" and (start and text[start - 1].isalnum()):
             readers = ()
         elif odd and first in "'\"«»“”()/":
             readers = ()
+        if not odd and (word := SHORT_WORD.match(text, start)) and _is_plain(word):
+            return word.end("word"), None, ""
         for reader in readers:
             match = reader.pattern.match(text, start)
             if match and match.end() > start:
                 spoken = reader.read(match, Place(text, start, match.end(), self.locale))
                 if spoken is not None:
-                    return match.end(), f" {spoken} ", reader.kind
+                    return match.end(), spoken, reader.kind
         if not odd:
             return REST_OF_WORD.match(text, start).end() or start + 1, None, ""
         place = Place(text, start, start + 1, self.locale)
         spoken, kind = characters.say(place)
-        if kind not in ("letter", ""):
-            spoken = f" {spoken} "
         return start + 1, spoken, kind
+
+
+def _is_plain(word: re.Match) -> bool:
+    """Whether a short word before a point or a figure is just that: the last of a sentence, or a word as de, en."""
+    small = word["word"].lower()
+    if word["point"]:
+        return len(small) > 1 and small not in BEFORE_POINT and not word["word"][:2].isupper() and ROMAN_WORD.fullmatch(small) is None
+    return small in FUNCTION_WORDS
+
+
+def _apart(spoken: str, text: str, start: int, end: int) -> str:
+    """Words with a space wherever a letter or a figure would touch them."""
+    if start and text[start - 1] not in " ¿¡":
+        spoken = " " + spoken
+    return spoken + " " if end < len(text) and text[end] not in " .,;:?!…" else spoken
 
 
 def tidy(words: str) -> str:

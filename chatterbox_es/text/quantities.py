@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.agreement import gender_of_singular
+from chatterbox_es.text.agreement import can_be_counted_once, gender_of_singular
 from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
 
 SIGNED = r"(?P<sign>[-−–±+])?"
@@ -15,26 +15,20 @@ VULGAR = "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"
 def plain(match: re.Match, place: Place) -> str | None:
     """A cardinal or a decimal, in agreement with the noun behind it."""
     number = amount(match["number"], place.locale)
-    sign = SIGN_WORDS[match["sign"]]
+    sign = SIGN_WORDS[match["sign"] or None]
     if SCALE.match(place.text, place.end):
         spoken = number.words(before_noun=True)
         return sign + ("" if spoken == "un" and place.text[place.end :].lstrip().lower().startswith("mil ") else spoken)
     gender, before_noun = place.agreement()
     if number.is_one:
         noun = place.after[0]
-        if noun and place.before not in ("capítulo", "página", "número") and gender_of_one(noun):
+        if noun and place.before not in ("capítulo", "página", "número") and can_be_counted_once(noun):
             return f"{sign}una" if gender_of_singular(noun) == numbers.FEMININE else f"{sign}un"
         return sign + "uno"
     if place.before in ("las", "los", "la") and not place.after[0] and place.before == "las":
         gender = numbers.FEMININE
-    return sign + number.words(gender, before_noun)
-
-
-def gender_of_one(noun: str) -> bool:
-    """Whether the word behind a 1 can be the noun that it counts."""
-    from chatterbox_es.text.agreement import FUNCTION_WORDS
-
-    return len(noun) > 1 and noun not in FUNCTION_WORDS and not noun.endswith("s")
+    words = number.words(gender, before_noun)
+    return f"{sign}{words} de" if before_noun and words.endswith(("llón", "llones")) else sign + words
 
 
 ORDINAL_MARKS = {
@@ -73,10 +67,13 @@ def fraction(match: re.Match, place: Place) -> str | None:
     if int(below) == 1:
         value = f"{numbers.cardinal(int(above))} sobre uno"
     whole = match["whole"]
+    if place.after[0] == "partes" and numbers.part(int(below)) and int(above) > 1 and int(below) < 11 and not whole:
+        name = "tercera" if int(below) == 3 else numbers.part(int(below))[:-1] + "a"
+        return f"{numbers.cardinal(int(above))} {name}s"
     words = f"{numbers.cardinal(int(whole))} y {value.removeprefix('un ')}" if whole and value == "un medio" else (
         f"{numbers.cardinal(int(whole))} y {value}" if whole else value
     )  # fmt: skip
-    return SIGN_WORDS[match["sign"]] + words
+    return SIGN_WORDS[match["sign"] or None] + words
 
 
 def vulgar(match: re.Match, place: Place) -> str | None:
@@ -93,17 +90,20 @@ def vulgar(match: re.Match, place: Place) -> str | None:
 
 
 def span_of_numbers(match: re.Match, place: Place) -> str | None:
-    """A range: 10-15 años → diez a quince años. Years too."""
+    """The first half of a range, 10-15 → diez a; the second half is read by itself, with its unit or noun."""
     first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
-    if first.behind != last.behind and bool(first.behind) != bool(last.behind):
-        return None
     low, high = (float(f"{number.whole}.{number.behind or 0}") for number in (first, last))
-    if len(first.whole) == len(last.whole) == 4 and not (1000 <= low < high <= 2100):
+    both_long = len(first.whole) == len(last.whole) == 4
+    shortened = len(first.whole) == 4 and len(last.whole) == 2  # 2010-15
+    if not shortened and (not low < high or (both_long and not 1000 <= low < high <= 2100)):
         return None
-    if not low < high and not (len(first.whole) == 4 and len(last.whole) == 2):
-        return None
-    gender, before_noun = place.agreement()
-    return f"{first.words(gender)} a {last.words(gender, before_noun)}"
+    gender, _ = Place(place.text, place.start, match.end("last"), place.locale).agreement()
+    return f"{first.words(gender)} {'y' if place.before == 'entre' else 'a'}"
+
+
+def subtraction(match: re.Match, place: Place) -> str | None:
+    """5 - 3: a hyphen with space around it, between figures."""
+    return f"{amount(match['number'], place.locale).words()} menos"
 
 
 def digits(match: re.Match, place: Place) -> str | None:
@@ -146,7 +146,8 @@ FRACTIONS: tuple[Rule, ...] = (
     rule("fraction", rf"(?:(?P<whole>\d{{1,9}}){SPACE}?)?(?P<vulgar>[{VULGAR}])", vulgar),
 )
 NUMBERS: tuple[Rule, ...] = (
-    rule("range", rf"(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?P<last>{NUMBER})(?![-–/\d])", span_of_numbers),
+    rule("range", rf"(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?=(?P<last>{NUMBER})(?![-–/\d]))", span_of_numbers),
+    rule("range", rf"{N}{SPACE}[-−–]{SPACE}(?=\d)", subtraction),
     rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?P<last>{NUMBER})(?![{LETTER}])", multiplied),
     rule("cardinal", rf"{N}(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}})", power),
     rule("number", SIGNED + N, plain),
