@@ -62,12 +62,14 @@ def abbreviation(match: re.Match, place: Place) -> str | None:
     if need.startswith("!") and not ((after.isupper() and "#" not in need) or after.isdigit()):
         return None
     ends = behind[:1] != "." and written.endswith(".") and spoken in CLOSES
-    if ends and (after.isupper() or (not after and place.text.lstrip("¿¡«\"( ")[:1].isupper())):
+    if ends and (after.isupper() or (not after and place.text.lstrip('¿¡«"( ')[:1].isupper())):
         return spoken + "."
     return spoken
 
 
 FORMS = "|".join(re.escape(form).replace(r"\ ", SPACE) for form in sorted(TABLE, key=len, reverse=True))
+
+
 def century(match: re.Match, place: Place) -> str | None:
     """s. XIX → siglo XIX."""
     return "siglo" if match["plural"] is None else "siglos"

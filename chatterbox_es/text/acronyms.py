@@ -2,10 +2,11 @@
 
 import re
 
+from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, Place, Rule
 
-SPELLED = frozenset("UE EU ONG TV FM AM OMC ESO IA UVA PC PDF USA CIA EP IP UAM ADN ARN OEA AEA OCU UCI ITV".split()) - {"OCU", "UCI", "UVA", "CIA", "USA"}  # noqa: SIM905
-WORDS = frozenset("PSOE OVNI UNICEF NAFTA IBEX MERCOSUR LGTBI CIS UNED SEPLA FNAC".split()) - {"LGTBI"}  # noqa: SIM905
+SPELLED = listed("UE EU ONG TV FM AM OMC ESO IA PC PDF EP IP UAM ADN ARN OEA AEA ITV")
+WORDS = listed("PSOE OVNI UNICEF NAFTA IBEX MERCOSUR CIS UNED SEPLA FNAC")
 ONSET = "(?:[bcdfgjklmnñpqrstvxyz]|[bcfgp][lr]|[dt]r|ch|ll|rr|qu|gu)"
 CODA = "(?:[lnrsdzxjm]|[bcfgkpt](?=[bcdfgjklmnñpqrstvxyz]|$)|ns|rs)"
 SAYABLE = re.compile(rf"{ONSET}?(?:[aeiouáéíóú]{{1,2}}{CODA}?{ONSET})*[aeiouáéíóú]{{1,2}}{CODA}?")

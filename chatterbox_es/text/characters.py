@@ -43,22 +43,16 @@ def category_is_control(character: str) -> bool:
 
 FOLD = _Fold()
 
-GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξοπρστυφχψως",
-        "alfa beta gamma delta épsilon zeta eta zeta iota kappa lambda mi ni xi ómicron pi ro sigma tau ípsilon fi ji psi "
-        "omega sigma".split(),  # noqa: SIM905
-        strict=True,
-    )
+GREEK_ALPHABET = "αβγδεζηθικλμνξοπρστυφχψως"
+GREEK_NAMES = (
+    "alfa beta gamma delta épsilon zeta eta zeta iota kappa lambda mi ni xi ómicron pi ro sigma tau ípsilon fi ji psi "
+    "omega sigma"
 )
-GREEK_LETTERS = dict(zip("αβγδεζηθικλμνξοπρστυφχψως", [*"abgdezizi", *"klmnxopr", *"stifj", "ps", "o", "s"], strict=True))
-CYRILLIC = dict(
-    zip(
-        "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґў",
-        "a b v g d e io zh z i i k l m n o p r s t u f j ts ch sh sch - i - e iu ia i i ie g u".split(),  # noqa: SIM905
-        strict=True,
-    )
-)
+GREEK = dict(zip(GREEK_ALPHABET, GREEK_NAMES.split(), strict=True))
+GREEK_LETTERS = dict(zip(GREEK_ALPHABET, [*"abgdezizi", *"klmnxopr", *"stifj", "ps", "o", "s"], strict=True))
+CYRILLIC_ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґў"
+CYRILLIC_LETTERS = "a b v g d e io zh z i i k l m n o p r s t u f j ts ch sh sch - i - e iu ia i i ie g u"
+CYRILLIC = dict(zip(CYRILLIC_ALPHABET, CYRILLIC_LETTERS.split(), strict=True))
 LETTERS = {
     "ç": "s", "ß": "ss", "æ": "e", "œ": "e", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ı": "i", "ħ": "j",
     "ŋ": "n", "ə": "e", "ƒ": "f", "ă": "a", "ș": "sh", "ş": "sh", "š": "sh", "č": "ch", "ć": "ch", "ž": "y", "ř": "r",
@@ -107,9 +101,8 @@ def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
     if small in GREEK:
         alone = not (before.isalpha() or behind.isalpha())
         return (GREEK[small], "symbol") if alone else (GREEK_LETTERS[small], "letter")
-    spoken = "" if small not in LETTERS else LETTERS[small]
     if small in LETTERS:
-        return spoken, "letter"
+        return LETTERS[small], "letter"
     if character in SCRIPT_DIGITS:
         return "", "dropped"  # the number of a footnote
     plain = "".join([part for part in unicodedata.normalize("NFKD", character).lower() if part in ASCII])
@@ -118,7 +111,9 @@ def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
     category = unicodedata.category(character)
     if unicodedata.combining(character) or category in ("Mn", "Cf", "Sk", "So", "Cs", "Co", "Cn", "Me"):
         return "", "dropped"
-    base = "".join([LETTERS.get(part, GREEK_LETTERS.get(part, "")) for part in unicodedata.normalize("NFKD", character).lower()])
+    base = "".join(
+        [LETTERS.get(part, GREEK_LETTERS.get(part, "")) for part in unicodedata.normalize("NFKD", character).lower()]
+    )
     return (base, "letter") if base else ("", "unknown")
 
 

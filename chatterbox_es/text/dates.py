@@ -84,7 +84,9 @@ def era(match: re.Match, place: Place) -> str | None:
     number = amount(match["number"], place.locale)
     if number.behind:
         return None
-    stop = "." if match["stop"] and place.end < len(place.text) and place.text[place.end :].lstrip()[:1].isupper() else ""
+    stop = (
+        "." if match["stop"] and place.end < len(place.text) and place.text[place.end :].lstrip()[:1].isupper() else ""
+    )
     return f"{number.words()} {ERAS[match['era'].lower()]}{stop}"
 
 
@@ -100,7 +102,11 @@ DATES: tuple[Rule, ...] = (
     rule("date", rf"(?P<number>{NUMBER}){SPACE}(?P<era>[ad])\.?{SPACE}?c(?P<stop>\.|\b)", era),
 )
 WORDS_OF_DATES: tuple[Rule, ...] = (
-    rule("date", rf"{MONTH}{SPACE}(?P<day>\d{{1,2}})(?:,?{SPACE}(?:de{SPACE})?(?P<year>\d{{4}}))?(?![\d]|[.,:/]\d|{SPACE}(?:de|%))", month_and_day),
+    rule(
+        "date",
+        rf"{MONTH}{SPACE}(?P<day>\d{{1,2}})(?:,?{SPACE}(?:de{SPACE})?(?P<year>\d{{4}}))?(?![\d]|[.,:/]\d|{SPACE}(?:de|%))",
+        month_and_day,
+    ),
     rule("date", rf"{MONTH}{SPACE}(?P<year>[12]\d{{3}})(?![\d]|[.,]\d)", month_and_year),
     rule("date", rf"(?P<weekday>{'|'.join(sorted(WEEKDAYS, key=len, reverse=True))})\.(?=,?{SPACE}\d)", weekday),
 )

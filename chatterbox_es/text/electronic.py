@@ -7,12 +7,13 @@ import re
 import unicodedata
 
 from chatterbox_es.text import numbers
+from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, SPACE, Place, Rule, rule
 
-SAID = frozenset(
-    ("gmail com net nvidia hotmail yahoo outlook google facebook twitter instagram youtube wikipedia amazon linkedin "
-     "github info web blog gob").split()
-)  # fmt: skip
+SAID = listed("""
+    gmail com net nvidia hotmail yahoo outlook google facebook twitter instagram youtube wikipedia amazon linkedin
+    github info web blog gob
+    """)
 SIGNS = {
     ".": "punto", "@": "arroba", "/": "barra", ":": "dos puntos", "-": "guion", "_": "guion bajo", "|": "barra vertical",
     "?": "signo de interrogación", "=": "igual", "&": "y", "%": "por ciento", "#": "almohadilla", "+": "más", "~": "virgulilla",
@@ -44,7 +45,11 @@ def handle(match: re.Match, place: Place) -> str | None:
     name = match["name"].rstrip(".")
     if "." in name:
         return address(match, place)
-    words = re.sub(r"[_\d]+", lambda run: f" {numbers.whole(run.group().replace('_', '')) if run.group().strip('_') else ''} ", name)
+    words = re.sub(
+        r"[_\d]+",
+        lambda run: f" {numbers.whole(run.group().replace('_', '')) if run.group().strip('_') else ''} ",
+        name,
+    )
     return f"arroba {words.strip()}"
 
 
@@ -117,7 +122,21 @@ def formula(match: re.Match, place: Place) -> str | None:
     return " ".join(numbers.whole(piece) if piece.isdigit() else piece.lower() for piece in pieces)
 
 
-CALLED = ("teléfono", "tel.", "tel", "tfno.", "tlf.", "tlf", "móvil", "fax", "whatsapp", "celular", "llame", "llamar", "llámame")
+CALLED = (
+    "teléfono",
+    "tel.",
+    "tel",
+    "tfno.",
+    "tlf.",
+    "tlf",
+    "móvil",
+    "fax",
+    "whatsapp",
+    "celular",
+    "llame",
+    "llamar",
+    "llámame",
+)
 TOP_LEVEL = "com|es|org|net|edu|gov|gob|gal|cat|eus|mx|ar|co|cl|pe|uy|ve|me|io|info|tv|eu|fr|de|uk|us|dev|app|ai"
 HOST = r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}"
 PATH = r"(?:[/?#][\w./?=&%|#:~+\-]{0,200})?"
@@ -125,24 +144,52 @@ ADDRESSES: tuple[Rule, ...] = (
     rule("electronic", rf"[\w.+-]{{1,64}}@{HOST}\.[a-z]{{2,10}}", address),
     rule("electronic", rf"(?:https?|ftp)://{HOST}(?::\d{{1,5}})?{PATH}\.?", address),
     rule("electronic", rf"www\.{HOST}(?::\d{{1,5}})?{PATH}\.?", address),
-    rule("electronic", rf"(?<![\w.])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{TOP_LEVEL})(?![\w])(?:\.(?:{TOP_LEVEL})(?!\w))?{PATH}", address),
+    rule(
+        "electronic",
+        rf"(?<![\w.])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{TOP_LEVEL})(?![\w])(?:\.(?:{TOP_LEVEL})(?!\w))?{PATH}",
+        address,
+    ),
 )
 HANDLES: tuple[Rule, ...] = (
     rule("electronic", r"@(?P<name>[\w.]{1,64})", handle),
     rule("electronic", r"#(?P<name>\w{1,140})", hashtag),
 )
 WORDS_OF_VERSIONS: tuple[Rule, ...] = (
-    rule("electronic", rf"(?P<name>versi[oó]n(?:es)?{SPACE}|v\.?{SPACE}?|ver\.{SPACE}?)(?P<version>\d{{1,6}}(?:\.\d{{1,6}}){{1,4}})(?![\d.,]\d)", version),
-    rule("electronic", r"(?P<name>python |java |android |ios |windows |linux |ubuntu |php |usb )(?P<version>\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.,]\d)", version),
+    rule(
+        "electronic",
+        rf"(?P<name>versi[oó]n(?:es)?{SPACE}|v\.?{SPACE}?|ver\.{SPACE}?)(?P<version>\d{{1,6}}(?:\.\d{{1,6}}){{1,4}})(?![\d.,]\d)",
+        version,
+    ),
+    rule(
+        "electronic",
+        r"(?P<name>python |java |android |ios |windows |linux |ubuntu |php |usb )(?P<version>\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.,]\d)",
+        version,
+    ),
 )
 PHONE_GROUPS = r"(?:\(\d{1,4}\)[ -]?)?\d{1,4}(?:[ -]\d{2,4}){1,5}"
 TELEPHONES: tuple[Rule, ...] = (
     rule("telephone", r"\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", dotted),
-    rule("telephone", rf"\+(?P<country>\d{{1,3}})[ -]?(?P<local>(?:\(\d{{1,4}}\)|\d{{1,4}})[ -]\d{{3}}-\d{{4}})(?:-(?P<extension>\d{{1,4}}))?(?![\d-])", telephone),
-    rule("telephone", rf"\+(?P<country>\d{{1,3}})[ -]?(?P<local>{PHONE_GROUPS}|\d{{6,12}})(?P<extension>)(?![\d])", telephone),
-    rule("telephone", r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])", telephone),
+    rule(
+        "telephone",
+        r"\+(?P<country>\d{1,3})[ -]?(?P<local>(?:\(\d{1,4}\)|\d{1,4})[ -]\d{3}-\d{4})(?:-(?P<extension>\d{1,4}))?(?![\d-])",
+        telephone,
+    ),
+    rule(
+        "telephone",
+        rf"\+(?P<country>\d{{1,3}})[ -]?(?P<local>{PHONE_GROUPS}|\d{{6,12}})(?P<extension>)(?![\d])",
+        telephone,
+    ),
+    rule(
+        "telephone",
+        r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
+        telephone,
+    ),
     rule("telephone", rf"(?P<figures>\d{{1,4}}-(?:\d{{1,4}}-)?)(?P<word>[{LETTER}]{{3,20}})(?![\d])", with_word),
-    rule("telephone", r"[6-9]\d{2} \d{3} \d{3}(?! ?\d)|[6-9]\d{2} \d{2} \d{2} \d{2}(?! ?\d)|9\d \d{3} \d{2} \d{2}(?! ?\d)|[6-9]\d{8}(?!\d)", grouped_telephone),
+    rule(
+        "telephone",
+        r"[6-9]\d{2} \d{3} \d{3}(?! ?\d)|[6-9]\d{2} \d{2} \d{2} \d{2}(?! ?\d)|9\d \d{3} \d{2} \d{2}(?! ?\d)|[6-9]\d{8}(?!\d)",
+        grouped_telephone,
+    ),
     rule("telephone", r"\d{2,12}(?:[ .-]\d{2,4}){0,5}(?![\d])", called),
     rule("electronic", r"\d{1,4}(?:\.\d{1,2}){2,4}(?![\d.,]\d)(?!\d)", dotted),
 )

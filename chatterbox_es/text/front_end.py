@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.text.dialects import DIALECTS
+from chatterbox_es.text.dialects import DIALECTS, Dialect
 from chatterbox_es.text.letters import PHONE_OF, phones_of
-from chatterbox_es.text.linking import link
+from chatterbox_es.text.lexicon import Lexicon
+from chatterbox_es.text.linking import across, inside
 from chatterbox_es.text.normaliser import Normaliser
 from chatterbox_es.text.sentences import split
 from chatterbox_es.text.symbols import END, PHONES, PUNCTUATION, START, SymbolTable
@@ -22,14 +23,16 @@ LEANING = (
     "sino sobre su sus te tras tu tus u y"
 )
 UNSTRESSED = frozenset(LEANING.split())
+MOST_REMEMBERED = 500_000  # words and words with their marks; memory stays below 100 MB on any corpus
 
 
 @dataclass(frozen=True)
 class Reading:
     """How a text is said.
 
+    `text` is the text in composed Unicode (places in `spans` are places in it), `words` what is said in words.
     `phonemes` and `ids` have the same length and hold both ends' marks and the punctuation. `spans` lists what was
-    changed on the way to `words`, including what could not be said (kinds "dropped" and "unknown", spoken "").
+    changed on the way to `words`, including what could not be said (classes "dropped" and "unknown", spoken "").
     """
 
     text: str
@@ -62,31 +65,50 @@ class FrontEnd:
             raise UserError(f"dialect={dialect} is not known; use one of {', '.join(DIALECTS)}")
         self.dialect = DIALECTS[dialect]
         self.locale = locale or self.dialect.locale
-        self.table = SymbolTable()
         self.normaliser = Normaliser(self.locale)
-        self._said: dict[str, str] = {}
-        self._symbol = PHONE_OF | {mark: mark for mark in PUNCTUATION}
-        self._number = {code: self.table.number[symbol] for code, symbol in self._symbol.items()}
+        self.lexicon = Lexicon.shipped(dialect)
+        if lexicon is not None:
+            self.lexicon = self.lexicon.extended_by(lexicon, dialect)
+        self.table = SymbolTable()
+        self._said = _Said(self.dialect, self.lexicon)
+        symbol = PHONE_OF | {mark: mark for mark in PUNCTUATION}
+        self._symbol_of = symbol.__getitem__
+        self._number_of = {code: self.table.number[symbol] for code, symbol in symbol.items()}.__getitem__
 
     def read(self, text: str) -> Reading:
         """How a text is said."""
         text = self.normaliser.compose(text)
         words, spans = self.normaliser.normalise(text)
-        codes = self._codes(words)
-        phonemes = (START, *[self._symbol[code] for code in codes], END)
-        ids = (self.table.start, *[self._number[code] for code in codes], self.table.end)
+        said = self._said
+        codes = across(" ".join([said[token] for token in words.split(" ")])).replace(" ", "")
+        phonemes = (START, *map(self._symbol_of, codes), END)
+        ids = (self.table.start, *map(self._number_of, codes), self.table.end)
         return Reading(text, split(text), words, phonemes, ids, spans)
 
     def read_many(self, texts: Iterable[str]) -> list[Reading]:
         """How many texts are said, in their order."""
         return [self.read(text) for text in texts]
 
-    def _codes(self, words: str) -> str:
-        return link(WORD.sub(self._word, words)).replace(" ", "")
+
+class _Said(dict[str, str]):
+    """What was said before: the phones of each word with the marks that touch it, worked out at first sight."""
+
+    def __init__(self, dialect: Dialect, lexicon: Lexicon) -> None:
+        super().__init__()
+        self.dialect, self.lexicon = dialect, lexicon
+        self.words: dict[str, str] = {}
+
+    def __missing__(self, token: str) -> str:
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+            self.words.clear()
+        said = self[token] = WORD.sub(self._word, token)
+        return said
 
     def _word(self, match: re.Match) -> str:
         word = match.group()
-        said = self._said.get(word)
+        said = self.words.get(word)
         if said is None:
-            said = self._said[word] = self.dialect.say(phones_of(word, word not in UNSTRESSED))
+            phones = self.lexicon.phones_of(word) or phones_of(word, word not in UNSTRESSED)
+            said = self.words[word] = inside(self.dialect.say(phones))
         return said

@@ -17,26 +17,26 @@ CODE_OF = {phone: code for code, phone in PHONE_OF.items()}
 
 VOWEL = "aeiouáéíóú"
 
-# in this order: the first that fits at a place is taken. "X" below is any rule that does not write a fixed string.
+# in this order: the first that fits at a place is taken. "X" stands for the letter itself, once.
 RULES = (
     # beginnings that Spanish does not say as they are written
     (r"^(?:ps|x)(?=[aeiouáéíóúy])", "s"),
     (r"^[pk]n|^mn|^gn|^cn", "n"),
     (r"^[pc]t", "t"),
     (r"^s(?=[ptkcqmnlv](?![eiéí])|[ptkmnl][eiéí])", "es"),  # stop → estop, spray → espray
-    (r"^h?[ií](?=[aeouáéóú])(?<![h])", "ʝ"),  # ion, iodo
-    (r"(?:^|(?<=[ndsblr]))h[ií](?=[eé])", "Y"),  # hierba, deshielo, enhiesto
+    (r"^i(?=[aeouáéóú])", "ʝ"),  # ion, iodo
+    (r"(?:^|(?<=[ndsblr]))hi(?=[eé])", "Y"),  # hierba, deshielo, enhiesto
     (r"h[uü](?=[aeiáéíóo])", "w"),  # hueso, ahuecar
     # prefixes that keep their consonant apart
-    (r"^subst", "sust"),
     (r"(?<=^sub)r+|(?<=^ab)r(?=og)|(?<=^ob)r(?=ep)", "R"),
     (r"(?<=^de)sh|(?<=^tra)sh|(?<=^tran)sh|(?<=^mi)sh(?=[ií][jd])", "s"),
     (r"^postp", "posp"),
-    (r"(?<=[bd])v", ""),  # obvio, subvención: one sound
+    (r"(?<=^o)bv", "b"),  # obvio: one sound
     # two letters, one sound
     (r"^rr?|(?<=[nls])r", "R"),
     (r"rr", "R"),
-    (r"tx|tch|tsch", "C"),
+    (r"tsch|tx|tch", "C"),
+    (r"^sch", "ʃ"),
     (r"ch(?=[rlnt])", "k"),
     (r"ch", "C"),
     (r"ll(?=[^aeiouáéíóúy]|$)", "l"),
@@ -55,7 +55,14 @@ RULES = (
     (r"g(?=[eéií])", "x"),
     (r"cc(?=[aáoóuúrl])", "k"),
     (r"c(?=[eéií])", "θ"),
-    (r"([bdfgkpst])\1", "X"),
+    # doubled letters of loans; Spanish has its own nn behind a prefix (innato, connotar, perenne)
+    (r"(?P<twice>[bdfgkmpst])(?P=twice)", "X"),
+    (r"(?<=[aou])nn(?!$)(?<!^conn)(?<!circunn)|(?<=^[bdfghjklmpstvz]i)nn|(?<=^[bdfghjklmtvz]e)nn", "n"),
+    # English and French groups that no Spanish word has
+    (r"oo(?=[kd]|[mlftpn]s?$)", "u"),
+    (r"ee(?=[kpd]s?$|ts?$|[kp]er)", "i"),
+    (r"igh(?=t)", "ai"),
+    (r"ou(?=[rvpbl])", "u"),
     (r"y(?=[aáeéoóuúií])", "ʝ"),
 )  # fmt: skip
 LETTERS = {
@@ -63,7 +70,9 @@ LETTERS = {
     "ñ": "ɲ", "p": "p", "q": "k", "r": "r", "s": "s", "t": "t", "v": "b", "w": "w", "x": "ks", "y": "i", "z": "θ",
     "ü": "u", "'": "",
 }  # fmt: skip
-GRAPHEME = re.compile("|".join([f"(?P<r{n}>{rule})" for n, (rule, _) in enumerate(RULES)] + ["[bcdfghjklmnñpqrstvwxyzü']"]))
+GRAPHEME = re.compile(
+    "|".join([f"(?P<r{n}>{rule})" for n, (rule, _) in enumerate(RULES)] + ["[bcdfghjklmnñpqrstvwxyzü']"])
+)
 OF_RULE = {f"r{n}": spoken for n, (_, spoken) in enumerate(RULES)}
 
 # sounds that shape each other inside a word

@@ -2,7 +2,7 @@
 
 b, d and ɡ open to β, ð, ɣ except after a pause or a nasal (d also after l: el día); n takes the place of a following
 p or b (un beso → um beso) and of ɡ (un gato → uŋ gato); ʝ closes to dʒ after n (un yate).
-Input and output: one character a phone, words divided by a space, punctuation as itself.
+One character a phone, words divided by a space, punctuation as itself.
 """
 
 import re
@@ -10,16 +10,26 @@ import re
 PAUSE = ".,;:?¿!¡…—"
 OPEN = {"b": "β", "d": "ð", "ɡ": "ɣ"}
 
-NASAL_BEFORE_LIP = re.compile(r"[nŋ](?= ?[pb])")
-NASAL_BEFORE_VELAR = re.compile(r"n(?= ?ɡ)")
-CLOSED_Y = re.compile(r"(?<=n)( ?)ʝ")
-OPENED = re.compile(rf"(?<![{PAUSE}mnŋɲ])(?<![{PAUSE}mnŋɲ] )[bɡ]|(?<![{PAUSE}mnŋɲlʎ])(?<![{PAUSE}mnŋɲlʎ] )d")
+INSIDE = re.compile(rf"(?<=[^{PAUSE}mnŋɲ])[bɡ]|(?<=[^{PAUSE}mnŋɲlʎ])d")
+ACROSS = (
+    (re.compile(r"[nŋ](?= [pb])"), "m"),
+    (re.compile(r"n(?= ɡ)"), "ŋ"),
+    (re.compile(r"(?<=n) ʝ"), " D"),
+    (re.compile(rf"(?<=[^{PAUSE}mnŋɲ]) b"), " β"),
+    (re.compile(rf"(?<=[^{PAUSE}mnŋɲ]) ɡ"), " ɣ"),
+    (re.compile(rf"(?<=[^{PAUSE}mnŋɲlʎ]) d"), " ð"),
+)
 
 
-def link(phones: str) -> str:
-    """The phones of a whole reading, changed where they touch. It must begin with a pause or a word."""
-    phones = NASAL_BEFORE_LIP.sub("m", phones)
-    phones = NASAL_BEFORE_VELAR.sub("ŋ", phones)
-    phones = CLOSED_Y.sub(r"\1D", phones)
-    phones = OPENED.sub(lambda stop: OPEN[stop.group()], "." + phones)
-    return phones[1:]
+def inside(phones: str) -> str:
+    """The phones of one word (or of one word and the marks that touch it), changed where they touch each other."""
+    if "n" in phones:
+        phones = phones.replace("nb", "mb").replace("np", "mp").replace("nɡ", "ŋɡ").replace("nʝ", "nD")
+    return INSIDE.sub(lambda stop: OPEN[stop.group()], phones)
+
+
+def across(phones: str) -> str:
+    """The phones of a whole reading, changed where its words touch."""
+    for touching, spoken in ACROSS:
+        phones = touching.sub(spoken, phones)
+    return phones

@@ -91,7 +91,9 @@ def measure(match: re.Match, place: Place) -> str | None:
     sign = SIGN_WORDS[match["sign"]]
     kept = "." if match.group().endswith(".") and place.text[place.end :].lstrip()[:1].isupper() else ""
     if match["scale"]:
-        return f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
+        return (
+            f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
+        )
     if number.is_one:
         count = "una" if gender == numbers.FEMININE else "uno" if one.startswith("por") else "un"
         return f"{sign}{count} {one}{kept}"
@@ -135,8 +137,16 @@ FRACTION = rf"(?:(?P<above>\d{{1,3}})[/⁄](?P<under>\d{{1,3}})|(?P<vulgar>[{VUL
 NAMES["mes"], NAMES["día"], NAMES["año"] = ("mes", "meses", "m"), ("día", "días", "m"), ("año", "años", "m")
 
 MEASURES: tuple[Rule, ...] = (
-    rule("measure", rf"(?:(?P<whole>\d{{1,4}}){SPACE})?{FRACTION}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}", part_of_measure),
-    rule("measure", rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}(?:(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?", measure),
+    rule(
+        "measure",
+        rf"(?:(?P<whole>\d{{1,4}}){SPACE})?{FRACTION}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}",
+        part_of_measure,
+    ),
+    rule(
+        "measure",
+        rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}(?:(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?",
+        measure,
+    ),
     rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>){BELOW}{END}", measure),
     rule("measure", rf"{N}-(?P<letter>[a-zA-Z])(?![{LETTER}\d])", with_letter),
 )

@@ -139,7 +139,9 @@ def money(match: re.Match, place: Place) -> str | None:
     number = amount(match["number"], place.locale)
     sign = "menos " if match["sign"] else ""
     if match["scale"]:
-        return f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {unit.many}".replace("mil de", "mil")
+        return f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {unit.many}".replace(
+            "mil de", "mil"
+        )
     if len(number.behind) == 2:
         return sign + _with_coins(number.whole, number.behind, unit)
     if number.is_one:
@@ -153,4 +155,6 @@ S = r"(?P<sign>[-−])?"
 N = f"(?P<number>{NUMBER})"
 SCALED = rf"(?:{SCALE.pattern.replace('(mil|', '(?P<scale>mil|')})?"
 MONEY: tuple[Rule, ...] = (rule("money", rf"{S}{N}(?:{SCALED}){SPACE}?(?P<money>{BEHIND})", money),)
-MONEY_BEFORE: tuple[Rule, ...] = (rule("money", rf"{S}(?P<money>{BEFORE}){SPACE}?{S.replace('sign', 'sign2')}{N}{SCALED}", money),)
+MONEY_BEFORE: tuple[Rule, ...] = (
+    rule("money", rf"{S}(?P<money>{BEFORE}){SPACE}?{S.replace('sign', 'sign2')}{N}{SCALED}", money),
+)

@@ -19,6 +19,7 @@ from chatterbox_es.text.money import CODES, MONEY, MONEY_BEFORE
 from chatterbox_es.text.quantities import FRACTIONS, NUMBERS, ORDINALS, plain
 from chatterbox_es.text.roman import ROMANS
 from chatterbox_es.text.times import TIMES
+from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
 
 CAPITALS = "A-ZÁÉÍÓÚÜÑ"
@@ -49,15 +50,18 @@ PLAIN_NUMBER = re.compile(
     rf"(?P<sign>)(?P<number>\d{{1,5}})(?:(?=[,;:.?!)](?:\s|$)|$)"
     rf"|(?= ([{LETTER}]{{1,20}})(?![\w$€])(?: ([{LETTER}]{{1,11}}))?))"
 )
-NOT_PLAIN_BEHIND = frozenset(
-    sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS, *"a p d y x h hs hrs horas e rs bs pts ptas".split(),  # noqa: SIM905
-                              *"mil millón millones billón billones trillón trillones".split())  # noqa: SIM905
-)  # fmt: skip
+NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS)) | listed(
+    "a p d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones"
+)
 # what these classes write holds no form to be read again
-SETTLED = frozenset(("number", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman"))
+SETTLED = frozenset(
+    ("decimal", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman")
+)
 SHORT_WORD = re.compile(rf"(?P<word>[{LETTER}]{{1,7}})(?: (?=\d)|(?P<point>\.)(?![{LETTER}\d]))")
 # the first words of the forms that end with a point
-BEFORE_POINT = frozenset(re.split(r"[. ]", form)[0] for form in TABLE) | set(SHORT_MONTHS) | set(WEEKDAYS) | {"s", "v", "ver"}
+BEFORE_POINT = (
+    frozenset(re.split(r"[. ]", form)[0] for form in TABLE) | set(SHORT_MONTHS) | set(WEEKDAYS) | {"s", "v", "ver"}
+)
 ROMAN_WORD = re.compile("[ivxlcdm]+")
 REST_OF_WORD = re.compile(rf"[{LETTER}]*")
 NOT_PLAIN = re.compile(rf"[^{LETTER} .,;:?!¿¡…—]")
@@ -134,11 +138,9 @@ class Normaliser:
             if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second in MONTH_NAMES)):
                 place = Place(text, start, match.end("number"), self.locale)
                 if place.before not in CALLED:
-                    return place.end, plain(match, place), "number"
+                    return place.end, plain(match, place), "cardinal"
         readers = AT_FIGURES if "0" <= first <= "9" else AT_SIGNS if odd else AT_LETTERS
-        if odd and first in "-+−–±" and (start and text[start - 1].isalnum()):
-            readers = ()
-        elif odd and first in "'\"«»“”()/":
+        if odd and first in "-+−–±" and (start and text[start - 1].isalnum()) or odd and first in "'\"«»“”()/":
             readers = ()
         if not odd and (word := SHORT_WORD.match(text, start)) and _is_plain(word):
             return word.end("word"), None, ""
@@ -159,7 +161,12 @@ def _is_plain(word: re.Match) -> bool:
     """Whether a short word before a point or a figure is just that: the last of a sentence, or a word as de, en."""
     small = word["word"].lower()
     if word["point"]:
-        return len(small) > 1 and small not in BEFORE_POINT and not word["word"][:2].isupper() and ROMAN_WORD.fullmatch(small) is None
+        return (
+            len(small) > 1
+            and small not in BEFORE_POINT
+            and not word["word"][:2].isupper()
+            and ROMAN_WORD.fullmatch(small) is None
+        )
     return small in FUNCTION_WORDS
 
 

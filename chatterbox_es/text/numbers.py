@@ -149,7 +149,9 @@ def ordinal(number: int, gender: str = MASCULINE, before_noun: bool = False) -> 
     thousands, rest = divmod(number, 1000)
     parts = []
     if thousands:
-        parts.append("milésimo" if thousands == 1 else cardinal(thousands, before_noun=True).replace(" ", "") + "milésimo")
+        parts.append(
+            "milésimo" if thousands == 1 else cardinal(thousands, before_noun=True).replace(" ", "") + "milésimo"
+        )
     hundreds, rest = divmod(rest, 100)
     parts.extend([ORDINAL_HUNDREDS[hundreds]] if hundreds else [])
     parts.extend([_ordinal_below_hundred(rest)] if rest else [])

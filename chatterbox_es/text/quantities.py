@@ -31,6 +31,11 @@ def plain(match: re.Match, place: Place) -> str | None:
     return f"{sign}{words} de" if before_noun and words.endswith(("llón", "llones")) else sign + words
 
 
+def decimal(match: re.Match, place: Place) -> str | None:
+    """A number with a decimal sign."""
+    return plain(match, place) if amount(match["number"], place.locale).behind else None
+
+
 ORDINAL_MARKS = {
     "º": "m", "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f", "do": "m", "da": "f",
     "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f", "os": "mp", "as": "fp",
@@ -150,6 +155,7 @@ NUMBERS: tuple[Rule, ...] = (
     rule("range", rf"{N}{SPACE}[-−–]{SPACE}(?=\d)", subtraction),
     rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?P<last>{NUMBER})(?![{LETTER}])", multiplied),
     rule("cardinal", rf"{N}(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}})", power),
-    rule("number", SIGNED + N, plain),
+    rule("decimal", SIGNED + N, decimal),
+    rule("cardinal", SIGNED + N, plain),
     rule("digits", r"\d+", digits),
 )

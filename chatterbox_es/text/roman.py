@@ -8,25 +8,28 @@ import re
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.agreement import FUNCTION_WORDS, gender_of_singular
-from chatterbox_es.text.written import LETTER, SPACE, Place, Rule
+from chatterbox_es.text.word_lists import listed
+from chatterbox_es.text.written import LETTER, Place, Rule
 
 ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 # words and acronyms that happen to be made of these letters
-NO_NUMERAL = frozenset("MI DI CD CV DC MC CC CM DM CI LI MD DL MM ML CL MIL CIVIL DIVX LXX".split()) - {"LXX"}  # noqa: SIM905
+NO_NUMERAL = listed("MI DI CD CV DC MC CC CM DM CI LI MD DL MM ML CL MIL CIVIL DIVX")
 CENTURY = frozenset(("siglo", "siglos", "s."))
-CARDINAL_LABEL = frozenset(
-    ("capítulo", "cap.", "tomo", "volumen", "vol.", "libro", "título", "parte", "artículo", "art.", "acto", "escena",
-     "canto", "lección", "tema", "fase", "anexo", "apéndice", "página", "sección", "tipo", "grado", "año", "liga")
-)  # fmt: skip
-FEMININE_NAMES = frozenset(("isabel", "beatriz", "carmen", "inés", "leonor", "margarita", "mercedes", "dolores", "pilar"))
-NAMES_OF_KINGS = frozenset(
-    ("felipe alfonso carlos juan pío luis enrique fernando benedicto jorge eduardo guillermo pedro pablo león clemente "
-     "gregorio inocencio urbano francisco napoleón federico ricardo nicolás alejandro iván sancho ramiro jaime ramón "
-     "balduino leopoldo cristián gustavo haakon olaf harald juana isabel maría catalina ana victoria cristina "
-     "margarita beatriz urraca leonor blanca josé manuel ramsés tutmosis amenofis ptolomeo cleopatra seti darío jerjes "
-     "constantino teodosio").split()
-)  # fmt: skip
+CARDINAL_LABEL = listed("""
+    capítulo cap. tomo volumen vol. libro título parte artículo art. acto escena canto lección tema fase anexo
+    apéndice página sección tipo grado año liga
+    """)
+FEMININE_NAMES = listed("""
+    isabel beatriz carmen inés leonor margarita mercedes dolores pilar
+    """)
+NAMES_OF_KINGS = listed("""
+    felipe alfonso carlos juan pío luis enrique fernando benedicto jorge eduardo guillermo pedro pablo león clemente
+    gregorio inocencio urbano francisco napoleón federico ricardo nicolás alejandro iván sancho ramiro jaime ramón
+    balduino leopoldo cristián gustavo haakon olaf harald juana isabel maría catalina ana victoria cristina
+    margarita beatriz urraca leonor blanca josé manuel ramsés tutmosis amenofis ptolomeo cleopatra seti darío jerjes
+    constantino teodosio
+    """)
 
 
 def value_of(roman: str) -> int:
@@ -73,8 +76,12 @@ def _after_name(value: int, name: str) -> str:
 
 def _is_name(place: Place) -> bool:
     """Whether the word before begins with a capital and is no more than a name (Isabel II)."""
-    before = re.search(rf"(?:^|[^{LETTER}])([{LETTER}]{{2,20}})$", place.text[max(0, place.start - 24) : place.start].rstrip())
-    return bool(before) and before[1][0].isupper() and not before[1].isupper() and before[1].lower() not in FUNCTION_WORDS
+    before = re.search(
+        rf"(?:^|[^{LETTER}])([{LETTER}]{{2,20}})$", place.text[max(0, place.start - 24) : place.start].rstrip()
+    )
+    return (
+        bool(before) and before[1][0].isupper() and not before[1].isupper() and before[1].lower() not in FUNCTION_WORDS
+    )
 
 
 ROMANS = Rule("roman", re.compile(rf"(?P<roman>{ROMAN})(?![{LETTER}\d'’])", re.IGNORECASE), roman)

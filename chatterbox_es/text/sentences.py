@@ -31,7 +31,7 @@ def _ends(text: str, end: re.Match) -> bool:
     if end.group() != ".":
         return not ("…" in end.group() or "..." in end.group()) or STARTS.match(behind) is not None
     last = LAST_WORD.search(text[max(0, end.start() - 24) : end.start()])
-    word = last.group().lower().lstrip("¿¡\"«“(") if last else ""
+    word = last.group().lower().lstrip('¿¡"«“(') if last else ""
     form = word + "."
     if form in TABLE:
         return TABLE[form][0] in CLOSES

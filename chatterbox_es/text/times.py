@@ -49,7 +49,9 @@ def clock(match: re.Match, place: Place) -> str | None:
         words += f" y {QUARTERS.get(minute) or numbers.cardinal(minute)}"
     if second and int(second):
         words = f"{_hour(hour)} {'hora' if hour == 1 else 'horas'}"
-        words += f" {numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'}" if minute else ""
+        words += (
+            f" {numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'}" if minute else ""
+        )
         words += f" y {numbers.cardinal(int(second), before_noun=True)} {'segundo' if int(second) == 1 else 'segundos'}"
     return words + _half_of_day(hour, match["half"]) + _zone(match) + _kept_stop(match, place)
 

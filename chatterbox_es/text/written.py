@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.agreement import gender_of_noun
+from chatterbox_es.text.word_lists import listed
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ NUMBER = (
 )
 WORD_BEFORE = re.compile(rf"[{LETTER}]{{1,20}}\.?$")
 WORD_AFTER = re.compile(rf"{SPACE}([{LETTER}]{{1,30}})(?:{SPACE}([{LETTER}]{{1,30}}))?")
-SCALE = re.compile(rf"{SPACE}(mil|millón|mill[oó]nes|bill[oó]n(?:es)?|trill[oó]n(?:es)?|cuatrill[oó]n(?:es)?)\b", re.IGNORECASE)
+SCALE = re.compile(
+    rf"{SPACE}(mil|millón|mill[oó]nes|bill[oó]n(?:es)?|trill[oó]n(?:es)?|cuatrill[oó]n(?:es)?)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,11 @@ class Place:
         return (gender or numbers.MASCULINE), gender is not None
 
 
-LABELS = frozenset(
-    ("capítulo página número tomo artículo línea canal año volumen sección nivel fase calle sala puerta piso planta "
-     "versión habitación apartado punto tema lección ejercicio figura tabla anexo nota núm. n.º pág. cap. art. vol. fig.")
-    .split()
-)  # fmt: skip
+LABELS = listed("""
+    capítulo página número tomo artículo línea canal año volumen sección nivel fase calle sala puerta piso planta
+    versión habitación apartado punto tema lección ejercicio figura tabla anexo nota núm. n.º pág. cap. art. vol.
+    fig.
+    """)
 
 
 @dataclass(frozen=True, slots=True)
