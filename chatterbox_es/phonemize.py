@@ -9,6 +9,7 @@ line with text, words, phonemes, ids, spans.
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -66,15 +67,14 @@ def as_table(reading: Reading) -> str:
 
 
 def texts(text: str | None) -> Iterator[str]:
-    """The text given, or the lines of standard input."""
-    if text is not None:
-        yield text
-        return
-    try:
-        for line in sys.stdin:
-            yield line.rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"standard input is not UTF-8 text ({error})") from None
+    """The text given, or the lines of standard input. Raises UserError on what is no UTF-8."""
+    lines = [os.fsencode(text)] if text is not None else sys.stdin.buffer
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            where = "text=" if text is not None else f"standard input, line {number}"
+            raise UserError(f"{where}: not UTF-8 ({error})") from None
 
 
 def main() -> int:
@@ -82,6 +82,7 @@ def main() -> int:
     options = parse(PhonemizeOptions, sys.argv[1:], doc=__doc__)
     if options.format not in FORMATS:
         raise UserError(f"format={options.format} is not known; use one of {', '.join(FORMATS)}")
+    sys.stdout.reconfigure(encoding="utf-8")
     front_end = FrontEnd(options.dialect, lexicon=options.lexicon, locale=options.locale)
     for number, text in enumerate(texts(options.text)):
         reading = front_end.read(text)

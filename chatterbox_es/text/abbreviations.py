@@ -12,11 +12,14 @@ ing.=ingeniero|arq.=arquitecto|abog.=abogado|gral.=general|cnel.=coronel|cap.=ca
 sgto.=sargento|cmdt.=comandante|almte.=almirante|pdte.=presidente|pdta.=presidenta|mons.=monseñor|fr.=fray!|
 hno.=hermano|hna.=hermana|hnos.=hermanos|sto.=santo|sta.=santa|rvdo.=reverendo|excmo.=excelentísimo|
 excma.=excelentísima|ilmo.=ilustrísimo|ilma.=ilustrísima|ud.=usted|uds.=ustedes|vd.=usted|vds.=ustedes|
-pág.=página|págs.=páginas|pag.=página|pags.=páginas|pg.=página!|art.=artículo!|arts.=artículos|núm.=número|núms.=números|
-num.=número!|n.º=número|nº=número|n°=número|n.ª=número|nro.=número|no.=número!#|cód.=código|vol.=volumen|vols.=volúmenes|
+pág.=página|págs.=páginas|pag.=página|pags.=páginas|pg.=página!|art.=artículo!|arts.=artículos|núm.=número|
+núms.=números|
+num.=número!|n.º=número|nº=número|n°=número|n.ª=número|nro.=número|no.=número!#|cód.=código|vol.=volumen|
+vols.=volúmenes|
 ed.=edición!|edit.=editorial|fig.=figura!|figs.=figuras|ref.=referencia!|tel.=teléfono|teléf.=teléfono|tfno.=teléfono|
 tlf.=teléfono|apdo.=apartado|dpto.=departamento|depto.=departamento|dto.=descuento!|av.=avenida|avda.=avenida|
-avd.=avenida|c/=calle|pza.=plaza|plza.=plaza|pl.=plaza!|pº=paseo|p.º=paseo|ctra.=carretera|urb.=urbanización!|esq.=esquina|
+avd.=avenida|c/=calle|pza.=plaza|plza.=plaza|pl.=plaza!|pº=paseo|p.º=paseo|ctra.=carretera|urb.=urbanización!|
+esq.=esquina|
 izq.=izquierda|izqda.=izquierda|izqdo.=izquierdo|dcha.=derecha|dcho.=derecho|prov.=provincia!|etc.=etcétera|ej.=ejemplo|
 p. ej.=por ejemplo|p.ej.=por ejemplo|aprox.=aproximadamente|máx.=máximo|mín.=mínimo|admón.=administración|
 cía.=compañía|adj.=adjunto!|atte.=atentamente|bco.=banco|cte.=corriente|gob.=gobierno!|ayto.=ayuntamiento|
@@ -26,12 +29,12 @@ ss. mm.=sus majestades|s.m.=su majestad|s. m.=su majestad|s.s.=su santidad|s. s.
 ee. uu.=estados unidos|ee.uu.=estados unidos|ee uu=estados unidos|eeuu=estados unidos|ff. aa.=fuerzas armadas|
 ff.aa.=fuerzas armadas|cc. oo.=comisiones obreras|cc.oo.=comisiones obreras|cc. aa.=comunidades autónomas|
 cc.aa.=comunidades autónomas|jj. oo.=juegos olímpicos|jj.oo.=juegos olímpicos|dd. hh.=derechos humanos|
-dd.hh.=derechos humanos|rr. hh.=recursos humanos|rr.hh.=recursos humanos|rrhh=recursos humanos|rr. pp.=relaciones públicas|
-a.c.=antes de cristo|a. c.=antes de cristo|d.c.=después de cristo|d. c.=después de cristo|
+dd.hh.=derechos humanos|rr. hh.=recursos humanos|rr.hh.=recursos humanos|rrhh=recursos humanos|
+rr. pp.=relaciones públicas|a.c.=antes de cristo|a. c.=antes de cristo|d.c.=después de cristo|d. c.=después de cristo|
 b.º=barrio|c.p.=código postal|c. p.=código postal|d.e.p.=descanse en paz|d. e. p.=descanse en paz|
-q.e.p.d.=que en paz descanse|p. d.=posdata|p.d.=posdata|v. gr.=verbigracia|v.gr.=verbigracia|i.e.=es decir|cf.=compárese!|
-cfr.=compárese|vs.=contra|vs=contra|op. cit.=obra citada|ib.=ibidem|id.=ídem!|s.f.=sin fecha|et al.=y otros|
-=|"""
+q.e.p.d.=que en paz descanse|p. d.=posdata|p.d.=posdata|v. gr.=verbigracia|v.gr.=verbigracia|
+i.e.=es decir|cf.=compárese!|
+cfr.=compárese|vs.=contra|vs=contra|op. cit.=obra citada|ib.=ibidem|id.=ídem!|s.f.=sin fecha|et al.=y otros|"""
 
 
 def _table() -> dict[str, tuple[str, str]]:

@@ -15,8 +15,9 @@ SAID = listed("""
     github info web blog gob
     """)
 SIGNS = {
-    ".": "punto", "@": "arroba", "/": "barra", ":": "dos puntos", "-": "guion", "_": "guion bajo", "|": "barra vertical",
-    "?": "signo de interrogación", "=": "igual", "&": "y", "%": "por ciento", "#": "almohadilla", "+": "más", "~": "virgulilla",
+    ".": "punto", "@": "arroba", "/": "barra", ":": "dos puntos", "-": "guion", "_": "guion bajo",
+    "|": "barra vertical", "?": "signo de interrogación", "=": "igual", "&": "y", "%": "por ciento", "#": "almohadilla",
+    "+": "más", "~": "virgulilla",
 }  # fmt: skip
 PIECE = re.compile(rf"[{LETTER}]+|.")
 
@@ -162,7 +163,8 @@ WORDS_OF_VERSIONS: tuple[Rule, ...] = (
     ),
     rule(
         "electronic",
-        r"(?P<name>python |java |android |ios |windows |linux |ubuntu |php |usb )(?P<version>\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.,]\d)",
+        r"(?P<name>python |java |android |ios |windows |linux |ubuntu |php |usb )"
+        r"(?P<version>\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.,]\d)",
         version,
     ),
 )
@@ -171,7 +173,8 @@ TELEPHONES: tuple[Rule, ...] = (
     rule("telephone", r"\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", dotted),
     rule(
         "telephone",
-        r"\+(?P<country>\d{1,3})[ -]?(?P<local>(?:\(\d{1,4}\)|\d{1,4})[ -]\d{3}-\d{4})(?:-(?P<extension>\d{1,4}))?(?![\d-])",
+        r"\+(?P<country>\d{1,3})[ -]?"
+        r"(?P<local>(?:\(\d{1,4}\)|\d{1,4})[ -]\d{3}-\d{4})(?:-(?P<extension>\d{1,4}))?(?![\d-])",
         telephone,
     ),
     rule(
@@ -181,13 +184,15 @@ TELEPHONES: tuple[Rule, ...] = (
     ),
     rule(
         "telephone",
-        r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
+        r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}"
+        r"|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
         telephone,
     ),
     rule("telephone", rf"(?P<figures>\d{{1,4}}-(?:\d{{1,4}}-)?)(?P<word>[{LETTER}]{{3,20}})(?![\d])", with_word),
     rule(
         "telephone",
-        r"[6-9]\d{2} \d{3} \d{3}(?! ?\d)|[6-9]\d{2} \d{2} \d{2} \d{2}(?! ?\d)|9\d \d{3} \d{2} \d{2}(?! ?\d)|[6-9]\d{8}(?!\d)",
+        r"[6-9]\d{2} \d{3} \d{3}(?! ?\d)|[6-9]\d{2} \d{2} \d{2} \d{2}(?! ?\d)"
+        r"|9\d \d{3} \d{2} \d{2}(?! ?\d)|[6-9]\d{8}(?!\d)",
         grouped_telephone,
     ),
     rule("telephone", r"\d{2,12}(?:[ .-]\d{2,4}){0,5}(?![\d])", called),

@@ -1,7 +1,7 @@
 """What happens where sounds meet, inside words and across them, as espeak-ng's `es` does it.
 
 b, d and ɡ open to β, ð, ɣ except after a pause or a nasal (d also after l: el día); n takes the place of a following
-p or b (un beso → um beso) and of ɡ (un gato → uŋ gato); ʝ closes to dʒ after n (un yate).
+p or b (un beso → um beso) and of ɡ (un gato → uŋ gato; in a word of x too: ángel); ʝ closes to dʒ after n (un yate).
 One character a phone, words divided by a space, punctuation as itself.
 """
 
@@ -10,6 +10,7 @@ import re
 PAUSE = ".,;:?¿!¡…—"
 OPEN = {"b": "β", "d": "ð", "ɡ": "ɣ"}
 
+NASALS_INSIDE = (("nb", "mb"), ("np", "mp"), ("nɡ", "ŋɡ"), ("nx", "ŋx"), ("nʝ", "nD"))
 INSIDE = re.compile(rf"(?<=[^{PAUSE}mnŋɲ])[bɡ]|(?<=[^{PAUSE}mnŋɲlʎ])d")
 ACROSS = (
     (re.compile(r"[nŋ](?= [pb])"), "m"),
@@ -24,7 +25,8 @@ ACROSS = (
 def inside(phones: str) -> str:
     """The phones of one word (or of one word and the marks that touch it), changed where they touch each other."""
     if "n" in phones:
-        phones = phones.replace("nb", "mb").replace("np", "mp").replace("nɡ", "ŋɡ").replace("nʝ", "nD")
+        for apart, touching in NASALS_INSIDE:
+            phones = phones.replace(apart, touching)
     return INSIDE.sub(lambda stop: OPEN[stop.group()], phones)
 
 

@@ -38,7 +38,7 @@ AT_LETTERS: tuple[Rule, ...] = (
 WORDS_TO_SEE = (
     rf"[{CAPITALS}][{CAPITALS}.₀-₉\d]"
     rf"|[{LETTER}]{{1,7}}(?:\.|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
-    rf"|[IVXLCDM]{{1,15}}(?![{LETTER}])|[ivxlcdm]{{2,15}}(?![{LETTER}])"
+    rf"|[IVXLCDM](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
     rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
     rf"|ee ?uu\b|rrhh\b|vs\b|et al\b|https?:|[{LETTER}\d_-]{{1,63}}\.[a-z]"
 )
@@ -103,15 +103,16 @@ class Normaliser:
     def normalise(self, text: str) -> tuple[str, tuple[Span, ...]]:
         """The spoken words of a composed text, and what was changed to get them."""
         spans: list[Span] = []
-        words = self._pass(text, spans)
-        if not all(span.kind in SETTLED for span in spans):
-            for _ in range(4):  # what was made can hold a form by chance: "s" + "xi" spelled behind siglo
-                before, words = words, self._pass(words, [])
+        words, settled = self._pass(text, spans)
+        if not (settled and all(span.kind in SETTLED for span in spans)):
+            for _ in range(4):  # what was made or moved can hold a form by chance: "s" + "xi" spelled behind siglo
+                before, (words, _) = words, self._pass(words, [])
                 if before == words:
                     break
         return words, tuple(spans)
 
-    def _pass(self, text: str, spans: list[Span]) -> str:
+    def _pass(self, text: str, spans: list[Span]) -> tuple[str, bool]:
+        """Words after one scan, and whether their marks and spaces were in order as they stood."""
         folded = text.translate(characters.FOLD) if NOT_PLAIN.search(text) else text
         see = (SEE_ADDRESS if "@" in folded else SEE).search
         pieces, done, place = [], 0, 0
@@ -127,7 +128,9 @@ class Normaliser:
                 spans.append(Span(text[start:end], spoken, kind, start, end))
             done = place = end
         pieces.append(folded[done:])
-        return tidy("".join(pieces).lower())
+        rough = "".join(pieces).lower()
+        words = tidy(rough)
+        return words, words is rough
 
     def _read(self, text: str, start: int, found: re.Match) -> tuple[int, str | None, str]:
         """End, words and class of what is written at `start`; None for words where it stays as it is."""

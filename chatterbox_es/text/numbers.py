@@ -60,8 +60,8 @@ def _below_million(number: int, gender: str) -> str:
     if thousands == 1:
         parts.append("mil")
     elif thousands:
-        before = apocopate(SMALL[thousands])
-        parts.append(f"{feminine(before) if gender == FEMININE else before} mil")
+        before = feminine(SMALL[thousands]) if gender == FEMININE else apocopate(SMALL[thousands])
+        parts.append(f"{before} mil")
     if rest or not thousands:
         parts.append(feminine(SMALL[rest]) if gender == FEMININE else SMALL[rest])
     return " ".join(parts)
@@ -103,7 +103,7 @@ DECIMAL_SIGN = {",": "coma", ".": "punto"}
 
 
 def decimals(text: str, gender: str = MASCULINE, before_noun: bool = False) -> str:
-    """The digits behind a decimal sign, in pairs: 33302 → treinta y tres treinta dos; a pair with 0 in front by digits."""
+    """The digits behind a decimal sign, in pairs: 33302 → treinta y tres treinta dos."""
     if len(text) > LONGEST:
         return digits(text)
     pairs = [text[place : place + 2] for place in range(0, len(text), 2)]

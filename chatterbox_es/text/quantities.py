@@ -37,8 +37,9 @@ def decimal(match: re.Match, place: Place) -> str | None:
 
 
 ORDINAL_MARKS = {
-    "º": "m", "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f", "do": "m", "da": "f",
-    "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f", "os": "mp", "as": "fp",
+    "º": "m", "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f",
+    "do": "m", "da": "f", "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f",
+    "os": "mp", "as": "fp",
     "ºs": "mp", "ªs": "fp",
 }  # fmt: skip
 

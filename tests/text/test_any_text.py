@@ -1,0 +1,89 @@
+"""Any text at all: words, no crash, the same twice, in linear time."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatterbox_es.text import DIALECTS, FrontEnd
+
+FRONT_END = FrontEnd()
+KNOWN = frozenset("abcdefghijklmnñopqrstuvwxyzáéíóúü'.,;:?¿!¡…— ")
+
+# pieces that the readers look for, so that chance puts them together in ways nobody wrote
+PIECES = st.sampled_from(
+    """1 21 007 1.234 1,5 1.234,5 12/10/1492 1/2 ½ 15:30 3.er 2.ª º ° € $ 20€ US$ % km/h m² °C kg h min p. m. a. C. s. XIX
+    siglo V vi xi Felipe II Sr. Dra. EE. UU. etc. pág. n.º d. art. y/o ONU DNI CO2 H₂O #Hola @ana ana@gmail.com www.rae.es
+    http://a.b/c v1.2 versión +34 912 345 678 123-123-5678 - — … ... ¿ ? ¡ ! ( ) « » ' " & + = × 10⁶ x² α ß ç 東 😀 de mayo
+    enero mil millones casas libros la el entre J. R. km no. vs et al Tel. l' d' MIL""".split()
+)
+SPACES = st.sampled_from([" ", " ", "", "\u00a0", "\n"])
+WRITTEN = st.lists(st.tuples(PIECES, SPACES), max_size=12).map(lambda parts: "".join(a + b for a, b in parts))
+ANY_TEXT = st.one_of(st.text(max_size=60), WRITTEN)
+
+
+@settings(max_examples=400, deadline=None)
+@given(ANY_TEXT)
+def test_any_text_gives_words_that_can_be_said_or_a_report(text):
+    reading = FRONT_END.read(text)
+    assert set(reading.words) <= KNOWN
+    assert len(reading.phonemes) == len(reading.ids)
+    assert FRONT_END.table.symbols_of(reading.ids) == reading.phonemes
+    assert all(reading.text[span.start : span.end] == span.written for span in reading.spans)
+    letters = [character for character in reading.text if character.isalnum()]
+    assert not letters or reading.is_speakable or reading.unknown
+
+
+@settings(max_examples=600, deadline=None)
+@given(ANY_TEXT)
+def test_normalising_twice_equals_once(text):
+    words = FRONT_END.read(text).words
+    assert FRONT_END.read(words).words == words
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY_TEXT)
+def test_any_composition_is_read_the_same(text):
+    composed, decomposed = (FRONT_END.read(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
+    assert (composed.words, composed.ids) == (decomposed.words, decomposed.ids)
+
+
+@settings(max_examples=100, deadline=None)
+@given(WRITTEN, st.sampled_from(sorted(DIALECTS)))
+def test_every_dialect_says_every_text(text, dialect):
+    reading = FrontEnd(dialect).read(text)
+    assert len(reading.ids) == len(reading.phonemes)
+
+
+@given(st.lists(WRITTEN, max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_many_are_read_as_each(texts):
+    assert FRONT_END.read_many(texts) == [FRONT_END.read(text) for text in texts]
+
+
+HOSTILE = [
+    *"1aAñ.,;:?!¿¡…—-+/@#$€%&()\"'*_|\\=<>²₂ºª°½😀XI\u0301\n", "1.", "1,", "1 ", "1-", "1/", "1:", "a.", "a@", "a-", "+1",
+    "$1", "1€", "a.b@", "http://", "1.º", "s. ", "p. ", "XI ", "1a", "12 de ", "enero 1 ", "1 000 ", "1x", ". . ", "? ?",
+    "912 345 678 ", "H2", "siglo v ", "é̃", "(1) ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
+def test_a_hundred_thousand_characters_are_read_in_linear_time(unit):
+    def seconds(length: int) -> float:
+        text = (unit * length)[:length]
+        begun = time.process_time()
+        FRONT_END.read(text)
+        return time.process_time() - begun
+
+    seconds(1000)
+    whole = seconds(100_000)
+    # a quadratic reading takes 64 times as long for 8 times the text; noise is far below 24 times
+    assert whole < 0.5 or whole < 24 * seconds(12_500)
+    assert whole < 30
+
+
+def test_a_long_string_of_digits_is_read_digit_by_digit():
+    assert FRONT_END.read("1" * 500).words == " ".join(["uno"] * 500)
