@@ -177,6 +177,7 @@ def _mels(utterances: list[Utterance], contract: MelContract, data: DataConfig) 
             return AudioError("zero-length", f"{utterance.audio} holds {len(samples)} samples, less than a frame needs")
         return log_mel(samples, contract).numpy().astype(np.float16)
 
+    threads = torch.get_num_threads()
     # Reading, resampling and the Fourier transform leave the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(data.workers or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         ahead = 4096  # recordings in flight: memory stays flat however long the corpus is
@@ -185,6 +186,7 @@ def _mels(utterances: list[Utterance], contract: MelContract, data: DataConfig) 
                 for mel in pool.map(one, utterances[start:start + ahead]):
                     progress.update()
                     yield mel
+    torch.set_num_threads(threads)  # what a worker sets is also what the products of training would use
 
 
 def _index(kept: list[tuple[Utterance, Reading, int]], data: DataConfig) -> tuple[np.ndarray, np.ndarray]:

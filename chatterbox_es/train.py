@@ -235,7 +235,7 @@ def recorded_durations(fabric, model: Fase4, tokens: torch.Tensor, recorded: tor
     return prediction.durations.cpu()
 
 
-@hydra.main(config_path=str(CONF), config_name="config", version_base=None)
+@hydra.main(config_path=str(CONF), config_name="config")
 def job(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
