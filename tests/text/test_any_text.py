@@ -13,12 +13,13 @@ FRONT_END = FrontEnd()
 KNOWN = frozenset("abcdefghijklmnñopqrstuvwxyzáéíóúü'.,;:?¿!¡…— ")
 
 # pieces that the readers look for, so that chance puts them together in ways nobody wrote
-PIECES = st.sampled_from(
-    """1 21 007 1.234 1,5 1.234,5 12/10/1492 1/2 ½ 15:30 3.er 2.ª º ° € $ 20€ US$ % km/h m² °C kg h min p. m. a. C. s. XIX
-    siglo V vi xi Felipe II Sr. Dra. EE. UU. etc. pág. n.º d. art. y/o ONU DNI CO2 H₂O #Hola @ana ana@gmail.com www.rae.es
-    http://a.b/c v1.2 versión +34 912 345 678 123-123-5678 - — … ... ¿ ? ¡ ! ( ) « » ' " & + = × 10⁶ x² α ß ç 東 😀 de mayo
-    enero mil millones casas libros la el entre J. R. km no. vs et al Tel. l' d' MIL""".split()
-)
+WRITTEN_FORMS = """
+    1 21 007 1.234 1,5 1.234,5 12/10/1492 1/2 ½ 15:30 3.er 2.ª º ° € $ 20€ US$ % km/h m² °C kg h min p. m. a. C. s. XIX
+    siglo V vi xi Felipe II Sr. Dra. EE. UU. etc. pág. n.º d. art. y/o ONU DNI CO2 H₂O #Hola @ana ana@gmail.com
+    www.rae.es http://a.b/c v1.2 versión +34 912 345 678 123-123-5678 - — … ... ¿ ? ¡ ! ( ) « » ' " & + = × 10⁶ x² α ß
+    ç 東 😀 de mayo enero mil millones casas libros la el entre J. R. km no. vs et al Tel. l' d' MIL
+"""
+PIECES = st.sampled_from(WRITTEN_FORMS.split())
 SPACES = st.sampled_from([" ", " ", "", "\u00a0", "\n"])
 WRITTEN = st.lists(st.tuples(PIECES, SPACES), max_size=12).map(lambda parts: "".join(a + b for a, b in parts))
 ANY_TEXT = st.one_of(st.text(max_size=60), WRITTEN)
@@ -64,10 +65,10 @@ def test_many_are_read_as_each(texts):
 
 
 HOSTILE = [
-    *"1aAñ.,;:?!¿¡…—-+/@#$€%&()\"'*_|\\=<>²₂ºª°½😀XI\u0301\n", "1.", "1,", "1 ", "1-", "1/", "1:", "a.", "a@", "a-", "+1",
-    "$1", "1€", "a.b@", "http://", "1.º", "s. ", "p. ", "XI ", "1a", "12 de ", "enero 1 ", "1 000 ", "1x", ". . ", "? ?",
-    "912 345 678 ", "H2", "siglo v ", "é̃", "(1) ",
-]  # fmt: skip
+    *"1aAñ.,;:?!¿¡…—-+/@#$€%&()\"'*_|\\=<>²₂ºª°½😀XI\u0301\n",
+    *("1.", "1,", "1 ", "1-", "1/", "1:", "a.", "a@", "a-", "+1", "$1", "1€", "a.b@", "http://", "1.º", "s. ", "p. "),
+    *("XI ", "1a", "12 de ", "enero 1 ", "1 000 ", "1x", ". . ", "? ?", "912 345 678 ", "H2", "siglo v ", "é̃", "(1) "),
+]
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
