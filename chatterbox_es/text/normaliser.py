@@ -154,7 +154,7 @@ class Normaliser:
                 if spoken is not None:
                     return match.end(), spoken, reader.kind
         if not odd:
-            return REST_OF_WORD.match(text, start).end() or start + 1, None, ""
+            return max(start + 1, REST_OF_WORD.match(text, start).end()), None, ""
         place = Place(text, start, start + 1, self.locale)
         spoken, kind = characters.say(place)
         return start + 1, spoken, kind
