@@ -1,0 +1,47 @@
+# `make help` lists what there is. Needs make, and Python 3.11 or newer as python3 (or PYTHON=/path/to/python).
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## the environment in .venv, with the package in it
+
+demo: $(INSTALLED) ## train a small voice on synthetic speech and let it speak (two trainings, 5 minutes or less in all)
+	scripts/train_voice.sh demo 1.5 3
+
+test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
+	$(VENV)/bin/python -m pytest -m slow --timeout=3600
+
+clean: ## remove the environment and what tools have cached; runs in outputs/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find chatterbox_es tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp, so that a second call costs nothing; made again when the dependencies may have changed.
+$(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e .
+	@touch $@
+
+$(INSTALLED_TEST): setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[test]"
+	@touch $(INSTALLED) $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no $(PYTHON). Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed." >&2; \
+	  echo "Install one, or name one that is there: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) -m venv does not work. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Environment in $(VENV); packages are installed now: a few minutes, once."
