@@ -110,6 +110,7 @@ class TrainConfig:
     finetune: str | None = None  # a finished run of any data whose whole model is the start
     samples: int = 3  # held-out sentences spoken and drawn at each validation
     log_every: int = 10  # steps
+    keep_best: int = 1  # checkpoints that were the best when they were written; older ones are deleted
     wandb: str = "offline"  # offline | online | disabled
 
 

@@ -165,7 +165,7 @@ class Keeper:
         self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
         self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
         self.vocoder = GriffinLim(features.contract)
-        self.best: Path | None = None
+        self.best: list[Path] = []
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
 
@@ -174,9 +174,9 @@ class Keeper:
         if is_best:
             path = self.run.checkpoints / f"best_{self.config.phase.trains}_epoch_{epoch}.pt"
             self.checkpoint(model).save(path)
-            if self.best and self.best != path:
-                self.best.unlink(missing_ok=True)
-            self.best = path
+            self.best = [*(kept for kept in self.best if kept != path), path]
+            while len(self.best) > max(1, self.config.train.keep_best):
+                self.best.pop(0).unlink(missing_ok=True)
         self.save_samples(model, epoch, step)
 
     def save_final(self, model: Fase4) -> Path:
