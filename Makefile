@@ -14,7 +14,7 @@ help: ## list the targets
 install: $(INSTALLED) ## the environment in .venv, with the package in it
 
 demo: $(INSTALLED) ## train a small voice on synthetic speech and let it speak (two trainings, 5 minutes or less in all)
-	scripts/train_voice.sh demo 1.5 3
+	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo 1.5 3
 
 test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 	$(VENV)/bin/ruff check .

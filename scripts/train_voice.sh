@@ -47,9 +47,9 @@ fi
 # Runs of minutes want a higher learning rate than the phases' defaults and no dropout (docs/training.md). The minutes
 # end a run, not the epochs.
 short=(phase.lr=1e-3 phase.batch_size=4 hw.dropout=0 train.epochs=1000000)
-time=$(date +%Y-%m-%d_%H-%M-%S)
-encoder_run=outputs/4_2/$time
-voice_run=outputs/4_3/$time
+now=$(date +%Y-%m-%d_%H-%M-%S)
+encoder_run=outputs/4_2/$now
+voice_run=outputs/4_3/$now
 
 echo "== 1. prepare: text to tokens, recordings to mels, a split"
 "$python" -m chatterbox_es.prepare "${data[@]}" "$@"
