@@ -1,0 +1,59 @@
+"""What any vocoder of the contract owes: length, range, time, and the mels it was given."""
+
+import numpy as np
+import pytest
+
+from chatterbox_es.acoustics.mel import log_mel
+from chatterbox_es.acoustics.vocoder import GriffinLim
+
+
+@pytest.fixture(scope="module")
+def vocoder() -> GriffinLim:
+    return GriffinLim()
+
+
+def vowel(seconds: float) -> np.ndarray:
+    """A pulse train through two resonances, roughly an "a"."""
+    time = np.arange(round(seconds * 24_000)) / 24_000
+    return sum(np.sin(2 * np.pi * 125 * h * time) * (np.exp(-((125 * h - 700) / 300) ** 2)
+               + 0.6 * np.exp(-((125 * h - 1300) / 300) ** 2)) for h in range(1, 40)) * 0.1 + 0.001
+
+
+@pytest.mark.parametrize("frames", [1, 2, 11])
+def test_a_hop_of_samples_a_frame_within_full_scale(vocoder, frames):
+    samples = vocoder(np.full((frames, 80), 3.0, np.float32))  # far too loud
+    assert samples.shape == (frames * 480,)
+    assert samples.dtype == np.float32
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max() <= 1
+
+
+def test_the_sound_has_the_mels_it_was_made_of(vocoder):
+    original = vowel(0.8)
+    mel = log_mel(original).numpy()
+    again = log_mel(vocoder(mel)).numpy()
+    loud = mel > mel.max() - 4
+    inside = np.zeros_like(loud)
+    inside[3:-3] = True
+    assert np.abs(again - mel)[loud & inside].mean() < 0.25
+    shuffled = np.random.default_rng(0).permutation(mel.T).T
+    assert np.abs(again - shuffled)[loud & inside].mean() > 1  # the bound above means something
+
+
+def test_the_sound_is_where_the_mels_are(vocoder):
+    mel = np.full((60, 80), -11.5, np.float32)
+    mel[40:44, 10:30] = 0.0
+    energy = np.square(vocoder(mel)).reshape(60, 480).sum(1)
+    assert energy[39:45].sum() > 0.95 * energy.sum()
+    assert (energy * np.arange(60)).sum() / energy.sum() == pytest.approx(41.5, abs=0.5)
+
+
+def test_the_same_mels_sound_the_same(vocoder):
+    mel = log_mel(vowel(0.2)).numpy()
+    np.testing.assert_array_equal(vocoder(mel), vocoder(mel.copy()))
+
+
+@pytest.mark.parametrize("shape", [(0, 80), (10, 79), (80,), (1, 10, 80)])
+def test_other_shapes_are_an_error(vocoder, shape):
+    with pytest.raises(ValueError, match=r"a vocoder takes \(frames, 80\)"):
+        vocoder(np.zeros(shape, np.float32))

@@ -1,0 +1,101 @@
+"""What the tests of the training road share: a corpus made of tones, its prepared set, tiny runs, the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from chatterbox_es.config import Config, compose
+from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.prepare import prepare
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SENTENCES = (
+    "La casa es alta.", "¿Tú qué tal estás?", "El gato come pan.", "Mi perro ladra.", "Hay 2 mesas.",
+    "¡Qué día tan bonito!", "Una rosa roja.", "El niño lee un libro.", "Vamos al mar.", "Se fue ayer, muy tarde.",
+)  # fmt: skip
+TINY = ("model.width=32", "model.heads=2", "model.layers=1", "model.feedforward=64", "model.duration_hidden=16",
+        "phase.decoder_hidden=[32]", "phase.lr=3e-3", "phase.validate_every=1", "hw.threads=1", "hw.precision=32-true",
+        "data.workers=1", "train.epochs=2", "train.samples=1", "train.log_every=1", "train.wandb=disabled")  # fmt: skip
+
+
+def tones(text: str, seconds: float = 1.0, rate: int = 24_000) -> np.ndarray:
+    """A harmonic tone a letter, (samples,) in [-1, 1]: not speech, but what is heard depends on what is written."""
+    letters = [letter for letter in text.lower() if letter.isalpha()] or ["a"]
+    pieces = np.array_split(np.arange(round(seconds * rate)) / rate, len(letters))
+    sound = [sum(np.sin(2 * np.pi * harmonic * (120 + 17 * (ord(letter) % 29)) * time) / harmonic for harmonic in range(1, 9))
+             for letter, time in zip(letters, pieces, strict=True)]
+    noise = np.random.default_rng(len(text)).normal(0, 0.01, round(seconds * rate))
+    return 0.2 * np.concatenate(sound) + noise
+
+
+def write_corpus(folder: Path, sentences: tuple[str, ...] = SENTENCES, pitch: float = 1.0) -> Path:
+    """A folder in LJSpeech's layout; ``pitch`` above 1 plays the recordings faster, which gives other statistics."""
+    (folder / "wavs").mkdir(parents=True)
+    for number, text in enumerate(sentences):
+        soundfile.write(folder / f"wavs/r{number}.wav", tones(text, 1 + 0.05 * number), round(24_000 * pitch))
+    (folder / "metadata.csv").write_text("".join(f"r{n}|{text}\n" for n, text in enumerate(sentences)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_corpus() -> Callable[..., Path]:
+    return write_corpus
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten recordings of a second or so."""
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tones")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of prepared sets that all tests share, so that the corpus is prepared once."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(scope="session")
+def arguments(corpus: Path, prepared: Path) -> Callable[..., list[str]]:
+    """What is written on the command line for a tiny model on the corpus; later arguments win over earlier ones."""
+    def written(*more: str, corpus: Path = corpus) -> list[str]:
+        settings = {argument.partition("=")[0]: argument
+                    for argument in ("data=folder", f"data.path={corpus}", f"data.prepared={prepared}", *TINY, *more)}
+        return [argument for argument in settings.values() if not argument.endswith("=default")]
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def config_of(arguments: Callable[..., list[str]]) -> Callable[..., Config]:
+    """The composed configuration of a tiny run."""
+    return lambda *more, **options: compose(arguments(*more, **options))
+
+
+@pytest.fixture(scope="session")
+def features(config_of: Callable[..., Config]) -> FeatureSet:
+    return prepare(config_of())
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess]:
+    """``python -m chatterbox_es.MODULE …`` as a user runs it, in ``cwd``; nothing is checked, everything is returned."""
+    def run(module: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+        paths = [environment.pop("PYTHONPATH", ""), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        machine = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONIOENCODING": "utf-8",
+                   "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+        return subprocess.run([sys.executable, "-m", f"chatterbox_es.{module}", *arguments], cwd=cwd, text=True,
+                              capture_output=True, encoding="utf-8", timeout=300, env=os.environ | machine | environment)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
