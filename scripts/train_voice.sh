@@ -2,6 +2,8 @@
 # The whole road from recordings to a voice: prepare, phase 4_2, phase 4_3, speak.
 set -euo pipefail
 
+{ # bash reads to the closing brace before it starts, so that an update of this file does not disturb a long run
+
 usage() {
     cat <<'END'
 usage: scripts/train_voice.sh DIR [MINUTES_4_2] [MINUTES_4_3] [KEY=VALUE …]
@@ -84,3 +86,5 @@ END
 echo "Listen to:          $voice_run/spoken.wav"
 echo "Held-out sentences: $voice_run/samples/, beside their recordings"
 echo "Say something else: $python -m chatterbox_es.synthesize run=$voice_run text=\"¿Qué tal estás?\" out=hola.wav"
+exit
+}
