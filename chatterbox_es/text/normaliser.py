@@ -40,7 +40,7 @@ WORDS_TO_SEE = (
     rf"|[{LETTER}]{{1,7}}(?:\.|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
     rf"|[IVXLCDM](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
     rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
-    rf"|ee ?uu\b|rrhh\b|vs\b|et al\b|https?:|[{LETTER}\d_-]{{1,63}}\.[a-z]"
+    rf"|(?i:ee ?uu\b|rrhh\b|vs\b|et al\b|https?:)|[{LETTER}\d_-]{{1,63}}\.[a-z]"
 )
 FIRST = rf"(?P<odd>[^{LETTER} .,;:?!¿¡…—])"
 SEE = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:{WORDS_TO_SEE})")
