@@ -25,7 +25,7 @@ PIECE = re.compile(rf"[{LETTER}]+|.")
 def _spelled(piece: str) -> str:
     if piece.lower() in SAID:
         return piece.lower()
-    if piece[0].isdigit():
+    if piece.isdecimal():
         return numbers.digits(piece)
     return SIGNS.get(piece) or (" ".join(piece.lower()) if piece[0].isalpha() else "")
 
@@ -60,7 +60,7 @@ CAMEL = re.compile(r"(?<=[a-záéíóúñ])(?=[A-ZÁÉÍÓÚÑ])|(?<=\d)(?=\D)|(
 def hashtag(match: re.Match, place: Place) -> str | None:
     """#TodosSomos2020 → hashtag todos somos dos mil veinte."""
     parts = [part for part in CAMEL.split(match["name"]) if part]
-    return "hashtag " + " ".join(numbers.whole(part) if part.isdigit() else part for part in parts)
+    return "hashtag " + " ".join(numbers.whole(part) if part.isdecimal() else part for part in parts)
 
 
 def version(match: re.Match, place: Place) -> str | None:
