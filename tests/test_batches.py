@@ -1,0 +1,74 @@
+"""Batches: nothing lost or doubled, the same for the same seed and epoch, resumable."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from chatterbox_es.batches import Batches, collate, mask_of
+from chatterbox_es.feature_set import INDEX
+
+
+def lengths_alone(frames: list[int]):
+    """What the order of batches needs of a feature set."""
+    index = np.zeros(len(frames), INDEX)
+    index["frames"] = frames
+    index["tokens"] = [max(1, f // 5) for f in frames]
+    return SimpleNamespace(index=index)
+
+
+@pytest.fixture
+def many():
+    return lengths_alone(np.random.default_rng(0).integers(20, 900, 1003).tolist())
+
+
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 1003), (4, 1003), (8, 1000), (64, 63), (2000, 1003)])
+def test_every_utterance_once_an_epoch(many, batch_size, count):
+    utterances = np.random.default_rng(1).permutation(1003)[:count]  # not all: the others are held out
+    batches = Batches(many, utterances, batch_size, seed=0)
+    order = batches.order(1)
+    assert sorted(number for batch in order for number in batch) == sorted(utterances.tolist())
+    assert len(order) == len(batches)
+    assert max(map(len, order)) <= batch_size
+
+
+def test_order_is_that_of_seed_and_epoch(many):
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return Batches(many, np.arange(1003), 8, seed).order(epoch)
+
+    assert order(0, 3) == order(0, 3)
+    assert order(0, 3) != order(0, 4)
+    assert order(0, 3) != order(1, 3)
+
+
+def test_like_lengths_share_a_batch_and_short_ones_do_not_come_first(many):
+    batches = Batches(many, np.arange(1003), 8, seed=0)
+    frames = many.index["frames"]
+    spread = np.mean([np.ptp(frames[batch]) for batch in batches.order(1)])
+    assert spread < 0.2 * np.ptp(frames)
+    means = [frames[batch].mean() for batch in batches.order(1)]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+    assert 0 <= batches.padding(1) < 0.1
+
+
+def test_skipping_goes_on_where_it_would_have_been(features):
+    batches = Batches(features, features.train, 3, seed=5)
+    whole = [batch.utterances for batch in batches.epoch(2)]
+    assert len(whole) == 3
+    for skip in range(4):
+        assert [batch.utterances for batch in batches.epoch(2, skip)] == whole[skip:]
+
+
+def test_a_batch_holds_what_the_feature_set_says(features):
+    batch = collate(features, [3, 0, 6])
+    assert batch.tokens.shape == batch.token_mask.shape
+    assert batch.frame_mask.shape[1] == max(len(features.mel(n)) for n in (3, 0, 6))
+    for row, number in enumerate([3, 0, 6]):
+        assert torch.equal(batch.tokens[row][batch.token_mask[row]], features.token_ids(number))
+    assert torch.equal(batch.mels, torch.cat([features.mel(n) for n in (3, 0, 6)]))
+    assert batch.frame_mask.sum(1).tolist() == [len(features.mel(n)) for n in (3, 0, 6)]
+
+
+def test_masks():
+    assert mask_of([2, 0, 3]).tolist() == [[True, True, False], [False] * 3, [True] * 3]
