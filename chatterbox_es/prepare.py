@@ -91,7 +91,7 @@ def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
     for room in (text, acoustics):
         for file in sorted(Path(room.__path__[0]).glob("*.*")):
             digest.update(file.read_bytes())
-    for folder, _, files in sorted(os.walk(corpus)):
+    for folder, files in _listings(corpus):
         for name in sorted(files):
             path = Path(folder, name)
             if path.suffix in (".csv", ".tsv", ".txt"):
@@ -100,6 +100,18 @@ def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
                 stat = path.stat()
                 digest.update(f"{path.relative_to(corpus)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _listings(corpus: Path) -> list[tuple[str, list[str]]]:
+    """Every folder of a corpus with its files; links to folders are followed (wavs/ often is one), but not in circles."""
+    listings, seen = [], set()
+    for folder, folders, files in os.walk(corpus, followlinks=True):
+        if os.path.realpath(folder) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        listings.append((folder, files))
+    return sorted(listings)
 
 
 def _write(folder: Path, corpus: Path, contract: MelContract, data: DataConfig, lint_path: Path) -> None:
