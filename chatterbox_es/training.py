@@ -58,6 +58,11 @@ def learning_rate(config: Config, progress: Progress) -> float:
     raise UserError(f"phase.schedule={phase.schedule} is not known; use cosine or linear")
 
 
+def loss_scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What scales the loss in fp16, or None in other precisions."""
+    return getattr(fabric._precision, "scaler", None)
+
+
 def gradient_norm(module: nn.Module) -> float:
     """Euclidean norm of a module's gradients; 0 where it has none."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -75,8 +80,9 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     batches = Batches(features, features.train, config.hw.batch_size or phase.batch_size, config.train.seed)
     epochs = config.train.epochs or phase.epochs
     progress = Progress(min(epochs * len(batches), config.train.max_steps or sys.maxsize), config.train.max_minutes)
+    # With fp16 the fused step would unscale the gradients itself, too late for clipping them.
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=phase.lr, betas=tuple(phase.betas),
-                                  weight_decay=phase.weight_decay, fused=True)
+                                  weight_decay=phase.weight_decay, fused=loss_scaler(fabric) is None)
     wrapped, optimizer = fabric.setup(model, optimizer)
     baseline = features.baseline()
     best, epoch = math.inf, 0
@@ -129,7 +135,10 @@ def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optim
     batch = batch.to(fabric.device)
     losses = losses_of(model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask), batch.mels)
     fabric.backward(losses.total())
-    norms = {"grad_norm_text": gradient_norm(model.text_encoder), "grad_norm_vocoder": gradient_norm(model.mel_decoder)}
+    scaler = loss_scaler(fabric)
+    scale = scaler.get_scale() if scaler else 1.0  # gradients carry it until they are clipped
+    norms = {"grad_norm_text": gradient_norm(model.text_encoder) / scale,
+             "grad_norm_vocoder": gradient_norm(model.mel_decoder) / scale}
     fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
     optimizer.step()
     optimizer.zero_grad()
