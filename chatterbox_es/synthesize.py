@@ -72,11 +72,11 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, spe
         write_audio(folder / file, speech.samples, speech.rate)
         rows.append(f"{file}\t{speech.reading.words}\n")
         seconds += len(speech.samples) / speech.rate
+    if failed == len(sentences):
+        raise UserError("none of the sentences could be spoken")
     (folder / "index.tsv").write_text("".join(rows), encoding="utf-8")
     print(f"{folder}: {len(rows)} sentences, {seconds:.1f} s of sound in {time.monotonic() - began:.1f} s"
           + (f"; {failed} could not be spoken" if failed else ""))
-    if failed == len(sentences):
-        raise UserError("none of the sentences could be spoken")
 
 
 def _report(speech: Speech) -> None:
