@@ -128,9 +128,9 @@ class Config:
 def register_schema() -> None:
     """Make the dataclasses known to Hydra, so that every key in ``conf/`` and on the command line is checked."""
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    store.store(name="schema", node=Config, replace=True)
     for group, node in (("data", DataConfig), ("model", ModelConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
-        store.store(group=group, name="schema", node=node)
+        store.store(group=group, name="schema", node=node, replace=True)
 
 
 _PHASE_NAME = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")
