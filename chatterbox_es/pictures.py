@@ -1,5 +1,6 @@
 """What can be looked at: mels, alignments and loss curves."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -33,7 +34,7 @@ def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: lis
         axes.set_title(name, fontsize=9, loc="left")
         axes.tick_params(axis="x", pad=12)
     rows[1].set_xlabel("seconds")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(textwrap.fill(title, 110), fontsize=10)
     _save(figure, path)
 
 

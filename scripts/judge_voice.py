@@ -53,7 +53,9 @@ def prepared_set_of(run: Path) -> FeatureSet:
     raise UserError(f"the prepared set of {run} is not in outputs/prepared")
 
 
-def report(name: str, sounds: list[np.ndarray], held_out: list[tuple[int, dict]], rate: int, judge: Path, scratch: Path) -> None:
+def report(name: str, sounds: list[np.ndarray], held_out: list[tuple[int, dict]], rate: int, judge: Path,
+           scratch: Path) -> None:
+    """Have the judge hear some sounds, and print what it says."""
     rows = []
     for (_, utterance), samples in zip(held_out, sounds, strict=True):
         file = scratch / f"{utterance['id'].replace('/', '_')}.wav"
