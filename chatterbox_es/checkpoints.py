@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged or not a checkpoint: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
     return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),

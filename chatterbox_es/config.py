@@ -161,11 +161,17 @@ def compose(argv: list[str], doc: str = "") -> Config:
         groups = "\n".join(f"  {group.name:<7} {', '.join(sorted(f.stem for f in group.glob('*.yaml')))}"
                            for group in sorted(CONF.iterdir()) if group.is_dir())
         print(f"{doc.strip()}\n\ngroups (group=choice):\n{groups}\n\nkeys (key=value), with their defaults:\n"
-              f"{OmegaConf.to_yaml(OmegaConf.structured(Config(data=DataConfig)))}")
+              f"{OmegaConf.to_yaml(_compose([]))}")
         raise SystemExit(0)
-    register_schema()
     try:
-        with initialize_config_dir(str(CONF)):
-            return hydra_compose("config", overrides=quote_phase_names(argv))
+        return _compose(quote_phase_names(argv))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(str(error)) from error
+        # Hydra says what could not be overridden, the error beneath it says why: "Key 'pth' not in 'DataConfig'".
+        because = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+        raise UserError(" ".join(filter(None, (str(error), because)))) from error
+
+
+def _compose(overrides: list[str]) -> Config:
+    register_schema()
+    with initialize_config_dir(str(CONF)):
+        return hydra_compose("config", overrides=overrides)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import time
 
 import torch
 from lightning_fabric import Fabric
@@ -25,7 +26,7 @@ def set_up(hw: HwConfig) -> Fabric:
     if hw.accelerator not in ("cpu", "cuda"):
         raise UserError(f"hw.accelerator={hw.accelerator} is not known; use cpu or cuda")
     if hw.accelerator == "cpu":
-        torch.set_num_threads(hw.threads or os.cpu_count() or 1)
+        torch.set_num_threads(hw.threads or len(os.sched_getaffinity(0)))
         torch.set_flush_denormal(True)
         if hw.keep_memory:
             keep_large_blocks()
@@ -70,3 +71,29 @@ def keep_large_blocks() -> bool:
 def gpu_memory_gb() -> float:
     """Most memory that tensors have held on the GPU so far, in GB; 0 without one."""
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def matmul_peak(fabric: Fabric, shapes: list[tuple[int, int, int]], rounds: int = 5) -> float:
+    """FLOP/s of plain matrix products (rows, in, out) in a run's precision: what its layers could reach at best.
+
+    The best of some rounds over all shapes, one after the other.
+    """
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
+    pairs = [tuple(torch.randn(size, device=fabric.device).to(dtype) for size in ((rows, inner), (outer, inner)))
+             for rows, inner, outer in sorted(set(shapes))]
+    flops = sum(2 * x.shape[0] * x.shape[1] * w.shape[0] for x, w in pairs)
+    fastest = float("inf")
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            _synchronise(fabric)
+            began = time.perf_counter()
+            for x, w in pairs:
+                torch.nn.functional.linear(x, w)
+            _synchronise(fabric)
+            fastest = min(fastest, time.perf_counter() - began)
+    return flops / fastest
+
+
+def _synchronise(fabric: Fabric) -> None:
+    if fabric.device.type == "cuda":
+        torch.cuda.synchronize()

@@ -3,6 +3,7 @@
 import dataclasses
 
 import librosa.sequence
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -40,12 +41,14 @@ def losses_of(prediction: Prediction, mels: Tensor) -> Losses:
 
 
 def warped_error(spoken: Tensor, recorded: Tensor) -> float:
-    """Squared error a frame and bin between two standardised mels of different length, along the best time warp.
+    """Squared error a recorded frame and bin of speech that has its own timing, along the best time warp.
 
     Unlike the loss it uses nothing but the text: spoken with the model's own durations, (frames, bins), against the
-    recording, (other frames, bins), by dynamic time warping (Sakoe & Chiba 1978; steps 1-1, 0-1, 1-0). Predicting
-    the mean still scores 1.0.
+    recording, (other frames, bins), by dynamic time warping (Sakoe & Chiba 1978; steps 1-1, 0-1, 1-0). Each recorded
+    frame counts once, by the mean over the spoken frames it is matched with, so that dwelling on easy frames gains
+    nothing and predicting the mean scores what it does in the loss.
     """
     cost = torch.cdist(spoken.double(), recorded.double()).square().numpy() / spoken.shape[1]
     _, path = librosa.sequence.dtw(C=cost)
-    return float(cost[path[:, 0], path[:, 1]].mean())
+    matched = np.bincount(path[:, 1], minlength=len(recorded))
+    return float((np.bincount(path[:, 1], weights=cost[path[:, 0], path[:, 1]]) / matched).mean())

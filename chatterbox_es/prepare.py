@@ -9,6 +9,7 @@ them.
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ import torch
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from chatterbox_es import acoustics, command_line, text
+from chatterbox_es import command_line, text
 from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, read_audio, trim_silence
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.config import Config, DataConfig, compose
@@ -88,9 +89,8 @@ def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
     digest.update(json.dumps([dataclasses.asdict(contract), kept], sort_keys=True).encode())
     if data.lexicon and Path(data.lexicon).is_file():
         digest.update(Path(data.lexicon).read_bytes())
-    for room in (text, acoustics):
-        for file in sorted(Path(room.__path__[0]).glob("*.*")):
-            digest.update(file.read_bytes())
+    for file in [*sorted(Path(text.__path__[0]).glob("*.*")), *(Path(inspect.getsourcefile(f)) for f in (read_audio, log_mel))]:
+        digest.update(file.read_bytes())
     for folder, files in _listings(corpus):
         for name in sorted(files):
             path = Path(folder, name)

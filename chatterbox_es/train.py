@@ -7,6 +7,7 @@
 Runs land in outputs/<phase>/<time>/. Any key of the configuration can be set: train.max_minutes=10 phase.lr=3e-4 …
 """
 
+import contextlib
 import hashlib
 import logging
 import shutil
@@ -235,6 +236,14 @@ def recorded_durations(fabric, model: Fase4, tokens: torch.Tensor, recorded: tor
     return prediction.durations.cpu()
 
 
+def remove_unbegun(folder: Path) -> None:
+    """Take away what Hydra wrote for a run that never began; hydra.run.dir may name a folder that holds other things."""
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    (folder / "train.log").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds other things
+        folder.rmdir()
+
+
 @hydra.main(config_path=str(CONF), config_name="config")
 def job(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -242,8 +251,8 @@ def job(config: Config) -> float:
         return run_phase(config, folder)
     except UserError as error:
         log.error("%s", error)
-        if not any(folder.glob("run.json")):  # nothing was begun: leave no empty run behind
-            shutil.rmtree(folder, ignore_errors=True)
+        if not (folder / "run.json").exists():
+            remove_unbegun(folder)
         sys.exit(USER_ERROR_EXIT)
 
 

@@ -16,7 +16,7 @@ from chatterbox_es.batches import Batch, Batches, collate
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.hardware import gpu_memory_gb
+from chatterbox_es.hardware import gpu_memory_gb, matmul_peak
 from chatterbox_es.loss import losses_of, warped_error
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.run_directory import RunDirectory
@@ -86,20 +86,30 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     wrapped, optimizer = fabric.setup(model, optimizer)
     baseline = features.baseline()
     best, epoch = math.inf, 0
-    log.info("%d steps at most in %d epochs, %d batches each; predicting the mean scores %.3f", progress.steps, epochs,
-             len(batches), baseline)
-    bar = tqdm(total=progress.steps, desc=f"phase {phase.name}", unit="step", disable=not sys.stderr.isatty())
+    frames = int(features.index["frames"].mean() * batches.batch_size)
+    peak = matmul_peak(fabric, [(frames, layer.in_features, layer.out_features)
+                                for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features > 1])
+    limit = f" or {progress.minutes:g} minutes" if progress.minutes else ""
+    log.info("%d epochs of %d batches, to the end of %d steps%s; predicting the mean scores %.3f", epochs, len(batches),
+             progress.steps, limit, baseline)
+    log.info("matrix products of these layers' shapes reach %.0f GFLOP/s here in %s", peak / 1e9, fabric._precision.precision)
+    # Over the share of the run, whichever limit ends it, so that the time left is right for all of them.
+    bar = tqdm(total=1.0, desc=f"phase {phase.name}", disable=not sys.stderr.isatty(),
+               bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}")
     while progress.share() < 1:
         epoch += 1
-        began, first, losses = time.monotonic(), progress.step, []
+        began, first, losses, flops = time.monotonic(), progress.step, [], 0
         wrapped.train()
         for batch in batches.epoch(epoch):
             rate = learning_rate(config, progress)
             step = training_step(fabric, wrapped, optimizer, batch, rate, phase.clip)
             progress.step += 1
             losses.append(step["train_loss"])
-            bar.update()
-            bar.set_postfix(loss=f"{step['train_loss']:.3f}", refresh=False)
+            flops += model.training_flops(int(batch.token_mask.sum()), len(batch.mels))
+            speed = (progress.step - first) / (time.monotonic() - began)
+            bar.set_postfix_str(f"step {progress.step}, epoch {epoch}, {speed:.1f} steps/s, train_loss "
+                                f"{step['train_loss']:.3f}, val_loss {best:.3f}", refresh=False)
+            bar.update(progress.share() - bar.n)
             if progress.step % config.train.log_every == 0:
                 step |= {"epoch": epoch, "minutes": progress.elapsed(), "gpu_memory_gb": gpu_memory_gb()}
                 run.log(step=progress.step, **step)
@@ -109,7 +119,7 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
         epoch_time = time.monotonic() - began
         ended = progress.share() >= 1
         metrics = {"epoch": epoch, "train_loss_epoch": sum(losses) / len(losses), "epoch_time": epoch_time,
-                   "steps_per_second": (progress.step - first) / epoch_time}
+                   "steps_per_second": (progress.step - first) / epoch_time, "share_of_peak": flops / epoch_time / peak}
         if epoch % phase.validate_every == 0 or ended:
             metrics |= validate(fabric, model, features) | {"baseline": baseline, "minutes": progress.elapsed()}
             is_best = metrics["val_loss"] < best

@@ -55,7 +55,8 @@ def make_demo(folder: Path | str, dialect: str = "castilian", sentences: list[Se
     """Make the demo corpus: `metadata.csv` (`id|text|spoken`), `wavs/` and `SYNTHETIC.txt`, which says what it is.
 
     The same sentences and dialect give the same files, byte for byte. The folder appears whole or not at all; one
-    that is there already is kept as it is, also when another process made it meanwhile. `sentences` replaces the project's own (`read_sentences`).
+    that is there already is kept as it is, also when another process made it meanwhile. `sentences`
+    replaces the project's own (`read_sentences`).
 
     Raises UserError for an unknown dialect, and for a folder that is there and is no demo corpus.
     """

@@ -51,7 +51,8 @@ def read_rows(metadata: Path) -> tuple[list[Row], list[Fault]]:
     """The non-blank lines of a metadata file, split into fields, and a fault for each line that is not UTF-8.
 
     Quotes are characters like any other. Lines end in LF, CRLF or CR. Fields are separated by `|`; by tabs in a
-    file whose first line has a tab and no `|`, or that is named `.tsv` and has a tab there. UTF-16 is read when the file says so by its byte order mark.
+    file whose first line has a tab and no `|`, or that is named `.tsv` and has a tab there. UTF-16 is read when the file
+    says so by its byte order mark.
 
     Raises UserError for a file that is in another encoding as a whole, and for one without rows.
     """

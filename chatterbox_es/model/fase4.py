@@ -175,6 +175,16 @@ class Fase4(nn.Module):
         frames = self.mel_decoder(self.frame_states(states, durations))
         return Prediction(token_mels, frames, durations, self.duration_predictor(states.detach(), token_mask))
 
+    def training_flops(self, tokens: int, frames: int) -> int:
+        """Floating-point operations that the matrix products of one training step take for that many of each.
+
+        Two a weight and row forwards, two backwards for the rows and two for the weight unless it is frozen; the
+        attention's own products and the duration predictor, some 3 % together, are left out.
+        """
+        rows = ((self.text_encoder.layers, tokens), (self.text_encoder.output, tokens), (self.mel_decoder, tokens + frames))
+        weights = ((w, count) for part, count in rows for w in part.parameters() if w.ndim == 2)
+        return sum((6 if w.requires_grad else 4) * w.numel() * count for w, count in weights)
+
     def search(self, token_mels: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Tensor:
         """Durations (tokens,) of packed ``token_mels`` (tokens, bins) over packed recordings ``mels`` (frames, bins)."""
         padded_tokens = token_mels.new_zeros(*token_mask.shape, token_mels.shape[1])
