@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from chatterbox_es.prepare import prepare
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SENTENCES = (
-    "La casa es alta.", "¿Tú qué tal estás?", "El gato come pan.", "Mi perro ladra.", "Hay 2 mesas.",
+    "La casa es alta.", "¿Tú qué tal estás?", "El gato come pan.", "Un zorro cruza la calle.", "Hay 2 mesas.",
     "¡Qué día tan bonito!", "Una rosa roja.", "El niño lee un libro.", "Vamos al mar.", "Se fue ayer, muy tarde.",
 )  # fmt: skip
 TINY = ("model.width=32", "model.heads=2", "model.layers=1", "model.feedforward=64", "model.duration_hidden=16",
@@ -91,9 +92,30 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
         machine = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONIOENCODING": "utf-8",
                    "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
         return subprocess.run([sys.executable, "-m", f"chatterbox_es.{module}", *arguments], cwd=cwd, text=True,
-                              capture_output=True, encoding="utf-8", timeout=300, env=os.environ | machine | environment)
+                              capture_output=True, encoding="utf-8", timeout=900, env=os.environ | machine | environment)
 
     return run
+
+
+class Road(NamedTuple):
+    """Both phases as a user trains them, one command after the other, in one folder."""
+
+    folder: Path
+    outputs: list[subprocess.CompletedProcess]
+    encoder_run: Path  # of 4_2
+    whole_run: Path  # of 4_3
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list[str]], features: FeatureSet,
+         command: Callable[..., subprocess.CompletedProcess]) -> Road:
+    folder = tmp_path_factory.mktemp("road")
+    outputs = [command("train", "phase=4_2", *arguments("train.wandb=offline"), cwd=folder),
+               command("train", "phase=4_3", *arguments("train.epochs=1"), cwd=folder)]
+    for output in outputs:
+        assert output.returncode == 0, output.stdout + output.stderr
+    runs = [next(folder.glob(f"outputs/{phase}/*/run.json")).parent for phase in ("4_2", "4_3")]
+    return Road(folder, outputs, *runs)
 
 
 @pytest.fixture(autouse=True)
