@@ -2,12 +2,13 @@
 
 import re
 
+from chatterbox_es.text.agreement import FUNCTION_WORDS
 from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, Place, Rule
 
 SPELLED = listed("UE EU ONG TV FM AM OMC ESO IA PC PDF EP IP UAM ADN ARN OEA AEA ITV")
 WORDS = listed("PSOE OVNI UNICEF NAFTA IBEX MERCOSUR CIS UNED SEPLA FNAC")
-ONSET = "(?:[bcdfgjklmnñpqrstvxyz]|[bcfgp][lr]|[dt]r|ch|ll|rr|qu|gu)"
+ONSET = "(?:[bcdfghjklmnñpqrstvxyz]|[bcfgp][lr]|[dt]r|ch|ll|rr|qu|gu)"
 CODA = "(?:[lnrsdzxjm]|[bcfgkpt](?=[bcdfgjklmnñpqrstvxyz]|$)|ns|rs)"
 SAYABLE = re.compile(rf"{ONSET}?(?:[aeiouáéíóú]{{1,2}}{CODA}?{ONSET})*[aeiouáéíóú]{{1,2}}{CODA}?")
 
@@ -20,10 +21,10 @@ def is_sayable(acronym: str) -> bool:
 
 
 def acronym(match: re.Match, place: Place) -> str | None:
-    """A word in capitals; in a text that is all capitals it is a word as any other."""
+    """A word in capitals; in a text that is all capitals it is a word as any other (NO ENTRAR)."""
     written = match["letters"]
     plural = match["plural"] or ""
-    if len(written) > 10 or place.shouted:
+    if len(written) > 10 or place.shouted or (place.without_small and written.lower() in FUNCTION_WORDS):
         return None
     if is_sayable(written):
         return written.lower() + plural

@@ -92,8 +92,15 @@ class Place:
     @property
     def shouted(self) -> bool:
         """Whether the text around is all in capitals, so that capitals say nothing."""
-        around = self.text[max(0, self.start - 60) : self.start] + self.text[self.end : self.end + 60]
-        return sum(map(str.isupper, around)) > 6 and not any(map(str.islower, around))
+        return self.without_small and sum(map(str.isupper, self._around())) > 6
+
+    @property
+    def without_small(self) -> bool:
+        """Whether no small letter stands around."""
+        return not any(map(str.islower, self._around()))
+
+    def _around(self) -> str:
+        return self.text[max(0, self.start - 60) : self.start] + self.text[self.end : self.end + 60]
 
     def agreement(self) -> tuple[str, bool]:
         """Gender of the noun that the number counts, and whether it stands before one (veintiún libros)."""

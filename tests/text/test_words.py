@@ -184,3 +184,17 @@ def test_a_text_without_speech_is_not_speakable(text):
     reading = FrontEnd().read(text)
     assert not reading.is_speakable
     assert reading.ids[0] == 1 and reading.ids[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("¡HOLA, ANA!", "¡hola, ana!"),
+        ("NO ENTRAR", "no entrar"),
+        ("SE VENDE", "se vende"),
+        ("PSOE, PP", "psoe, p p"),
+        ("La ONU no vino", "la onu no vino"),
+    ],
+)
+def test_words_in_capitals_are_words_where_nothing_is_in_small_letters(written: str, words: str) -> None:
+    assert FrontEnd().read(written).words == words
