@@ -57,6 +57,10 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.utterances) // self.batch_size)
 
+    def mean_frames(self) -> int:
+        """Frames of a batch, on average."""
+        return int(self.features.index["frames"][self.utterances].mean() * self.batch_size)
+
     def order(self, epoch: int) -> list[list[int]]:
         """The utterance numbers of each batch of an epoch."""
         random = np.random.default_rng((self.seed, epoch))

@@ -133,20 +133,21 @@ def register_schema() -> None:
         store.store(group=group, name="schema", node=node, replace=True)
 
 
-_PHASE_NAME = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")
+_NAME_OF_DIGITS = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")
 
 
 def quote_phase_names(argv: list[str]) -> list[str]:
     """``phase=4_3`` as ``phase='4_3'``: Hydra's grammar reads a bare ``4_3`` as the integer 43 and refuses it.
 
-    Holds for the groups that are named after phases, in lists (``phase=4_2,4_3``) and in ``choice(4_2,4_3)`` too;
-    everything else is left as it is.
+    Holds in lists (``phase=4_2,4_3``) and in ``choice(4_2,4_3)`` for the groups that are named after phases, and for a folder
+    of such a name (``data.path=2024_05``); everything else is left as it is.
     """
     quoted = []
     for argument in argv:
         key, equals, value = argument.partition("=")
-        if equals and key.lstrip("+~") in ("phase", "sweep"):
-            value = _PHASE_NAME.sub(r"'\1'", value)
+        named_after_phases = key.lstrip("+~") in ("phase", "sweep")
+        if equals and (named_after_phases or key.endswith("path") and _NAME_OF_DIGITS.fullmatch(value)):
+            value = _NAME_OF_DIGITS.sub(r"'\1'", value)
         quoted.append(key + equals + value)
     return quoted
 

@@ -7,6 +7,7 @@ import time
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
@@ -73,14 +74,16 @@ def gpu_memory_gb() -> float:
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
-def matmul_peak(fabric: Fabric, shapes: list[tuple[int, int, int]], rounds: int = 5) -> float:
-    """FLOP/s of plain matrix products (rows, in, out) in a run's precision: what its layers could reach at best.
+def matmul_peak(fabric: Fabric, model: nn.Module, rows: int, rounds: int = 5) -> float:
+    """FLOP/s of plain matrix products of the model's own shapes in a run's precision: what it could reach at best.
 
-    The best of some rounds over all shapes, one after the other.
+    The best of some rounds over the shapes of all its linear layers, each with so many ``rows``.
     """
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features > 1]
+    shapes = {(layer.in_features, layer.out_features) for layer in layers}
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
     pairs = [tuple(torch.randn(size, device=fabric.device).to(dtype) for size in ((rows, inner), (outer, inner)))
-             for rows, inner, outer in sorted(set(shapes))]
+             for inner, outer in sorted(shapes)]
     flops = sum(2 * x.shape[0] * x.shape[1] * w.shape[0] for x, w in pairs)
     fastest = float("inf")
     with torch.inference_mode():

@@ -9,7 +9,6 @@ them.
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ import torch
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from chatterbox_es import command_line, text
+from chatterbox_es import command_line
 from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, read_audio, trim_silence
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.config import Config, DataConfig, compose
@@ -89,7 +88,7 @@ def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
     digest.update(json.dumps([dataclasses.asdict(contract), kept], sort_keys=True).encode())
     if data.lexicon and Path(data.lexicon).is_file():
         digest.update(Path(data.lexicon).read_bytes())
-    for file in [*sorted(Path(text.__path__[0]).glob("*.*")), *(Path(inspect.getsourcefile(f)) for f in (read_audio, log_mel))]:
+    for file in _code():
         digest.update(file.read_bytes())
     for folder, files in _listings(corpus):
         for name in sorted(files):
@@ -100,6 +99,13 @@ def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
                 stat = path.stat()
                 digest.update(f"{path.relative_to(corpus)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _code() -> list[Path]:
+    """The files whose change may change what is prepared."""
+    package = Path(__file__).parent
+    return [Path(__file__), package / "acoustics" / "audio.py", package / "acoustics" / "mel.py",
+            *sorted((package / "text").glob("*.*")), *sorted((package / "corpus").glob("*.*"))]
 
 
 def _listings(corpus: Path) -> list[tuple[str, list[str]]]:

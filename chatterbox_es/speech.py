@@ -13,6 +13,8 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.run_directory import final_checkpoint, finished_runs
 from chatterbox_es.text import FrontEnd, Reading
 
+LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
+
 
 @dataclasses.dataclass
 class Speech:
@@ -48,12 +50,18 @@ class Voice:
         """
         if not speed > 0:
             raise UserError(f"speed={speed}: must be above 0; 1 is the voice's own")
-        reading = self.front_end.read(text)
-        if not reading.is_speakable:
+        whole = self.front_end.read(text)
+        # A long text is said sentence by sentence, as the voice was trained; the pauses are its final marks' own.
+        parts = [self.front_end.read(sentence) for sentence in whole.sentences] if len(whole.ids) > LONG_TEXT else [whole]
+        parts = [part for part in parts if part.is_speakable]
+        if not parts:
             raise UserError(f"nothing in {text!r} can be spoken")
-        standardised, durations = self.model.speak(torch.tensor(reading.ids), speed)
-        mel = self.checkpoint.statistics.restore(standardised).numpy()
-        return Speech(reading, mel, durations.numpy(), self.vocoder(mel), self.checkpoint.contract.sample_rate)
+        said = [self.model.speak(torch.tensor(part.ids), speed) for part in parts]
+        mel = self.checkpoint.statistics.restore(torch.cat([mels for mels, _ in said])).numpy()
+        durations = torch.cat([durations for _, durations in said]).numpy()
+        phonemes = sum((part.phonemes for part in parts), ())
+        reading = dataclasses.replace(whole, phonemes=phonemes, ids=sum((part.ids for part in parts), ()))
+        return Speech(reading, mel, durations, self.vocoder(mel), self.checkpoint.contract.sample_rate)
 
 
 def newest_voice(outputs: Path) -> Path:

@@ -7,6 +7,7 @@
 import dataclasses
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from chatterbox_es import command_line
@@ -19,7 +20,7 @@ from chatterbox_es.speech import Speech, Voice, newest_voice
 class SynthesizeOptions:
     text: str = dataclasses.field(default="", metadata={"help": "what to say"})
     file: str = dataclasses.field(default="", metadata={"help": "or a UTF-8 file with a sentence a line (id|text also)"})
-    out: str = dataclasses.field(default="out.wav", metadata={"help": "the sound file; with file=, a folder"})
+    out: str = dataclasses.field(default="", metadata={"help": "a .wav file, or with file= a folder [out.wav, spoken/]"})
     run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the newest voice"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
@@ -31,6 +32,9 @@ def main() -> None:
     if bool(options.text) == bool(options.file):
         raise UserError('give either text="…" or file=FILE')
     sentences = _read_sentences(Path(options.file)) if options.file else []
+    out = Path(options.out or ("spoken" if options.file else "out.wav"))
+    if options.text and out.suffix.lower() != ".wav":
+        raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
     voice = Voice.load(run, options.dialect or None)
     print(f"voice: {run}")
@@ -38,11 +42,11 @@ def main() -> None:
         began = time.monotonic()
         speech = voice.speak(options.text, options.speed)
         seconds = len(speech.samples) / speech.rate
-        write_audio(Path(options.out), speech.samples, speech.rate)
+        write_audio(out, speech.samples, speech.rate)
         _report(speech)
-        print(f"{options.out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
+        print(f"{out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
     else:
-        _speak_all(voice, sentences, Path(options.out), options.speed)
+        _speak_all(voice, sentences, out, options.speed)
 
 
 def _read_sentences(file: Path) -> list[tuple[str, str]]:
@@ -55,6 +59,9 @@ def _read_sentences(file: Path) -> list[tuple[str, str]]:
     sentences = [(name.strip() or f"{row:04d}", text.strip()) for row, (name, text) in enumerate(named, 1) if text.strip()]
     if not sentences:
         raise UserError(f"file={file} holds no sentence")
+    twice = [name for name, count in Counter(name for name, _ in sentences).items() if count > 1]
+    if twice:
+        raise UserError(f"file={file} has the id {twice[0]!r} more than once: their sounds would overwrite each other")
     return sentences
 
 

@@ -33,7 +33,26 @@ class Progress:
     steps: int  # in all, by epochs or train.max_steps
     minutes: float | None
     step: int = 0
+    epoch: int = 0
     started: float = dataclasses.field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, config: Config, batches: int) -> "Progress":
+        """The limits that a configuration sets to epochs of so many batches.
+
+        Raises:
+            UserError: a limit that is not above 0.
+        """
+        for name in ("epochs", "max_steps", "max_minutes"):
+            limit = config.train[name]
+            if limit is not None and not limit > 0:
+                raise UserError(f"train.{name}={limit} must be above 0")
+        epochs = config.train.epochs or config.phase.epochs
+        return cls(min(epochs * batches, config.train.max_steps or sys.maxsize), config.train.max_minutes)
+
+    def describe(self, batches: int) -> str:
+        minutes = f" or {self.minutes:g} minutes" if self.minutes else ""
+        return f"up to {self.steps} steps{minutes}, {batches} an epoch"
 
     def elapsed(self) -> float:
         """Minutes since the start."""
@@ -78,63 +97,72 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     """
     phase = config.phase
     batches = Batches(features, features.train, config.hw.batch_size or phase.batch_size, config.train.seed)
-    epochs = config.train.epochs or phase.epochs
-    progress = Progress(min(epochs * len(batches), config.train.max_steps or sys.maxsize), config.train.max_minutes)
+    progress = Progress.of(config, len(batches))
     # With fp16 the fused step would unscale the gradients itself, too late for clipping them.
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=phase.lr, betas=tuple(phase.betas),
                                   weight_decay=phase.weight_decay, fused=loss_scaler(fabric) is None)
     wrapped, optimizer = fabric.setup(model, optimizer)
-    baseline = features.baseline()
-    best, epoch = math.inf, 0
-    frames = int(features.index["frames"].mean() * batches.batch_size)
-    peak = matmul_peak(fabric, [(frames, layer.in_features, layer.out_features)
-                                for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features > 1])
-    limit = f" or {progress.minutes:g} minutes" if progress.minutes else ""
-    log.info("%d epochs of %d batches, to the end of %d steps%s; predicting the mean scores %.3f", epochs, len(batches),
-             progress.steps, limit, baseline)
-    log.info("matrix products of these layers' shapes reach %.0f GFLOP/s here in %s", peak / 1e9, fabric._precision.precision)
+    baseline, best = features.baseline(), math.inf
+    peak = matmul_peak(fabric, model, batches.mean_frames())
+    log.info("%s; predicting the mean scores %.3f; matrix products of these layers' shapes reach %.0f GFLOP/s here in %s",
+             progress.describe(len(batches)), baseline, peak / 1e9, fabric._precision.precision)
     # Over the share of the run, whichever limit ends it, so that the time left is right for all of them.
     bar = tqdm(total=1.0, desc=f"phase {phase.name}", disable=not sys.stderr.isatty(),
                bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}")
+
+    def after_step(step: dict[str, float], speed: float) -> None:
+        bar.set_postfix_str(f"step {progress.step}, epoch {progress.epoch}, {speed:.1f} steps/s, "
+                            f"train_loss {step['train_loss']:.3f}, val_loss {best:.3f}", refresh=False)
+        bar.update(progress.share() - bar.n)
+        if progress.step % config.train.log_every == 0:
+            step |= {"epoch": progress.epoch, "minutes": progress.elapsed(), "gpu_memory_gb": gpu_memory_gb()}
+            run.log(step=progress.step, **step)
+            tracker.log(progress.step, **step)
+
     while progress.share() < 1:
-        epoch += 1
-        began, first, losses, flops = time.monotonic(), progress.step, [], 0
-        wrapped.train()
-        for batch in batches.epoch(epoch):
-            rate = learning_rate(config, progress)
-            step = training_step(fabric, wrapped, optimizer, batch, rate, phase.clip)
-            progress.step += 1
-            losses.append(step["train_loss"])
-            flops += model.training_flops(int(batch.token_mask.sum()), len(batch.mels))
-            speed = (progress.step - first) / (time.monotonic() - began)
-            bar.set_postfix_str(f"step {progress.step}, epoch {epoch}, {speed:.1f} steps/s, train_loss "
-                                f"{step['train_loss']:.3f}, val_loss {best:.3f}", refresh=False)
-            bar.update(progress.share() - bar.n)
-            if progress.step % config.train.log_every == 0:
-                step |= {"epoch": epoch, "minutes": progress.elapsed(), "gpu_memory_gb": gpu_memory_gb()}
-                run.log(step=progress.step, **step)
-                tracker.log(progress.step, **step)
-            if progress.share() >= 1:
-                break
-        epoch_time = time.monotonic() - began
-        ended = progress.share() >= 1
-        metrics = {"epoch": epoch, "train_loss_epoch": sum(losses) / len(losses), "epoch_time": epoch_time,
-                   "steps_per_second": (progress.step - first) / epoch_time, "share_of_peak": flops / epoch_time / peak}
-        if epoch % phase.validate_every == 0 or ended:
+        progress.epoch += 1
+        metrics = train_epoch(fabric, wrapped, optimizer, batches, config, progress, peak, after_step)
+        line = (f"epoch {progress.epoch}, step {progress.step}, {progress.elapsed():.1f} min: "
+                f"train_loss {metrics['train_loss_epoch']:.4f}")
+        if progress.epoch % phase.validate_every == 0 or progress.share() >= 1:
             metrics |= validate(fabric, model, features) | {"baseline": baseline, "minutes": progress.elapsed()}
             is_best = metrics["val_loss"] < best
             best = min(best, metrics["val_loss"])
-            log.info("epoch %d, step %d, %.1f min: train_loss %.4f, val_loss %.4f, with its own durations %.4f "
-                     "(the mean scores %.3f)%s", epoch, progress.step, progress.elapsed(), metrics["train_loss_epoch"],
-                     metrics["val_loss"], metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
-            on_validation(model, epoch, progress.step, metrics, is_best)
+            log.info("%s, val_loss %.4f, with its own durations %.4f (the mean scores %.3f)%s", line, metrics["val_loss"],
+                     metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
+            on_validation(model, progress.epoch, progress.step, metrics, is_best)
         elif bar.disable:
-            log.info("epoch %d, step %d, %.1f min: train_loss %.4f, %.2f steps/s", epoch, progress.step, progress.elapsed(),
-                     metrics["train_loss_epoch"], metrics["steps_per_second"])
+            log.info("%s, %.2f steps/s", line, metrics["steps_per_second"])
         run.log(step=progress.step, **metrics)
         tracker.log(progress.step, **metrics)
     bar.close()
     return best
+
+
+def train_epoch(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, config: Config,
+                progress: Progress, peak: float, after_step: Callable[[dict[str, float], float], None]) -> dict[str, float]:
+    """One epoch, or as much of it as the run's limits leave; means over it.
+
+    Raises:
+        UserError: the loss is no number any more, with the utterances of that step.
+    """
+    began, losses, flops = time.monotonic(), [], 0
+    model.train()
+    for batch in batches.epoch(progress.epoch):
+        step = training_step(fabric, model, optimizer, batch, learning_rate(config, progress), config.phase.clip)
+        progress.step += 1
+        if not math.isfinite(step["train_loss"]):
+            names = ", ".join(batches.features.utterance(number)["id"] for number in batch.utterances)
+            raise UserError(f"train_loss is {step['train_loss']} at step {progress.step} (epoch {progress.epoch}, utterances "
+                            f"{names}): the run has diverged; try a smaller phase.lr, and listen to these recordings")
+        losses.append(step["train_loss"])
+        flops += model.training_flops(int(batch.token_mask.sum()), len(batch.mels))
+        after_step(step, len(losses) / (time.monotonic() - began))
+        if progress.share() >= 1:
+            break
+    seconds = time.monotonic() - began
+    return {"epoch": progress.epoch, "train_loss_epoch": sum(losses) / len(losses), "epoch_time": seconds,
+            "steps_per_second": len(losses) / seconds, "share_of_peak": flops / seconds / peak}
 
 
 def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, rate: float,

@@ -21,7 +21,8 @@ from chatterbox_es.errors import UserError
     ("train.max_steps=1_000", "train.max_steps=1_000"),
     ("train.encoder=outputs/4_2/2026-11-23_00-25-55", "train.encoder=outputs/4_2/2026-11-23_00-25-55"),
     ("-m", "-m"),
-    ("--cfg", "--cfg"),
+    ("data.path=2024_05", "data.path='2024_05'"),
+        ("--cfg", "--cfg"),
 ])
 def test_names_of_phases_are_quoted_and_nothing_else(written, quoted):
     assert quote_phase_names([written]) == [quoted]
