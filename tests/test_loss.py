@@ -55,7 +55,8 @@ def test_the_warped_error_forgives_time_and_nothing_else():
         assert warped_error(torch.zeros(frames, 80), mels) == pytest.approx(mels.square().mean().item())
     assert warped_error(mels.flip(0), mels) > 0.3
     # three frames against two, by hand: 0-0, 1-1 and 2-1 cost 0, 1 and 4; a recorded frame counts once
-    assert warped_error(torch.tensor([[0.0], [3.0], [4.0]]), torch.tensor([[0.0], [2.0]])) == pytest.approx((0 + (1 + 4) / 2) / 2)
+    spoken, recorded = torch.tensor([[0.0], [3.0], [4.0]]), torch.tensor([[0.0], [2.0]])
+    assert warped_error(spoken, recorded) == pytest.approx((0 + (1 + 4) / 2) / 2)
 
 
 def tiny(**changes) -> Fase4:
