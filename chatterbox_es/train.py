@@ -24,17 +24,17 @@ from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
-from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, rebase
+from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
-from chatterbox_es.decoder_start import fit_decoder
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
+from chatterbox_es.initialisation import model_arguments, start_model
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.pictures import draw_losses, draw_mels
 from chatterbox_es.prepare import prepare
-from chatterbox_es.run_directory import FAILED, FINISHED, RunDirectory, final_checkpoint, newest_run
+from chatterbox_es.run_directory import FAILED, FINISHED, RunDirectory
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training import speak, train
 
@@ -79,64 +79,6 @@ def run_phase(config: Config, folder: Path) -> float:
         if not finished:
             run.end(FAILED)
         tracker.finish(failed=not finished)
-
-
-def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
-    """The model that a run starts from, and where it comes from."""
-    model_config = OmegaConf.to_container(config.model)
-    model_config.pop("name")
-    if len(features.symbols) > config.model.symbols:
-        raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
-    arguments = model_config | {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
-    if config.hw.dropout is not None:
-        arguments["dropout"] = config.hw.dropout
-    model = Fase4(**arguments)
-    if config.train.finetune:
-        path = final_checkpoint(Path(config.train.finetune))
-        parent = load_checkpoint(path)
-        parent.check_fits(features, str(path), statistics=False)
-        rebase(parent.weights, parent.statistics, features.statistics)
-        load_weights(model, parent.weights, str(path))
-        return model, {"finetuned_from": str(path), "of": parent.lineage}
-    if config.phase.decoder_start == "mels":
-        fit_decoder(model.mel_decoder, features, config.train.seed)
-    elif config.phase.decoder_start != "random":
-        raise UserError(f"phase.decoder_start={config.phase.decoder_start} is not known; use random or mels")
-    if not config.phase.encoder_from:
-        return model, {}
-    path = encoder_checkpoint(config, features)
-    parent = load_checkpoint(path)
-    parent.check_fits(features, str(path))
-    kept = {name: w for name, w in parent.weights.items() if not name.startswith("mel_decoder.")}
-    load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
-    log.info("text encoder from %s", path)
-    return model, {"encoder_from": str(path), "of": parent.lineage}
-
-
-def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
-    """Where the text encoder comes from: ``train.encoder``, or the newest finished run of the phase on the same data."""
-    wanted = config.phase.encoder_from
-    if config.train.encoder:
-        return final_checkpoint(Path(config.train.encoder))
-    found = newest_run(Path(config.outputs), wanted, features.card["content"])
-    if found is None:
-        path = f" data.path={config.data.path}" if config.data.path else ""
-        raise UserError(f"phase {config.phase.name} starts from the text encoder of phase {wanted}, and there is no finished "
-                        f"{wanted} run of this data in {config.outputs}/. Make one: python -m chatterbox_es.train "
-                        f"phase={wanted} data={config.data.name}{path} hw={config.hw.name}; or name one: train.encoder=RUN")
-    return final_checkpoint(found)
-
-
-def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:
-    """`load_state_dict`, with an error that names the first weight which does not fit."""
-    mine = model.state_dict()
-    for key in [*mine, *weights]:
-        if key not in mine or key not in weights:
-            raise UserError(f"{name} does not fit this model: {key} is only in {'it' if key in weights else 'this model'}")
-        if mine[key].shape != weights[key].shape:
-            raise UserError(f"{name} does not fit this model: {key} is {tuple(weights[key].shape)} there and "
-                            f"{tuple(mine[key].shape)} here; check model.* and phase.decoder_hidden")
-    model.load_state_dict(weights)
 
 
 def freeze(model: Fase4, trains: str) -> dict[str, nn.Module]:
@@ -186,15 +128,13 @@ class Keeper:
         return path
 
     def checkpoint(self, model: Fase4) -> Checkpoint:
-        arguments = OmegaConf.to_container(self.config.model) | {
-            "decoder_hidden": list(self.config.phase.decoder_hidden), "bins": self.features.contract.bins}
-        arguments.pop("name")
         data = self.config.data
         front_end = {"dialect": data.dialect,
                      "lexicon": Path(data.lexicon).read_text(encoding="utf-8") if data.lexicon else ""}
-        return Checkpoint({name: w.detach().cpu().clone() for name, w in model.state_dict().items()}, arguments,
-                          self.config.phase.name, self.features.contract, self.features.symbols, self.features.statistics,
-                          front_end, self.lineage | self.last)
+        return Checkpoint({name: w.detach().cpu().clone() for name, w in model.state_dict().items()},
+                          model_arguments(self.config, self.features), self.config.phase.name,
+                          self.features.contract, self.features.symbols, self.features.statistics, front_end,
+                          self.lineage | self.last)
 
     def save_samples(self, model: Fase4, epoch: int, step: int) -> None:
         """A few held-out sentences as sound and as mel + alignment pictures, beside their recordings."""

@@ -9,10 +9,11 @@ from chatterbox_es.acoustics.mel import MelContract
 from chatterbox_es.checkpoints import load_checkpoint, rebase
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import Statistics
+from chatterbox_es.initialisation import start_model
 from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import final_checkpoint, read_card
 from chatterbox_es.text import SymbolTable
-from chatterbox_es.train import run_phase, start_model
+from chatterbox_es.train import run_phase
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
+from chatterbox_es.initialisation import start_model
 from chatterbox_es.run_directory import RunDirectory, newest_run, read_card
-from chatterbox_es.train import run_phase, start_model, weights_hash
+from chatterbox_es.train import run_phase, weights_hash
 from chatterbox_es.training import Progress, learning_rate
 
 

@@ -5,9 +5,10 @@ import torch
 
 from chatterbox_es.batches import mask_of
 from chatterbox_es.config import compose
+from chatterbox_es.initialisation import start_model
 from chatterbox_es.loss import losses_of
 from chatterbox_es.model.fase4 import LONGEST_TEXT, Fase4
-from chatterbox_es.train import freeze, start_model
+from chatterbox_es.train import freeze
 
 SENTENCES = [(5, 7), (61, 260), (1, 1), (12, 90)]  # tokens and frames: very different lengths
 

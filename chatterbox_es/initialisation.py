@@ -1,0 +1,105 @@
+"""The weights that a run starts from: fresh ones, another run's text encoder, or another run's whole model."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+from torch.nn import functional
+
+from chatterbox_es.checkpoints import load_checkpoint, rebase
+from chatterbox_es.config import Config
+from chatterbox_es.errors import UserError
+from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.model.fase4 import Fase4, MelDecoder
+from chatterbox_es.run_directory import final_checkpoint, newest_run
+
+log = logging.getLogger(__name__)
+FRAMES = 2048  # a step of `fit_decoder`
+
+
+def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
+    """The arguments of `Fase4` for a run's configuration and data."""
+    arguments = {name: value for name, value in OmegaConf.to_container(config.model).items() if name != "name"}
+    return arguments | {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
+
+
+def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
+    """The model that a run starts from, and where it comes from."""
+    if len(features.symbols) > config.model.symbols:
+        raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
+    dropout = {} if config.hw.dropout is None else {"dropout": config.hw.dropout}
+    model = Fase4(**model_arguments(config, features) | dropout)
+    if config.train.finetune:
+        path = final_checkpoint(Path(config.train.finetune))
+        parent = load_checkpoint(path)
+        parent.check_fits(features, str(path), statistics=False)
+        rebase(parent.weights, parent.statistics, features.statistics)
+        load_weights(model, parent.weights, str(path))
+        return model, {"finetuned_from": str(path), "of": parent.lineage}
+    if config.phase.decoder_start == "mels":
+        fit_decoder(model.mel_decoder, features, config.train.seed)
+    elif config.phase.decoder_start != "random":
+        raise UserError(f"phase.decoder_start={config.phase.decoder_start} is not known; use random or mels")
+    if not config.phase.encoder_from:
+        return model, {}
+    path = encoder_checkpoint(config, features)
+    parent = load_checkpoint(path)
+    parent.check_fits(features, str(path))
+    kept = {name: w for name, w in parent.weights.items() if not name.startswith("mel_decoder.")}
+    load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
+    log.info("text encoder from %s", path)
+    return model, {"encoder_from": str(path), "of": parent.lineage}
+
+
+def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
+    """Where the text encoder comes from: ``train.encoder``, or the newest finished run of the phase on the same data."""
+    wanted = config.phase.encoder_from
+    if config.train.encoder:
+        return final_checkpoint(Path(config.train.encoder))
+    found = newest_run(Path(config.outputs), wanted, features.card["content"])
+    if found is None:
+        path = f" data.path={config.data.path}" if config.data.path else ""
+        raise UserError(f"phase {config.phase.name} starts from the text encoder of phase {wanted}, and there is no finished "
+                        f"{wanted} run of this data in {config.outputs}/. Make one: python -m chatterbox_es.train "
+                        f"phase={wanted} data={config.data.name}{path} hw={config.hw.name}; or name one: train.encoder=RUN")
+    return final_checkpoint(found)
+
+
+def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:
+    """`load_state_dict`, with an error that names the first weight which does not fit."""
+    mine = model.state_dict()
+    for key in [*mine, *weights]:
+        if key not in mine or key not in weights:
+            raise UserError(f"{name} does not fit this model: {key} is only in {'it' if key in weights else 'this model'}")
+        if mine[key].shape != weights[key].shape:
+            raise UserError(f"{name} does not fit this model: {key} is {tuple(weights[key].shape)} there and "
+                            f"{tuple(mine[key].shape)} here; check model.* and phase.decoder_hidden")
+    model.load_state_dict(weights)
+
+
+def fit_decoder(decoder: MelDecoder, features: FeatureSet, seed: int, steps: int = 400) -> float:
+    """Fit ``decoder`` in place to the training mels, as the decoder half of a small autoencoder; the error it ends with.
+
+    The code between has the decoder's input width, and near unit variance a dimension, as a text encoder's states begin.
+    """
+    width, bins = decoder[0].in_features, features.contract.bins
+    encoder = nn.Sequential(nn.Linear(bins, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    random = torch.Generator().manual_seed(seed)
+    train = torch.from_numpy(features.train)
+    loss = torch.tensor(float("nan"))
+    for step in range(steps):
+        chosen = train[torch.randint(len(train), (8,), generator=random)].tolist()
+        frames = torch.cat([features.mel(number) for number in chosen])[:FRAMES]
+        code = encoder(frames)
+        loss = functional.mse_loss(decoder(code + 0.1 * torch.randn(code.shape, generator=random)), frames)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (1 - (step + 1) / steps)
+    log.info("mel decoder fitted to the training mels: error %.4f after %d steps", loss.item(), steps)
+    return loss.item()
