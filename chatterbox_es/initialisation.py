@@ -80,7 +80,7 @@ def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> N
     model.load_state_dict(weights)
 
 
-def fit_decoder(decoder: MelDecoder, features: FeatureSet, seed: int, steps: int = 400) -> float:
+def fit_decoder(decoder: MelDecoder, features: FeatureSet, seed: int, steps: int = 150) -> float:
     """Fit ``decoder`` in place to the training mels, as the decoder half of a small autoencoder; the error it ends with.
 
     The code between has the decoder's input width, and near unit variance a dimension, as a text encoder's states begin.
