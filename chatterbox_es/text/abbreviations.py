@@ -30,7 +30,12 @@ ee. uu.=estados unidos|ee.uu.=estados unidos|ee uu=estados unidos|eeuu=estados u
 ff.aa.=fuerzas armadas|cc. oo.=comisiones obreras|cc.oo.=comisiones obreras|cc. aa.=comunidades autónomas|
 cc.aa.=comunidades autónomas|jj. oo.=juegos olímpicos|jj.oo.=juegos olímpicos|dd. hh.=derechos humanos|
 dd.hh.=derechos humanos|rr. hh.=recursos humanos|rr.hh.=recursos humanos|rrhh=recursos humanos|
-rr. pp.=relaciones públicas|a.c.=antes de cristo|a. c.=antes de cristo|d.c.=después de cristo|d. c.=después de cristo|
+rr. pp.=relaciones públicas|s. a. r.=su alteza real|s.a.r.=su alteza real|bs. as.=buenos aires|
+ntra.=nuestra|ntro.=nuestro|mtro.=maestro|mtra.=maestra|lcdo.=licenciado|lcda.=licenciada|ldo.=licenciado|lda.=licenciada|
+blvd.=bulevar|col.=colonia!|int.=interior!#|cra.=carrera!|cda.=cucharada|cdas.=cucharadas|cdta.=cucharadita|
+cdtas.=cucharaditas|nos.=números!#|n.o=número!#|pp.=páginas!#|p.=página!#|ibíd.=ibídem|ibid.=ibídem|s/n=sin número|
+tfnos.=teléfonos|
+a.c.=antes de cristo|a. c.=antes de cristo|d.c.=después de cristo|d. c.=después de cristo|
 b.º=barrio|c.p.=código postal|c. p.=código postal|d.e.p.=descanse en paz|d. e. p.=descanse en paz|
 q.e.p.d.=que en paz descanse|p. d.=posdata|p.d.=posdata|v. gr.=verbigracia|v.gr.=verbigracia|
 i.e.=es decir|cf.=compárese!|
@@ -56,10 +61,15 @@ CLOSES = frozenset(
 )  # fmt: skip
 
 
+ORDINAL_BEFORE = re.compile(r"\d\.?[ªº]\s$")  # 2.ª ed.
+
+
 def abbreviation(match: re.Match, place: Place) -> str | None:
     """The word, and the point again where it also ends the sentence."""
     written = re.sub(SPACE, " ", match.group().lower())
     spoken, need = TABLE[written]
+    if written == "ed." and ORDINAL_BEFORE.search(place.text[max(0, place.start - 12) : place.start]):
+        need = ""
     behind = place.text[place.end :]
     after = behind.lstrip()[:1]
     if need.startswith("!") and not ((after.isupper() and "#" not in need) or after.isdigit()):
@@ -94,10 +104,27 @@ def either(match: re.Match, place: Place) -> str | None:
     return "y o"
 
 
+def slash(match: re.Match, place: Place) -> str | None:
+    """señor/a → señor o señora, él/ella → él o ella, VIH/sida → vih sida; km/h stays to others."""
+    before = re.search(rf"[{LETTER}]{{1,20}}$", place.text[max(0, place.start - 20) : place.start])
+    if before is None:
+        return None
+    word, behind = before.group(), match["behind"]
+    if behind in ("a", "as"):
+        stem = word[:-2] if word.endswith(("os", "es")) else word[:-1] if word.endswith("o") else word
+        return f"o {stem}{behind}" if len(word) > 1 else None
+    if len(word) < 2 or len(behind) < 2:
+        return None
+    return f"o {behind}" if word.islower() and behind.islower() else f" {behind}" if len(word) > 2 else None
+
+
+SLASHES: tuple[Rule, ...] = (
+    Rule("symbol", re.compile(rf"/(?P<behind>[a-záéíóúüñ]{{1,20}})(?![{LETTER}\d/.])"), slash),
+)
 ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
     Rule("abbreviation", re.compile(rf"s(?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))"), century),
     Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
-    Rule("abbreviation", re.compile(rf"km(?={SPACE}\d)", re.IGNORECASE), before_figure),
+    Rule("abbreviation", re.compile(rf"km\.?(?={SPACE}\d)", re.IGNORECASE), before_figure),
     Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),
 )
 ABBREVIATION = Rule("abbreviation", re.compile(rf"(?:{FORMS})(?![{LETTER}])", re.IGNORECASE), abbreviation)

@@ -20,10 +20,23 @@ def is_sayable(acronym: str) -> bool:
     return len(acronym) > 2 and acronym not in SPELLED and SAYABLE.fullmatch(acronym.lower()) is not None
 
 
+# no Spanish word of three or four letters ends or begins so; its letters are spelled even where all is in capitals
+CONSONANT = "[BCDFGHJKLMNÑPQRSTVWXZ]"
+NO_WORD = re.compile(
+    rf"(?=.{{3,4}}$)(?:{CONSONANT}{{3,4}}|[A-Z]*{CONSONANT}{{3}}|.(?![NR]S){CONSONANT}{{2}}"
+    rf"|(?![BCFGPT][LR]|DR|CH|LL|QU|GU|PS|S[A-Z]){CONSONANT}{{2}}[AEIOU])"
+)
+OTHERWISE = {"OK": "okey"}
+
+
 def acronym(match: re.Match, place: Place) -> str | None:
     """A word in capitals; in a text that is all capitals it is a word as any other (NO ENTRAR)."""
     written = match["letters"]
     plural = match["plural"] or ""
+    if written in OTHERWISE:
+        return OTHERWISE[written]
+    if place.shouted and NO_WORD.fullmatch(written):
+        return " ".join(written.lower())
     if len(written) > 10 or place.shouted or (place.without_small and written.lower() in FUNCTION_WORDS):
         return None
     if is_sayable(written):

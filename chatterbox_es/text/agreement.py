@@ -16,7 +16,7 @@ FEMININE_OTHERWISE = listed("""
     radios nubes carnes sangres muertes suertes mentes gentes nieves aves claves cruces raíces actrices vírgenes
     cárceles señales sales pieles mieles catedrales sílabas superficies especies labores vocales consonantes mujer
     noche tarde vez mano ley luz voz flor parte calle llave clase nave torre fuente imagen orden red pared sede
-    serie base frase foto moto cruz raíz señal piel
+    serie base frase foto moto cruz raíz señal piel págs pags sras dras
     """)
 FEMININE_ENDINGS = ("as", "ciones", "siones", "dades", "tades", "tudes", "umbres", "triz", "giones", "ziones", "tiones")
 FEMININE_SINGULAR = ("a", "ción", "sión", "dad", "tad", "tud", "umbre", "gión", "tión")
@@ -29,7 +29,7 @@ FUNCTION_WORDS = listed("""
     entre era eran es esa esas ese eso esos esta estas este esto estos está están fue fueron ha han has hasta hay la
     las le les lo los mas me menos mi mientras más mis muy ni no nos o os para pero por porque pues que quien se
     será según ser si sido sin sino sobre son su sus también te tras tu tus u un una unas uno unos vez veces y ya él
-    además tres seis dos entonces
+    además tres seis dos entonces esq
     """)
 PLURAL_NO_NOUN = FUNCTION_WORDS - {"vez", "veces"}
 

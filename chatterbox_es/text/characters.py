@@ -60,7 +60,8 @@ LETTERS = {
 }  # fmt: skip
 LETTERS |= {letter: spoken.replace("-", "") for letter, spoken in CYRILLIC.items()}
 SYMBOLS = {
-    "&": "y", "%": "por ciento", "‰": "por mil", "+": "más", "=": "igual a", "×": "por", "÷": "entre",
+    "&": "y", "%": "por ciento", "‰": "por mil", "¢": "centavos",
+    "₡": "colones", "+": "más", "=": "igual a", "×": "por", "÷": "entre",
     "<": "menor que", ">": "mayor que", "≤": "menor o igual que", "≥": "mayor o igual que", "≠": "distinto de",
     "≈": "aproximadamente", "±": "más menos", "€": "euros", "£": "libras", "¥": "yenes", "₹": "rupias", "°": "grados",
     "§": "sección", "№": "número", "∞": "infinito", "√": "raíz de", "µ": "micro", "©": "copyright", "@": "arroba",
@@ -89,6 +90,8 @@ def say(place: Place) -> tuple[str, str]:
         return PAUSES[character], "punctuation"
     if character in QUOTES:
         return " ", "punctuation"
+    if character == "/" and before == " " == behind:
+        return ("entre" if place.text[place.start - 2 : place.start - 1].isdigit() else " "), "symbol"
     if character == "$":
         return "pesos" if place.locale.dollar != "USD" else "dólares", "symbol"
     if SYMBOLS.get(character):

@@ -59,6 +59,8 @@ CAMEL = re.compile(r"(?<=[a-záéíóúñ])(?=[A-ZÁÉÍÓÚÑ])|(?<=\d)(?=\D)|(
 
 def hashtag(match: re.Match, place: Place) -> str | None:
     """#TodosSomos2020 → hashtag todos somos dos mil veinte."""
+    if match["name"].isdecimal():
+        return f"número {numbers.whole(match['name'])}"
     parts = [part for part in CAMEL.split(match["name"]) if part]
     return "hashtag " + " ".join(numbers.whole(part) if part.isdecimal() else part for part in parts)
 
@@ -67,6 +69,8 @@ def version(match: re.Match, place: Place) -> str | None:
     """versión 3.10.2, v2.0: figures with punto between them."""
     figures = " punto ".join(numbers.whole(part) for part in match["version"].split("."))
     name = match["name"]
+    if place.before == "versión":
+        return figures
     return f"{'versión' if name.lower().rstrip('. ') in ('v', 'ver') else name.strip()} {figures}"
 
 
@@ -105,10 +109,22 @@ def grouped_telephone(match: re.Match, place: Place) -> str | None:
     return numbers.digits(figures)
 
 
+def by_digits(match: re.Match, place: Place) -> str | None:
+    """123 456 7890, 55 1234 5678, 12-34-56-78, an ISBN: groups that no number is written in."""
+    return numbers.digits(re.sub(r"\D", "", match.group())) + (" equis" if match.group()[-1] in "xX" else "")
+
+
+def inclusive(match: re.Match, place: Place) -> str | None:
+    """alumn@s → alumnos."""
+    return f"{match['stem']}o{match['plural']}"
+
+
 def called(match: re.Match, place: Place) -> str | None:
     """Any figures behind teléfono, tel., llame al …"""
     figures = re.sub(r"\D", "", match.group())
-    return numbers.digits(figures) if place.before in CALLED and len(figures) >= 6 else None
+    before = re.search(r"(\w{1,12}\.?) ?:? ?$", place.text[max(0, place.start - 16) : place.start])
+    cued = place.before in CALLED or (before and before[1].lower() in CALLED)
+    return numbers.digits(figures) if cued and len(figures) >= 6 else None
 
 
 def with_word(match: re.Match, place: Place) -> str | None:
@@ -145,6 +161,7 @@ ADDRESSES: tuple[Rule, ...] = (
     rule("electronic", rf"[\w.+-]{{1,64}}@{HOST}\.[a-z]{{2,10}}", address),
     rule("electronic", rf"(?:https?|ftp)://{HOST}(?::\d{{1,5}})?{PATH}\.?", address),
     rule("electronic", rf"www\.{HOST}(?::\d{{1,5}})?{PATH}\.?", address),
+    rule("symbol", rf"(?P<stem>[{LETTER}]{{2,20}})@(?P<plural>s?)(?![{LETTER}\d.@])", inclusive),
     rule(
         "electronic",
         rf"(?<![\w.])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{TOP_LEVEL})(?![\w])(?:\.(?:{TOP_LEVEL})(?!\w))?{PATH}",
@@ -154,6 +171,7 @@ ADDRESSES: tuple[Rule, ...] = (
 HANDLES: tuple[Rule, ...] = (
     rule("electronic", r"@(?P<name>[\w.]{1,64})", handle),
     rule("electronic", r"#(?P<name>\w{1,140})", hashtag),
+    rule("electronic", r"#(?= \d)", lambda match, place: "número"),
 )
 WORDS_OF_VERSIONS: tuple[Rule, ...] = (
     rule(
@@ -189,6 +207,8 @@ TELEPHONES: tuple[Rule, ...] = (
         telephone,
     ),
     rule("telephone", rf"(?P<figures>\d{{1,4}}-(?:\d{{1,4}}-)?)(?P<word>[{LETTER}]{{3,20}})(?![\d])", with_word),
+    rule("telephone", r"\d{3} \d{3}[ -]\d{4}(?![\d-])|\d{2} \d{4}[ -]\d{4}(?: \d{4}){0,4}(?![\d-])", by_digits),
+    rule("telephone", r"\d{1,7}(?:-\d{1,7}){2,6}-[\dxX]{1,7}(?![\w-])", by_digits),
     rule(
         "telephone",
         r"[6-9]\d{2} \d{3} \d{3}(?! ?\d)|[6-9]\d{2} \d{2} \d{2} \d{2}(?! ?\d)"

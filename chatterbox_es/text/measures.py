@@ -40,7 +40,9 @@ UNITS = {
     "‰": "por mil/por mil",
     "a": "área f", "kp": "kilopondio", "Kg": "kilogramo", "Km": "kilómetro", "Kms": "kilómetro",
     "kms": "kilómetro", "kgs": "kilogramo",
-    "mts": "metro", "min.": "minuto", "gCO₂": "gramo de ce o dos/gramos de ce o dos",
+    "mts": "metro", "min.": "minuto", "v": "voltio", "w": "vatio", "ω": "ohmio",
+    "mmHg": "milímetro de mercurio/milímetros de mercurio", "pts": "punto",
+    "gCO₂": "gramo de ce o dos/gramos de ce o dos",
 }  # fmt: skip
 AMBIGUOUS = frozenset(("a", "in", "b", "d"))  # as words they are commoner than as units
 POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
@@ -91,10 +93,12 @@ def measure(match: re.Match, place: Place) -> str | None:
     names = _unit(match)
     if names is None or (match["unit"] == "K" and match.group().endswith(match["number"] + "K")):
         return None
+    if match["unit"] in ("A", "B", "J", "N") and match.group().endswith(match["number"] + match["unit"]):
+        return None  # piso 3A, calle 13B
     one, many, gender = names
     number = amount(match["number"], place.locale)
     sign = SIGN_WORDS[match["sign"]]
-    kept = "." if match.group().endswith(".") and place.text[place.end :].lstrip()[:1].isupper() else ""
+    kept = "." if match.group().endswith(".") and _closes(place) else ""
     if match["scale"]:
         return (
             f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
@@ -104,6 +108,12 @@ def measure(match: re.Match, place: Place) -> str | None:
         return f"{sign}{count} {one}{kept}"
     percent = many.startswith("por ") or many == "p s i"
     return f"{sign}{number.words(gender, before_noun=not percent and not number.behind)} {many}{kept}"
+
+
+def _closes(place: Place) -> bool:
+    """Whether the point of an abbreviation also ends a sentence."""
+    after = place.text[place.end : place.end + 40].lstrip()[:1]
+    return after.isupper() or (not after and place.text[:40].lstrip('¿¡«"( ')[:1].isupper())
 
 
 def part_of_measure(match: re.Match, place: Place) -> str | None:
@@ -118,6 +128,8 @@ def part_of_measure(match: re.Match, place: Place) -> str | None:
         above, below = int(match["above"]), int(match["under"])
     if not below:
         return None
+    if above > below > 10 and not match["whole"]:  # 120/80 mmHg
+        return f"{numbers.cardinal(above, gender)} sobre {numbers.cardinal(below, gender)} {names[1]}"
     half = "media" if gender == numbers.FEMININE else "medio"
     value = half if (above, below) == (1, 2) else numbers.fraction(above, below)
     if match["whole"]:

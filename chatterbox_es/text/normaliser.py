@@ -9,7 +9,7 @@ import unicodedata
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import characters
-from chatterbox_es.text.abbreviations import ABBREVIATION, ABBREVIATIONS_IN_CONTEXT, TABLE
+from chatterbox_es.text.abbreviations import ABBREVIATION, ABBREVIATIONS_IN_CONTEXT, SLASHES, TABLE
 from chatterbox_es.text.acronyms import ACRONYMS
 from chatterbox_es.text.agreement import FUNCTION_WORDS
 from chatterbox_es.text.dates import DATES, LONG_MONTH, MONTH_NAMES, SHORT_MONTH, SHORT_MONTHS, WEEKDAYS, WORDS_OF_DATES
@@ -38,7 +38,7 @@ AT_LETTERS: tuple[Rule, ...] = (
 WORDS_TO_SEE = (
     rf"[{CAPITALS}][{CAPITALS}.₀-₉\d]"
     rf"|[{LETTER}]{{1,7}}(?:\.|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
-    rf"|[IVXLCDM](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
+    rf"|[IVXLCDMivx](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
     rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
     rf"|(?i:ee ?uu\b|rrhh\b|vs\b|et al\b|https?:)|[{LETTER}\d_-]{{1,63}}\.[a-z]"
 )
@@ -51,7 +51,7 @@ PLAIN_NUMBER = re.compile(
     rf"|(?= ([{LETTER}]{{1,20}})(?![\w$€])(?: ([{LETTER}]{{1,11}}))?))"
 )
 NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS)) | listed(
-    "a p d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones"
+    "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones"
 )
 # what these classes write holds no form to be read again
 SETTLED = frozenset(
@@ -145,6 +145,8 @@ class Normaliser:
         readers = AT_FIGURES if "0" <= first <= "9" else AT_SIGNS if odd else AT_LETTERS
         if odd and first in "-+−–±" and (start and text[start - 1].isalnum()) or odd and first in "'\"«»“”()/":
             readers = ()
+        if first in "/(":
+            readers = SLASHES if first == "/" else TELEPHONES[:4]
         if not odd and (word := SHORT_WORD.match(text, start)) and _is_plain(word):
             return word.end("word"), None, ""
         for reader in readers:

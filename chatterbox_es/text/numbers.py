@@ -123,6 +123,7 @@ ORDINAL_HUNDREDS = (
     "", "centésimo", "ducentésimo", "tricentésimo", "cuadringentésimo", "quingentésimo", "sexcentésimo",
     "septingentésimo", "octingentésimo", "noningentésimo",
 )  # fmt: skip
+WITHOUT_ACCENT = str.maketrans("áéíóú", "aeiou")
 LONGEST_ORDINAL = 999_999
 
 
@@ -140,6 +141,11 @@ def _ordinal_below_hundred(number: int) -> str:
     return joined.replace("oo", "o")
 
 
+def _joined(number: int) -> str:
+    """A cardinal as the first part of a word: veintiún mil → veintiunmilésimo."""
+    return cardinal(number, before_noun=True).replace(" ", "").translate(WITHOUT_ACCENT)
+
+
 def ordinal(number: int, gender: str = MASCULINE, before_noun: bool = False) -> str:
     """An ordinal: vigesimoprimero; `before_noun` drops the o of primero and tercero. Above 999,999 a cardinal."""
     if not 0 < number <= LONGEST_ORDINAL:
@@ -150,7 +156,7 @@ def ordinal(number: int, gender: str = MASCULINE, before_noun: bool = False) -> 
     parts = []
     if thousands:
         parts.append(
-            "milésimo" if thousands == 1 else cardinal(thousands, before_noun=True).replace(" ", "") + "milésimo"
+            "milésimo" if thousands == 1 else _joined(thousands) + "milésimo"
         )
     hundreds, rest = divmod(rest, 100)
     parts.extend([ORDINAL_HUNDREDS[hundreds]] if hundreds else [])
@@ -166,7 +172,6 @@ ROUND_PARTS = {2: "medio", 3: "tercio"}
 ROUND_PARTS |= {number: ORDINAL_UNITS[number] for number in range(4, 10)} | {10: "décimo"}
 ROUND_PARTS |= {100 * hundreds: ORDINAL_HUNDREDS[hundreds] for hundreds in range(1, 10)}
 THOUSANDTHS = ((10**6, "millonésimo"), (1000, "milésimo"))
-WITHOUT_ACCENT = str.maketrans("áéíóú", "aeiou")
 
 
 def part(number: int) -> str | None:
@@ -179,7 +184,7 @@ def part(number: int) -> str | None:
     for size, name in THOUSANDTHS:
         count, rest = divmod(number, size)
         if not rest and 0 < count < 1000 and (count < 100 or count % 100 == 0):
-            return ("" if count == 1 else cardinal(count, before_noun=True).replace(" ", "")) + name
+            return ("" if count == 1 else _joined(count)) + name
     return None
 
 

@@ -4,12 +4,20 @@ import re
 import unicodedata
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.agreement import can_be_counted_once, gender_of_singular
+from chatterbox_es.text.agreement import FUNCTION_WORDS, can_be_counted_once, gender_of_noun, gender_of_singular
 from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
 
 SIGNED = r"(?P<sign>[-−–±+])?"
 SIGN_WORDS = {"-": "menos ", "−": "menos ", "–": "menos ", "+": "más ", "±": "más menos ", None: ""}
 VULGAR = "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"
+
+
+AT_ONE = re.compile(r"\ba la $", re.IGNORECASE)  # a la 1; not La 1, the channel
+
+
+def decade(match: re.Match, place: Place) -> str | None:
+    """los 60s, los 1980s: said without the s."""
+    return numbers.whole(match["number"]) if place.before in ("los", "años") else None
 
 
 def plain(match: re.Match, place: Place) -> str | None:
@@ -24,7 +32,7 @@ def plain(match: re.Match, place: Place) -> str | None:
         noun = place.after[0]
         if noun and place.before not in ("capítulo", "página", "número") and can_be_counted_once(noun):
             return f"{sign}una" if gender_of_singular(noun) == numbers.FEMININE else f"{sign}un"
-        return sign + "uno"
+        return sign + ("una" if AT_ONE.search(place.text, max(0, place.start - 6), place.start) else "uno")
     if place.before in ("las", "los", "la") and not place.after[0] and place.before == "las":
         gender = numbers.FEMININE
     words = number.words(gender, before_noun)
@@ -37,11 +45,15 @@ def decimal(match: re.Match, place: Place) -> str | None:
 
 
 ORDINAL_MARKS = {
-    "º": "m", "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f",
+    "º": "m", "ᵒ": "m", "ᵃ": "f", "ros": "mp", "ras": "fp",
+    "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f",
     "do": "m", "da": "f", "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f",
     "os": "mp", "as": "fp",
     "ºs": "mp", "ªs": "fp",
 }  # fmt: skip
+
+
+BEFORE_DEGREES = ("de", "a", "hasta", "girar", "gira", "y")  # un ángulo de 90º
 
 
 def ordinal(match: re.Match, place: Place) -> str | None:
@@ -50,6 +62,9 @@ def ordinal(match: re.Match, place: Place) -> str | None:
     if number.behind:
         return None
     value, mark = int(number.whole), ORDINAL_MARKS[match["mark"].lower()]
+    bare = match["mark"] == "º" and match.group()[-2] != "."
+    if bare and value >= 30 and place.before in BEFORE_DEGREES and not place.after[0]:
+        return f"{numbers.cardinal(value, before_noun=True)} grados"
     if not 0 < value <= numbers.LONGEST_ORDINAL:
         return None
     gender = numbers.FEMININE if mark[0] == "f" else numbers.MASCULINE
@@ -73,6 +88,11 @@ def fraction(match: re.Match, place: Place) -> str | None:
     if int(below) == 1:
         value = f"{numbers.cardinal(int(above))} sobre uno"
     whole = match["whole"]
+    noun = place.after[0]
+    if written := _not_a_fraction(int(above), int(below), whole, match):
+        return written
+    if value == "un medio" and not match["sign"]:
+        return _half(whole, noun)
     if place.after[0] == "partes" and numbers.part(int(below)) and int(above) > 1 and int(below) < 11 and not whole:
         name = "tercera" if int(below) == 3 else numbers.part(int(below))[:-1] + "a"
         return f"{numbers.cardinal(int(above))} {name}s"
@@ -82,17 +102,36 @@ def fraction(match: re.Match, place: Place) -> str | None:
     return SIGN_WORDS[match["sign"] or None] + words
 
 
+def _half(whole: str | None, noun: str) -> str:
+    """medio litro, media taza, dos y media tazas."""
+    gender = gender_of_noun(noun) or (
+        gender_of_singular(noun) if noun and noun not in FUNCTION_WORDS else numbers.MASCULINE
+    )
+    half = "media" if gender == numbers.FEMININE else "medio"
+    return f"{numbers.whole(whole, gender)} y {half}" if whole else half
+
+
+def _not_a_fraction(above: int, below: int, whole: str | None, match: re.Match) -> str | None:
+    """24/7, a season (2023/24, 2023/2024), and what is more than one but in no small parts (120/80)."""
+    if whole or match["sign"]:
+        return None
+    if (above, below) == (24, 7):
+        return "veinticuatro siete"
+    if 1900 <= above < 2100 and below in (above + 1, (above + 1) % 100):
+        return f"{numbers.cardinal(above)} {numbers.cardinal(below)}"
+    if above > below > 10 and above < 1000:
+        return f"{numbers.cardinal(above)} sobre {numbers.cardinal(below)}"
+    return None
+
+
 def vulgar(match: re.Match, place: Place) -> str | None:
     """⅖, and 2½."""
     above, below = unicodedata.normalize("NFKD", match["vulgar"]).split("⁄")
     value = numbers.fraction(int(above), int(below))
     whole = match["whole"]
-    if whole:
-        return f"{numbers.whole(whole)} y {value.removeprefix('un ') if value == 'un medio' else value}"
-    noun = place.after[0]
-    if value == "un medio" and noun:
-        return "media" if gender_of_singular(noun) == numbers.FEMININE else "medio"
-    return value
+    if value == "un medio":
+        return _half(whole, place.after[0])
+    return f"{numbers.whole(whole)} y {value}" if whole else value
 
 
 def span_of_numbers(match: re.Match, place: Place) -> str | None:
@@ -118,9 +157,8 @@ def digits(match: re.Match, place: Place) -> str | None:
 
 
 def multiplied(match: re.Match, place: Place) -> str | None:
-    """3x2, 4 × 100."""
-    first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
-    return f"{first.words()} por {last.words()}"
+    """The first factor of 3x2, 4 × 100; the last is read by itself, with its unit."""
+    return f"{amount(match['first'], place.locale).words()} por"
 
 
 def power(match: re.Match, place: Place) -> str | None:
@@ -134,7 +172,7 @@ def power(match: re.Match, place: Place) -> str | None:
 
 
 N = f"(?P<number>{NUMBER})"
-MARK = r"(?P<mark>ᵉʳ|er|[ºª]s?|[oa]s?)"
+MARK = r"(?P<mark>ᵉʳ|er|r[oa]s|[ºªᵒᵃ]s?|[oa]s?)"
 LETTERED = r"(?P<mark>er|r[oa]|d[oa]|t[oa]|m[oa]|v[oa]|n[oa])"
 WHOLE = rf"(?:(?P<whole>\d{{1,4}}){SPACE})?"
 SMALL = r"\d{1,3}(?:\.\d{3}){1,2}|\d{1,9}"
@@ -142,8 +180,9 @@ FRACTION = rf"{SIGNED}{WHOLE}(?P<above>{SMALL})[/⁄](?P<below>{SMALL})(?![\d/.,
 GROUPED = rf"(?P<number>\d{{1,3}}(?:[.{SPACE[1:-1]}]\d{{3}}){{0,3}}|\d{{1,9}})"
 
 ORDINALS: tuple[Rule, ...] = (
+    rule("cardinal", rf"(?P<number>(?:1\d|20)?\d0)'?s(?![{LETTER}\d])", decade),
     rule("ordinal", rf"{GROUPED}\.{SPACE}?{MARK}(?![{LETTER}\d])", ordinal),
-    rule("ordinal", rf"{GROUPED}(?P<mark>ᵉʳ|[ºª]s?)(?![{LETTER}\d]|{SPACE}?[CFK]\b)", ordinal),
+    rule("ordinal", rf"{GROUPED}(?P<mark>ᵉʳ|[ºªᵒᵃ]s?)(?![{LETTER}\d]|{SPACE}?[CFK]\b)", ordinal),
     rule("ordinal", rf"{GROUPED}(?P<mark>°)(?!{SPACE}?[CFKNSEO]\b|\d)", degrees_or_ordinal),
     rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])", ordinal),
 )
@@ -154,7 +193,7 @@ FRACTIONS: tuple[Rule, ...] = (
 NUMBERS: tuple[Rule, ...] = (
     rule("range", rf"(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?=(?P<last>{NUMBER})(?![-–/\d]))", span_of_numbers),
     rule("range", rf"{N}{SPACE}[-−–]{SPACE}(?=\d)", subtraction),
-    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?P<last>{NUMBER})(?![{LETTER}])", multiplied),
+    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?={NUMBER}(?!{SPACE}?[x×]{SPACE}?[a-wyz]))", multiplied),
     rule("cardinal", rf"{N}(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}})", power),
     rule("decimal", SIGNED + N, decimal),
     rule("cardinal", SIGNED + N, plain),

@@ -46,14 +46,20 @@ def roman(match: re.Match, place: Place) -> str | None:
     written = match["roman"]
     upper = written.upper()
     cue = place.before
+    if len(written) == 1 and written.islower() and not _is_small_numeral(written, cue, place):
+        return None
     capitals = written == upper
     value = value_of(upper)
     if cue in CENTURY:
         return numbers.ordinal(value) if value <= 10 else numbers.cardinal(value)
     if cue in CARDINAL_LABEL and (capitals or len(written) > 1):
         return numbers.cardinal(value)
-    if cue in NAMES_OF_KINGS and (capitals or len(written) > 1) and upper not in ("DI", "MI"):
+    if cue in NAMES_OF_KINGS and upper not in ("DI", "MI"):
         return _after_name(value, cue)
+    if SMALL_NUMERAL.fullmatch(written) and len(cue) > 2 and cue not in FUNCTION_WORDS:
+        return _after_name(value, cue)  # elizabeth ii
+    if cue in ("y", "a", "al") and CENTURIES.search(place.text[max(0, place.start - 28) : place.start]):
+        return numbers.ordinal(value) if value <= 10 else numbers.cardinal(value)
     if not capitals or upper in NO_NUMERAL:
         return None
     if place.alone:
@@ -65,8 +71,24 @@ def roman(match: re.Match, place: Place) -> str | None:
     if _is_name(place):
         return _after_name(value, cue)
     if noun and noun not in FUNCTION_WORDS and before not in (",", ";"):
+        if cue in ("los", "las"):
+            return numbers.ordinal(value, numbers.FEMININE if cue == "las" else numbers.MASCULINE) + "s"
         return numbers.ordinal(value, gender_of_singular(noun), before_noun=True)
     return numbers.cardinal(value)
+
+
+CENTURIES = re.compile(r"\bsiglos? (?:[ivxlc]{1,6}|(?!y )[a-z]{3,12})(?:, [ivxlc]{1,6})? (?:y|al?) ?$", re.IGNORECASE)
+# what nobody writes in small letters but as a numeral (vi, xi, xx are words, names or signs)
+SMALL_NUMERAL = re.compile("(?!(?:vi|xi|xx|xxx)$)[ivx]{2,6}")
+
+
+def _is_small_numeral(written: str, cue: str, place: Place) -> bool:
+    """Whether a single small letter is a numeral: siglo i, alfonso x; not "ana i luis"."""
+    if written not in ("i", "v", "x") or place.text[place.end : place.end + 1] == ".":
+        return False
+    return cue in CENTURY or (
+        cue in NAMES_OF_KINGS and (written != "i" or place.after[0] in ("", "de", "el", "la") or place.end == len(place.text))
+    )
 
 
 def _after_name(value: int, name: str) -> str:

@@ -7,7 +7,7 @@ point cannot be the decimal sign and the text says so: alone, behind "a las", or
 import re
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.written import SPACE, Place, Rule, rule
+from chatterbox_es.text.written import LETTER, NUMBER, SPACE, Place, Rule, amount, rule
 
 QUARTERS = {15: "cuarto", 30: "media"}
 ZONES = "gmt|utc|est|edt|pst|pdt|cst|cdt|mst|cet|cest|bst|ist|jst"
@@ -53,7 +53,11 @@ def clock(match: re.Match, place: Place) -> str | None:
             f" {numbers.cardinal(minute, before_noun=True)} {'minuto' if minute == 1 else 'minutos'}" if minute else ""
         )
         words += f" y {numbers.cardinal(int(second), before_noun=True)} {'segundo' if int(second) == 1 else 'segundos'}"
-    return words + _half_of_day(hour, match["half"]) + _zone(match) + _kept_stop(match, place)
+    return words + _half_of_day(hour, match["half"]) + _zone(match) + _end(match, place)
+
+
+def _end(match: re.Match, place: Place) -> str:
+    return " a" if match["to"] else _kept_stop(match, place)
 
 
 def _kept_stop(match: re.Match, place: Place) -> str:
@@ -76,7 +80,7 @@ def hour_of_day(match: re.Match, place: Place) -> str | None:
     hour = int(match["hour"])
     if not 0 <= hour <= 24:
         return None
-    return _hour(hour) + _half_of_day(hour, match["half"]) + _kept_stop(match, place)
+    return _hour(hour) + _half_of_day(hour, match["half"]) + _zone(match) + _end(match, place)
 
 
 def hours_and_minutes(match: re.Match, place: Place) -> str | None:
@@ -101,13 +105,45 @@ def minutes_and_seconds(match: re.Match, place: Place) -> str | None:
     )
 
 
+def hours_with_minutes(match: re.Match, place: Place) -> str | None:
+    """2h30 → dos y media."""
+    hour, minute = int(match["hour"]), int(match["minute"])
+    return f"{_hour(hour)} y {QUARTERS.get(minute) or numbers.cardinal(minute)}" if hour < 25 and minute < 60 else None
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{numbers.cardinal(count, before_noun=True)} {one if count == 1 else one + 's'}"
+
+
+def primes(match: re.Match, place: Place) -> str | None:
+    """5'30" → cinco minutos y treinta segundos; 40° 25' N → cuarenta grados veinticinco minutos norte."""
+    parts = [_counted(int(match["degrees"]), "grado")] if match["degrees"] else []
+    parts.append(_counted(int(match["minute"]), "minuto"))
+    if match["second"]:
+        parts.append(("" if match["degrees"] else "y ") + _counted(int(match["second"]), "segundo"))
+    if match["wind"]:
+        parts.append(WINDS[match["wind"].upper()])
+    return " ".join(parts)
+
+
+def inches(match: re.Match, place: Place) -> str | None:
+    """55" → cincuenta y cinco pulgadas, unless the sign closes a quotation."""
+    if place.text[max(0, place.start - 200) : place.start].count('"') % 2:
+        return None
+    count = amount(match["number"], place.locale)
+    return "una pulgada" if count.is_one else f"{count.words(numbers.FEMININE)} pulgadas"
+
+
+WINDS = {"N": "norte", "S": "sur", "E": "este", "O": "oeste", "W": "oeste"}
 H = r"(?P<hour>\d{1,2})"
 M = r"(?P<minute>\d{2})"
-TAIL = rf"{OF_DAY}?{ZONE}?"
+# 9:00-18:00, 9 a. m.-5 p. m.
+TO = rf"(?P<to>{SPACE}?[-–—]{SPACE}?(?=\d{{1,2}}(?::\d{{2}}|{SPACE}?[ap]\.?{SPACE}?m\b)))"
+TAIL = rf"{OF_DAY}?{ZONE}?{TO}?"
 TIMES: tuple[Rule, ...] = (
-    rule("time", rf"{H}:{M}(?::(?P<second>\d{{2}}))?(?![\d]|[:.,]\d)(?:{SPACE}?h\b\.?)?{TAIL}", clock),
-    rule("time", rf"{H}\.{M}(?P<second>)(?![\d]|[.,:]\d)(?P<sign>{SPACE}?h\b\.?)?{TAIL}", clock_with_point),
-    rule("time", rf"{H}(?P<second>){OF_DAY}", hour_of_day),
+    rule("time", rf"{H}:{M}(?::(?P<second>\d{{2}}))?(?![\d]|[:.,]\d){HOUR_SIGN}?{TAIL}", clock),
+    rule("time", rf"{H}\.{M}(?P<second>)(?![\d]|[.,:]\d)(?P<sign>{HOUR_SIGN})?{TAIL}", clock_with_point),
+    rule("time", rf"{H}(?P<second>){OF_DAY}{ZONE}?{TO}?", hour_of_day),
     rule(
         "time",
         rf"{H}{SPACE}?(?:h|hs|hrs|horas?)\.?{SPACE}?(?P<minute>\d{{1,2}}){SPACE}?(?:min|m|minutos?|')\b\.?"
@@ -119,4 +155,12 @@ TIMES: tuple[Rule, ...] = (
         rf"(?P<minute>\d{{1,3}}){SPACE}?min\.?{SPACE}(?P<second>\d{{1,2}}){SPACE}?(?:s|seg)\b\.?",
         minutes_and_seconds,
     ),
+    rule("time", rf"{H}h(?P<minute>\d{{2}})(?![\d{LETTER}])", hours_with_minutes),
+    rule(
+        "measure",
+        rf"(?:(?P<degrees>\d{{1,3}})[°º]{SPACE}?)?(?P<minute>\d{{1,3}})['′](?![{LETTER}])"
+        rf"(?:{SPACE}?(?P<second>\d{{1,2}})(?:[\"″]|''))?(?:{SPACE}?(?P<wind>[NSEOW])(?![{LETTER}]))?(?!\d)",
+        primes,
+    ),
+    rule("measure", rf"(?P<number>{NUMBER})[\"″](?![{LETTER}\d])", inches),
 )

@@ -53,7 +53,7 @@ CASES = {
         ("21 £", "veintiuna libras"),
         ("3 millones de euros", "tres millones de euros"),
         ("1.000.000 €", "un millón de euros"),
-        ("USD 25", "veinticinco dólares"),
+        ("USD 25", "veinticinco dólares estadounidenses"),
     ],
     "dates": [
         ("El 12/10/1492.", "el doce de octubre de mil cuatrocientos noventa y dos."),
