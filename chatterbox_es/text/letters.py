@@ -33,6 +33,7 @@ RULES = (
     (r"^postp", "posp"),
     (r"(?<=^o)bv", "b"),  # obvio: one sound
     # two letters, one sound
+    (r"^h(?=[aeiou](?:ck|pp|gg|mm|sk[aeiy]|rdw|rdc|lk$|wk|tt|ngk))", "x"),  # hacker, hobby, hippie: loans keep their h
     (r"^rr?|(?<=[nls])r", "R"),
     (r"rr", "R"),
     (r"tsch|tx|tch", "C"),
@@ -56,11 +57,29 @@ RULES = (
     (r"cc(?=[aáoóuúrl])", "k"),
     (r"c(?=[eéií])", "θ"),
     # doubled letters of loans; Spanish has its own nn behind a prefix (innato, connotar, perenne)
+    (r"tte(?=s?$)", "t"),
+    (r"sse(?=s?$)", "s"),
     (r"(?P<twice>[bdfgkmpst])(?P=twice)", "X"),
-    (r"(?<=[aou])nn(?!$)(?<!^conn)(?<!circunn)|(?<=^[bdfghjklmpstvz]i)nn|(?<=^[bdfghjklmtvz]e)nn", "n"),
+    (r"(?<=[aou])nn(?!$|os$)(?<!^conn)(?<!circunn)|(?<=^[bdfghjklmpstvz]i)nn|(?<=^[bdfghjklmtvz]e)nn", "n"),
     # English and French groups that no Spanish word has
-    (r"oo(?=[kd]|[mlftpn]s?$)", "u"),
-    (r"ee(?=[kpd]s?$|ts?$|[kp]er)", "i"),
+    # hacker, stream, outlet, skyline, cassette: how loans spell what they say
+    (r"oo(?=[kd]|[mlftpn]s?$|t(?:h|ers?|ing)$|gl)", "u"),
+    (r"(?<=[nfwp])ee(?=d)|(?<=^s)eed|(?<=^scr)ee|(?<=gr)een|ee(?=[kptl]s?$|[kpnlt](?:ers?|ing)$)", "i"),
+    (r"ea(?=(?:m|t|p|ns|ch)s?$|[mdtkl](?:ers?|ing)$|tles?$|sing$)", "i"),  # stream, leader, leasing
+    (r"ow(?=[ndeb])", "au"),
+    (r"^out|(?<=[ckry])out(?=s?$)", "aut"),
+    (r"ou(?=ss)", "u"),
+    (r"eaux?(?=s?$|ni)", "o"),  # plateau, rousseauniano,
+    (r"ake(?=s?$)", "eik"),
+    (r"(?<=[brtn])ike(?=s?$)", "aik"),
+    (r"yle(?=s?$)", "ail"),
+    (r"(?<=[nfdy])line(?=s?$)", "lain"),
+    (r"ware(?=s?$)", "wer"),
+    (r"(?<=[kwnpfb][kwnpfb])ie(?=s?$)|(?<=ok)ie(?=s?$)|(?<=wn)ie", "i"),
+    (r"gn(?=on$)", "ɲ"),
+    (r"cci(?=[ao]s?$)", "C"),  # focaccia, carpaccio; not dirección
+    (r"(?<=r)ts(?=[aeo])", "C"),  # bertso
+    (r"c(?=yb)", "θ"),
     (r"igh(?=t)", "ai"),
     (r"ou(?=[rvpbl])", "u"),
     (r"y(?=[aáeéoóuúií])", "ʝ"),

@@ -133,3 +133,21 @@ def test_unstressed_words_carry_no_stress_and_others_do():
     assert said("de la casa") == "d e l a k ˈa s a"
     assert said("él dé té") == "ˈe l d ˈe t ˈe"
     assert said("tú y tu") == "t ˈu i t u"
+
+
+@pytest.mark.parametrize(
+    ("loan", "phones"),
+    [
+        ("hackear", "x a k e ˈa ɾ"),
+        ("outlet", "ˈa ʊ t l e t"),
+        ("skyline", "e s k ˈa ɪ l a ɪ n"),
+        ("streaming", "e s t ɾ ˈi m i n"),
+        ("plateau", "p l ˈa t o"),
+        ("creed", "k ɾ e ˈe ð"),
+        ("dirección", "d i ɾ e k θ j ˈo n"),
+        ("váyannos", "b ˈa ʝ a n n o s"),
+        ("Netflix", "n ˈe t f l i k s"),
+    ],
+)
+def test_loans_and_words_that_look_like_them(loan: str, phones: str) -> None:
+    assert said(loan) == phones
