@@ -51,8 +51,10 @@ class Progress:
         return cls(min(epochs * batches, config.train.max_steps or sys.maxsize), config.train.max_minutes)
 
     def describe(self, batches: int) -> str:
-        minutes = f" or {self.minutes:g} minutes" if self.minutes else ""
-        return f"up to {self.steps} steps{minutes}, {batches} an epoch"
+        """The limits in words."""
+        limits = [f"{self.steps} steps"] if self.minutes is None or self.steps < 1_000_000 else []
+        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
+        return f"to the end of {' or '.join(limits)}, {batches} steps an epoch"
 
     def elapsed(self) -> float:
         """Minutes since the start."""
