@@ -15,7 +15,6 @@ from chatterbox_es.text import SymbolTable
 
 FORMAT = 1
 STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less
-STEM = {"text_encoder": "text_encoder", "full_model": "full_model"}  # phase.trains → how its checkpoints are named
 
 
 @dataclasses.dataclass
