@@ -57,6 +57,8 @@ NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NA
 SETTLED = frozenset(
     ("decimal", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman")
 )
+# letters that may be a numeral once they are small: "II" in a text all in capitals
+SMALL_NUMERALS = re.compile(rf"(?<![{LETTER}])[ivx]{{2,6}}(?![{LETTER}])")
 SHORT_WORD = re.compile(rf"(?P<word>[{LETTER}]{{1,7}})(?: (?=\d)|(?P<point>\.)(?![{LETTER}\d]))")
 # the first words of the forms that end with a point
 BEFORE_POINT = (
@@ -104,7 +106,7 @@ class Normaliser:
         """The spoken words of a composed text, and what was changed to get them."""
         spans: list[Span] = []
         words, settled = self._pass(text, spans)
-        if not (settled and all(span.kind in SETTLED for span in spans)):
+        if not (settled and all(span.kind in SETTLED for span in spans)) or SMALL_NUMERALS.search(words):
             for _ in range(4):  # what was made or moved can hold a form by chance: "s" + "xi" spelled behind siglo
                 before, (words, _) = words, self._pass(words, [])
                 if before == words:
@@ -115,7 +117,7 @@ class Normaliser:
         """Words after one scan, and whether their marks and spaces were in order as they stood."""
         folded = text.translate(characters.FOLD) if NOT_PLAIN.search(text) else text
         see = (SEE_ADDRESS if "@" in folded else SEE).search
-        pieces, done, place = [], 0, 0
+        pieces, done, place, parted = [], 0, 0, False
         while found := see(folded, place):
             start = found.start()
             end, spoken, kind = self._read(folded, start, found)
@@ -124,13 +126,14 @@ class Normaliser:
                 continue
             pieces.append(folded[done:start])
             pieces.append(_apart(spoken, folded, start, end) if kind not in ("", "letter") else spoken)
+            parted = parted or pieces[-1] is not spoken  # 0SR.: "SR." is a word only now
             if kind:
                 spans.append(Span(text[start:end], spoken, kind, start, end))
             done = place = end
         pieces.append(folded[done:])
         rough = "".join(pieces).lower()
         words = tidy(rough)
-        return words, words is rough
+        return words, words is rough and not parted
 
     def _read(self, text: str, start: int, found: re.Match) -> tuple[int, str | None, str]:
         """End, words and class of what is written at `start`; None for words where it stays as it is."""

@@ -4,7 +4,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatterbox_es.text import DIALECTS, FrontEnd
@@ -25,7 +25,7 @@ WRITTEN = st.lists(st.tuples(PIECES, SPACES), max_size=12).map(lambda parts: "".
 ANY_TEXT = st.one_of(st.text(max_size=60), WRITTEN)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ANY_TEXT)
 def test_any_text_gives_words_that_can_be_said_or_a_report(text):
     reading = FRONT_END.read(text)
@@ -37,21 +37,24 @@ def test_any_text_gives_words_that_can_be_said_or_a_report(text):
     assert not letters or reading.is_speakable or reading.unknown
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(ANY_TEXT)
+@example("0SR.")
+@example("II\u00a0ONUII II\u00a0ONU")
+@example("VII II xiV")
 def test_normalising_twice_equals_once(text):
     words = FRONT_END.read(text).words
     assert FRONT_END.read(words).words == words
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANY_TEXT)
 def test_any_composition_is_read_the_same(text):
     composed, decomposed = (FRONT_END.read(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
     assert (composed.words, composed.ids) == (decomposed.words, decomposed.ids)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(WRITTEN, st.sampled_from(sorted(DIALECTS)))
 def test_every_dialect_says_every_text(text, dialect):
     reading = FrontEnd(dialect).read(text)
@@ -59,9 +62,17 @@ def test_every_dialect_says_every_text(text, dialect):
 
 
 @given(st.lists(WRITTEN, max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_many_are_read_as_each(texts):
     assert FRONT_END.read_many(texts) == [FRONT_END.read(text) for text in texts]
+
+
+@pytest.mark.slow
+@settings(max_examples=100_000, derandomize=False)
+@given(ANY_TEXT)
+def test_normalising_twice_equals_once_for_texts_nobody_tried(text):
+    words = FRONT_END.read(text).words
+    assert FRONT_END.read(words).words == words
 
 
 HOSTILE = [
