@@ -7,11 +7,13 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.sweeper import StudySweeper
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -115,6 +117,24 @@ class TrainConfig:
 
 
 @dataclass
+class SweepConfig:
+    """A study (``sweep=4_2``): runs that search for settings. The ranges are ``hydra.sweeper.params`` in ``conf/sweep/``."""
+
+    study: str = "${phase.name}_${data.name}"  # whoever runs the same command joins the study of this name
+    folder: str = "${outputs}/studies/${sweep.study}"  # trials and study.html
+    storage: str = "sqlite:///${sweep.folder}/study.db"  # or postgresql+psycopg://USER@HOST/DATABASE for many machines
+    n_trials: int = 30  # of all processes together; more of them extend a study
+    budget: str | None = None  # of the trials' time, all processes together: 8h, 90m, 1h30m; null: no limit
+    pruner: str = "asha"  # asha | hyperband | median | none
+    spared: int = 1  # validations before a trial can be pruned
+    parallel: int = 1  # trials that one launch is given; more than 1 for launchers of clusters
+    heartbeat: int = 15  # seconds; a trial silent for four of them is taken for killed, and run again
+    select: bool = True  # when the study has ended: choose the best checkpoint and keep it as outputs/best
+    trial: int | None = None  # set by the sweeper for each run: the trial's id in the storage
+    slot: int | None = None  # likewise: its place among the n_trials, and its folder's name
+
+
+@dataclass
 class Config:
     mel: MelConfig = field(default_factory=MelConfig)
     data: DataConfig = MISSING
@@ -122,6 +142,7 @@ class Config:
     phase: PhaseConfig = MISSING
     hw: HwConfig = MISSING
     train: TrainConfig = field(default_factory=TrainConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     outputs: str = "outputs"
 
 
@@ -131,6 +152,11 @@ def register_schema() -> None:
     store.store(name="schema", node=Config, replace=True)
     for group, node in (("data", DataConfig), ("model", ModelConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
         store.store(group=group, name="schema", node=node, replace=True)
+    store.store(group="hydra/sweeper", name="study", node={"_target_": "chatterbox_es.sweeper.StudySweeper", "params": {},
+                                                          "defaults": [{"sampler": "study"}]})
+    # Optuna's own defaults; Hydra's "tpe" sets those of an older version.
+    store.store(group="hydra/sweeper/sampler", name="study", node={"_target_": "optuna.samplers.TPESampler", "seed": None})
+    Plugins.instance().register(StudySweeper)
 
 
 _NAME_OF_DIGITS = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")
