@@ -1,7 +1,10 @@
 """Which utterances a training step sees, in which order, and what a batch holds."""
 
+import collections
 import dataclasses
+import functools
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -28,6 +31,11 @@ class Batch:
                  for name in ("tokens", "token_mask", "mels", "frame_mask")}
         return dataclasses.replace(self, **moved)
 
+    def pin(self) -> "Batch":
+        """In memory that a GPU copies from without waiting."""
+        return dataclasses.replace(self, **{name: getattr(self, name).pin_memory()
+                                            for name in ("tokens", "token_mask", "mels", "frame_mask")})
+
 
 def mask_of(lengths: list[int]) -> Tensor:
     """(B, longest) bool, true for the first ``lengths[b]`` of row *b*."""
@@ -42,46 +50,135 @@ def collate(features: FeatureSet, utterances: list[int]) -> Batch:
                  torch.cat(mels), mask_of([len(m) for m in mels]))
 
 
+@dataclasses.dataclass
+class Step:
+    """What one process computes of a batch, and what all of them do."""
+
+    utterances: list[int]  # of all processes
+    pieces: list[Batch]  # this one's, each of which its memory holds
+    tokens: int  # of all processes
+    frames: int
+    idle: bool = False  # whether this process has none: its piece then counts nothing
+
+
+@dataclasses.dataclass
+class Budget:
+    """The most that one forward and backward takes; no limit where it is None."""
+
+    frames: int | None = None
+    tokens: int | None = None  # of the padded square, B × N
+
+    def holds(self, frames: int, tokens: int) -> bool:
+        return (self.frames is None or frames <= self.frames) and (self.tokens is None or tokens <= self.tokens)
+
+
 class Batches:
     """The training batches of an epoch: a permutation of the utterances, deterministic in (seed, epoch).
 
-    Utterances of like length share a batch: within windows of ``WINDOW`` batches of a random order they are sorted by
-    length, cut, and the batches shuffled again. The last batch may be smaller; nothing is dropped.
+    A batch is what one optimiser step sees, on however many processes and in however many pieces. Utterances of like
+    length share one: within windows of ``WINDOW`` batches of a random order they are sorted, cut, and the batches
+    shuffled again. The last of a window may be smaller; nothing is dropped. Batches have ``batch_size`` utterances, or, with
+    ``batch_frames``, as many as those frames hold.
     """
 
-    WINDOW = 32
+    WINDOW = 64
 
-    def __init__(self, features: FeatureSet, utterances: np.ndarray, batch_size: int, seed: int):
-        self.features, self.utterances, self.batch_size, self.seed = features, utterances, batch_size, seed
+    def __init__(self, features: FeatureSet, utterances: np.ndarray, batch_size: int, seed: int,
+                 batch_frames: int | None = None, budget: Budget | None = None):
+        self.features, self.utterances, self.seed = features, utterances, seed
+        self.frames, self.tokens = features.index["frames"], features.index["tokens"]
+        self.batch_size, self.batch_frames, self.budget = batch_size, batch_frames, budget or Budget()
+        # Frames alone leave 6.5 % of the tokens' square empty, tokens alone as much of the frames': both count alike.
+        weight = self.frames[utterances].sum() / max(1, self.tokens[utterances].sum())
+        self.length = self.frames + weight * self.tokens
 
-    def __len__(self) -> int:
-        return -(-len(self.utterances) // self.batch_size)
+    @functools.cached_property
+    def _typical(self) -> int:
+        """Utterances of a batch, on average."""
+        if self.batch_frames is None:
+            return self.batch_size
+        return max(1, round(self.batch_frames / self.frames[self.utterances].mean()))
 
-    def mean_frames(self) -> int:
-        """Frames of a batch, on average."""
-        return int(self.features.index["frames"][self.utterances].mean() * self.batch_size)
+    def mean_size(self) -> tuple[int, int]:
+        """Tokens and frames of a batch, on average."""
+        size = min(self._typical, len(self.utterances))
+        return tuple(max(1, round(counts[self.utterances].mean() * size)) for counts in (self.tokens, self.frames))
 
     def order(self, epoch: int) -> list[list[int]]:
         """The utterance numbers of each batch of an epoch."""
         random = np.random.default_rng((self.seed, epoch))
         shuffled = random.permutation(self.utterances)
-        lengths = self.features.index["frames"]
-        window = self.WINDOW * self.batch_size
-        batches = []
+        window = self.WINDOW * self._typical
+        batches: list[list[int]] = []
         for start in range(0, len(shuffled), window):
             part = shuffled[start:start + window]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches += [part[i:i + self.batch_size].tolist() for i in range(0, len(part), self.batch_size)]
+            batches += self._cut(part[np.argsort(self.length[part], kind="stable")])
         random.shuffle(batches)
         return batches
 
-    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from the ``skip``-th on."""
-        for utterances in self.order(epoch)[skip:]:
-            yield collate(self.features, utterances)
+    def _cut(self, part: np.ndarray) -> list[list[int]]:
+        """Sorted utterances in batches."""
+        if self.batch_frames is None:
+            return [part[i:i + self.batch_size].tolist() for i in range(0, len(part), self.batch_size)]
+        return self._fill(part.tolist(), Budget(frames=self.batch_frames))
 
-    def padding(self, epoch: int) -> float:
-        """Share of the encoder's padded square that holds no token."""
-        tokens = self.features.index["tokens"]
-        used = sum(int(tokens[batch].sum()) for batch in self.order(epoch))
-        return 1 - used / sum(int(tokens[batch].max()) * len(batch) for batch in self.order(epoch))
+    def _fill(self, utterances: list[int], budget: Budget) -> list[list[int]]:
+        """Utterances in as few pieces as the budget allows, in their order; one that is above it stands alone."""
+        pieces: list[list[int]] = []
+        frames = longest = 0
+        for number in utterances:
+            frames, longest = frames + int(self.frames[number]), max(longest, int(self.tokens[number]))
+            if pieces and budget.holds(frames, longest * (len(pieces[-1]) + 1)):
+                pieces[-1].append(number)
+            else:
+                pieces.append([number])
+                frames, longest = int(self.frames[number]), int(self.tokens[number])
+        return pieces
+
+    def pieces(self, batch: list[int], rank: int = 0, processes: int = 1) -> list[list[int]]:
+        """What one of several processes computes of a batch, in pieces that its budget holds; none where it has nothing."""
+        return self._fill(batch[rank::processes], self.budget)
+
+    def step(self, batch: list[int], rank: int = 0, processes: int = 1, pin: bool = False) -> Step:
+        """What one process computes of a batch."""
+        pieces = self.pieces(batch, rank, processes)
+        idle = not pieces  # fewer utterances than processes; the others wait for its share of the gradient
+        read = [collate(self.features, piece) for piece in (pieces or [batch[:1]])]
+        return Step(batch, [piece.pin() for piece in read] if pin else read, *self.size(batch), idle)
+
+    def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
+              pin: bool = False) -> Iterator[Step]:
+        """An epoch from its ``skip``-th batch on, as one of several processes computes it.
+
+        ``workers`` threads read ahead while the batch before is computed with; with none, it is read when it is its turn.
+        """
+        rest = self.order(epoch)[skip:]
+        if workers < 1:
+            yield from (self.step(batch, rank, processes, pin) for batch in rest)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
+            waiting: collections.deque[Future[Step]] = collections.deque()
+            try:
+                for batch in rest:
+                    waiting.append(pool.submit(self.step, batch, rank, processes, pin))
+                    if len(waiting) > 2 * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def size(self, batch: list[int]) -> tuple[int, int]:
+        """Tokens and frames of a batch."""
+        return int(self.tokens[batch].sum()), int(self.frames[batch].sum())
+
+    def padding(self, epoch: int) -> dict[str, float]:
+        """Share of the padded squares that holds nothing: of the tokens' (attention), the frames' (alignment), and both."""
+        used, square = np.zeros(2), np.zeros(2)
+        for batch in self.order(epoch):
+            for piece in self.pieces(batch):
+                used += self.size(piece)
+                square += [self.tokens[piece].max() * len(piece), self.frames[piece].max() * len(piece)]
+        tokens, frames = 1 - used / square
+        return {"tokens": float(tokens), "frames": float(frames), "both": float(1 - used.sum() / square.sum())}

@@ -1,16 +1,19 @@
 """Weights on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
 
 import dataclasses
-import os
+import json
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 
 from chatterbox_es.acoustics.mel import MelContract
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet, Statistics
 from chatterbox_es.model.fase4 import Fase4
+from chatterbox_es.run_directory import write_whole
 from chatterbox_es.text import SymbolTable
 
 FORMAT = 1
@@ -37,13 +40,30 @@ class Checkpoint:
         return model.eval()
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        torch.save({"format": FORMAT, "weights": self.weights, "model": self.model, "phase": self.phase,
-                    "mel": dataclasses.asdict(self.contract), "symbols": self.symbols.to_dict(),
-                    "statistics": self.statistics.to_dict(), "front_end": self.front_end, "lineage": self.lineage}, partial)
-        os.replace(partial, path)
+        """Write the file whole or not at all.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        content = {"format": FORMAT, "weights": self.weights, **self.describe()}
+        write_whole(path, lambda file: torch.save(content, file))
+
+    def describe(self) -> dict[str, Any]:
+        """All but the weights, as plain values."""
+        return {"model": self.model, "phase": self.phase, "mel": dataclasses.asdict(self.contract),
+                "symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict(), "front_end": self.front_end,
+                "lineage": self.lineage}
+
+    def export(self, path: Path) -> None:
+        """The same as safetensors, which any program can read and none can hide code in; the rest is its metadata, in JSON.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        weights = {name: weight.contiguous() for name, weight in self.weights.items()}
+        metadata = {"format": str(FORMAT), **{key: json.dumps(value) for key, value in self.describe().items()}}
+        content = safetensors.torch.save(weights, metadata)
+        write_whole(path, lambda file: file.write(content))
 
     def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
         """Raise UserError when ids mean other symbols here than in ``symbols``."""
@@ -67,13 +87,14 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; no code in it is run (`weights_only`).
+    """Read a checkpoint (.pt or .safetensors); no code in it is run (`weights_only`).
 
     Raises:
         UserError: it is not there, damaged, or not one of ours.
     """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = (_read_safetensors(path) if path.suffix == ".safetensors"
+                  else torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
@@ -84,6 +105,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
                       stored["front_end"], stored["lineage"])
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        stored = {key: json.loads(value) for key, value in metadata.items()}
+        return stored | {"weights": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
 
 
 def rebase(weights: dict[str, torch.Tensor], old: Statistics, new: Statistics) -> None:

@@ -76,14 +76,15 @@ class PhaseConfig:
     decoder_start: str = MISSING  # random | mels: fitted to the training mels beforehand
     encoder_from: str | None = None  # the phase whose newest finished run of the same data gives the text encoder
     epochs: int = MISSING
-    batch_size: int = MISSING  # utterances
+    batch_size: int = MISSING  # utterances an optimiser step, on all processes together
+    batch_frames: int | None = None  # frames an optimiser step, in place of batch_size: as many utterances as fill them
     lr: float = MISSING
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     weight_decay: float = 0.01
     warmup_steps: int = 300
     schedule: str = "cosine"  # cosine | linear, both to 0
     clip: float = 1.0  # norm of the gradient
-    validate_every: int = MISSING  # epochs; a checkpoint is written when it is the best so far
+    validate_every: int = MISSING  # epochs; a checkpoint is written when it is the best so far, and a state to go on from
 
 
 @dataclass
@@ -93,8 +94,20 @@ class HwConfig:
     name: str = MISSING
     accelerator: str = MISSING  # cpu | cuda
     precision: str = "auto"  # auto | 32-true | 16-mixed | bf16-mixed
+    torchrun: bool = False  # one process a GPU, started by torchrun
     threads: int | None = None  # CPU threads; null: one a core
     keep_memory: bool = True  # CPU: let malloc keep large blocks (half of the time was page faults without)
+    tf32: bool = False  # GPU: fp32 products in TF32 (Ampere and later)
+    attention: str = "auto"  # GPU: auto | flash | efficient | math
+    fused: bool = True  # AdamW in one kernel; not with a scaled loss, where clipping comes between
+    compile: bool = False  # torch.compile of the encoder's layers; docs/experiments.md says where it pays
+    allocator: str | None = None  # GPU: PYTORCH_CUDA_ALLOC_CONF
+    workers: int = 0  # threads that read batches ahead; 0: read when it is their turn
+    pin_memory: bool = False  # GPU: copies without waiting
+    batch_frames: int | None = None  # most frames of one forward and backward; a larger batch is accumulated in pieces
+    batch_tokens: int | None = None  # likewise tokens, padding included
+    memory_gb: float | None = None  # to plan with; null: what is free
+    price_per_hour: float | None = None  # of this machine, in your money
     dropout: float | None = None  # in place of the model's
     batch_size: int | None = None  # in place of the phase's
     lr: float | None = None  # in place of the phase's
@@ -102,7 +115,7 @@ class HwConfig:
 
 @dataclass
 class TrainConfig:
-    """This run: where it starts, when it ends, what it shows."""
+    """This run: where it starts, when it ends, what it shows and keeps."""
 
     seed: int = 0
     epochs: int | None = None  # in place of the phase's
@@ -113,6 +126,10 @@ class TrainConfig:
     samples: int = 3  # held-out sentences spoken and drawn at each validation
     log_every: int = 10  # steps
     keep_best: int = 1  # checkpoints that were the best when they were written; older ones are deleted
+    state_minutes: float = 5.0  # between states to go on from; one is also written at each validation
+    keep_states: int = 2  # newest states; older ones are deleted, and all when the run has finished
+    max_skipped: int = 20  # steps in a row without a finite loss and gradient, after which the run stops
+    trial_steps: int = 3  # measured before the start, for the plan; they teach the model nothing
     wandb: str = "offline"  # offline | online | disabled
 
 
@@ -144,6 +161,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     outputs: str = "outputs"
+    resume: str | None = None  # auto: go on with the newest run of this command, if there is one; or a run directory
 
 
 def register_schema() -> None:

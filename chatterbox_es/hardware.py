@@ -1,37 +1,121 @@
 """What the machine can do, and setting it up so that training does it."""
 
+import collections
+import contextlib
 import ctypes
+import datetime
 import os
 import platform
+import re
+import resource
 import time
+from pathlib import Path
 
+import psutil
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 
 from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+ATTENTION = ("auto", "flash", "efficient", "math")
+TF32_SINCE = (8, 0)  # compute capability: Ampere
+# the oldest Linux driver that runs a CUDA of each major version (NVIDIA, CUDA compatibility guide)
+OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 
 
 def set_up(hw: HwConfig) -> Fabric:
-    """The devices and the precision a run computes with.
+    """The devices, processes and precision a run computes with.
+
+    Under ``torchrun`` this is one of several processes; `Fabric` joins them.
 
     Raises:
-        UserError: an accelerator that is not here, or a precision it does not have.
+        UserError: an accelerator that is not here, or something that it does not have.
     """
-    if hw.accelerator == "cuda" and not torch.cuda.is_available():
-        built = f"this torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch has no CUDA"
-        raise UserError(f"hw={hw.name} needs an NVIDIA GPU and torch sees none ({built}); on a machine without one: hw=cpu")
     if hw.accelerator not in ("cpu", "cuda"):
         raise UserError(f"hw.accelerator={hw.accelerator} is not known; use cpu or cuda")
-    if hw.accelerator == "cpu":
-        torch.set_num_threads(hw.threads or len(os.sched_getaffinity(0)))
+    if hw.accelerator == "cuda":
+        set_up_cuda(hw)
+    else:
+        torch.set_num_threads(hw.threads or max(1, len(os.sched_getaffinity(0)) // processes_here()))
         torch.set_flush_denormal(True)
         if hw.keep_memory:
             keep_large_blocks()
-    return Fabric(accelerator=hw.accelerator, devices=1, precision=precision_of(hw))
+    processes, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
+    strategy = "auto"
+    if processes > 1:
+        # Preparing a large corpus, which the others wait for, takes longer than the usual half hour.
+        backend = "gloo" if hw.accelerator == "cpu" else "nccl"
+        strategy = DDPStrategy(process_group_backend=backend, timeout=datetime.timedelta(days=2))
+    fabric = Fabric(accelerator=hw.accelerator, devices=here, num_nodes=processes // here, strategy=strategy,
+                    precision=precision_of(hw))
+    if processes > 1:
+        fabric.launch()
+    return fabric
+
+
+def processes_here() -> int:
+    """Processes that torchrun started on this machine; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def set_up_cuda(hw: HwConfig) -> None:
+    """What a profile says of NVIDIA GPUs."""
+    if hw.allocator:
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", hw.allocator)
+    if not torch.cuda.is_available():
+        raise UserError(f"hw={hw.name} needs an NVIDIA GPU and torch sees none: "
+                        f"{why_no_gpu(torch.version.cuda, installed_driver())}; on a machine without one: hw=cpu")
+    capability, name = torch.cuda.get_device_capability(), torch.cuda.get_device_name()
+    kernels = {architecture for architecture in torch.cuda.get_arch_list() if architecture.startswith("sm_")}
+    if kernels and not any(int(a[3:].rstrip("af")) // 10 == capability[0] for a in kernels):
+        raise UserError(f"this torch has no kernels for {name} (compute capability {capability[0]}.{capability[1]}; it has "
+                        f"{', '.join(sorted(kernels))}): install a build that has them, https://pytorch.org/get-started/locally")
+    if hw.torchrun and "WORLD_SIZE" not in os.environ:
+        raise UserError(f"hw={hw.name} computes with one process a GPU: torchrun --nproc_per_node={torch.cuda.device_count()} "
+                        "-m chatterbox_es.train …; with one GPU: hw=t4 or hw=ampere")
+    if hw.tf32 and capability < TF32_SINCE:
+        raise UserError(f"hw.tf32=true: {name} has no TF32 (Ampere was the first); hw.tf32=false, or hw=t4")
+    torch.set_float32_matmul_precision("high" if hw.tf32 else "highest")
+    if hw.attention not in ATTENTION:
+        raise UserError(f"hw.attention={hw.attention} is not known; use {', '.join(ATTENTION)}")
+    for kernel in ATTENTION[1:]:
+        getattr(torch.backends.cuda, f"enable_{'mem_efficient' if kernel == 'efficient' else kernel}_sdp")(
+            hw.attention in ("auto", kernel))
+
+
+def installed_driver() -> str | None:
+    """The version of the NVIDIA driver, or None."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"\b(\d+\.\d+(?:\.\d+)?)\b", text)
+    return found[1] if found else None
+
+
+def why_no_gpu(cuda: str | None, driver: str | None) -> str:
+    """Why a torch built for ``cuda`` sees no GPU beside an NVIDIA ``driver``, and what to install."""
+    if driver is None:
+        built = f"this torch is built for CUDA {cuda}" if cuda else "this torch has no CUDA"
+        return f"no NVIDIA driver is installed ({built}); where there is a GPU, install its driver"
+    if cuda is None:
+        fitting = [major for major, oldest in OLDEST_DRIVER.items() if _version(driver) >= _version(oldest)]
+        build = f"a build for CUDA {max(fitting)} or older" if fitting else "a newer driver, then a build for its CUDA"
+        return f"this torch has no CUDA and the driver is {driver}; install {build}: https://pytorch.org/get-started/locally"
+    oldest = OLDEST_DRIVER.get(int(cuda.split(".")[0]))
+    if oldest and _version(driver) < _version(oldest):
+        return (f"this torch is built for CUDA {cuda}, which needs driver {oldest} or newer, and {driver} is installed; "
+                "update the driver, or install a torch for an older CUDA: https://pytorch.org/get-started/locally")
+    return (f"driver {driver} and CUDA {cuda} fit, but no GPU answers (CUDA_VISIBLE_DEVICES="
+            f"{os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}; look at nvidia-smi)")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def precision_of(hw: HwConfig) -> str:
@@ -69,32 +153,65 @@ def keep_large_blocks() -> bool:
                 mallopt(arena_max, 1)])
 
 
+def present_memory(fabric: Fabric) -> float:
+    """Bytes that this process can have in all, what it holds already included: on the GPU, or of the machine."""
+    if fabric.device.type == "cuda":
+        return float(torch.cuda.mem_get_info(fabric.device)[0] + torch.cuda.memory_reserved(fabric.device))
+    present = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):  # a container may have less than the machine
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        present = min(present, limit - used)
+    return float(present) / processes_here() + held_memory(fabric)
+
+
+def held_memory(fabric: Fabric) -> float:
+    """Bytes that this process holds now: tensors on the GPU, or all its memory."""
+    if fabric.device.type == "cuda":
+        return float(torch.cuda.memory_allocated(fabric.device))
+    return float(psutil.Process().memory_info().rss)
+
+
+def peak_memory(fabric: Fabric) -> float:
+    """The most bytes it has held: tensors on the GPU, or all its memory."""
+    if fabric.device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(fabric.device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
 def gpu_memory_gb() -> float:
     """Most memory that tensors have held on the GPU so far, in GB; 0 without one."""
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
-def matmul_peak(fabric: Fabric, model: nn.Module, rows: int, rounds: int = 5) -> float:
-    """FLOP/s of plain matrix products of the model's own shapes in a run's precision: what it could reach at best.
+def matmul_peak(fabric: Fabric, model: nn.Module, tokens: int, frames: int, rounds: int = 5) -> float:
+    """FLOP/s of the plain matrix products that a step of ``model`` consists of, in the run's precision: its bound.
 
-    The best of some rounds over the shapes of all its linear layers, each with so many ``rows``.
+    For each linear layer the three products of a step (forwards, and backwards for its input and for its weight, unless
+    that is frozen), with as many rows as it has of ``tokens`` and ``frames``; the best of some rounds each.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features > 1]
-    shapes = {(layer.in_features, layer.out_features) for layer in layers}
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
-    pairs = [tuple(torch.randn(size, device=fabric.device).to(dtype) for size in ((rows, inner), (outer, inner)))
-             for inner, outer in sorted(shapes)]
-    flops = sum(2 * x.shape[0] * x.shape[1] * w.shape[0] for x, w in pairs)
-    fastest = float("inf")
+    count: dict[tuple, int] = collections.Counter()
+    for layer, rows in model.products(tokens, frames):
+        inner, outer = layer.in_features, layer.out_features
+        count[rows, inner, outer] += 1
+        count[rows, outer, inner] += 1
+        if layer.weight.requires_grad:
+            count[outer, rows, inner] += 1
+    repeats = 10 if fabric.device.type == "cuda" else 1  # a GPU's launches hide behind the product before
+    flops = seconds = 0.0
     with torch.inference_mode():
-        for _ in range(rounds + 1):
-            _synchronise(fabric)
-            began = time.perf_counter()
-            for x, w in pairs:
-                torch.nn.functional.linear(x, w)
-            _synchronise(fabric)
-            fastest = min(fastest, time.perf_counter() - began)
-    return flops / fastest
+        for (rows, inner, outer), times in count.items():
+            x, w = (torch.randn(size, device=fabric.device).to(dtype) for size in ((rows, inner), (inner, outer)))
+            fastest = float("inf")
+            for _ in range(rounds + 1):
+                _synchronise(fabric)
+                began = time.perf_counter()
+                for _ in range(repeats):
+                    torch.mm(x, w)
+                _synchronise(fabric)
+                fastest = min(fastest, (time.perf_counter() - began) / repeats)
+            flops, seconds = flops + times * 2 * rows * inner * outer, seconds + times * fastest
+    return flops / seconds
 
 
 def _synchronise(fabric: Fabric) -> None:

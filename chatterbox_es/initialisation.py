@@ -26,12 +26,21 @@ def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
     return arguments | {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
 
 
-def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
-    """The model that a run starts from, and where it comes from."""
+def build_model(config: Config, features: FeatureSet) -> Fase4:
+    """The model of a run's configuration, with fresh weights.
+
+    Raises:
+        UserError: it has too few rows for the symbol table.
+    """
     if len(features.symbols) > config.model.symbols:
         raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
     dropout = {} if config.hw.dropout is None else {"dropout": config.hw.dropout}
-    model = Fase4(**model_arguments(config, features) | dropout)
+    return Fase4(**model_arguments(config, features) | dropout)
+
+
+def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
+    """The model that a run starts from, and where it comes from."""
+    model = build_model(config, features)
     if config.train.finetune:
         path = final_checkpoint(Path(config.train.finetune))
         parent = load_checkpoint(path)

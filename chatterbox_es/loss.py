@@ -24,19 +24,29 @@ class Losses:
     def total(self) -> Tensor:
         return self.frame + self.token + DURATION_WEIGHT * self.duration
 
+    def parts(self) -> Tensor:
+        """(3,) float64: frame, token and duration loss, without their gradients."""
+        return torch.stack([self.frame, self.token, self.duration]).detach().double()
 
-def losses_of(prediction: Prediction, mels: Tensor) -> Losses:
+
+def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, frames: int | None = None) -> Losses:
     """The losses of a prediction of the recorded ``mels``, (frames, bins), standardised and packed.
 
     The token-level mel is trained too, as the search compares it with the recording (Glow-TTS, Kim et al. 2020).
     Durations are the rate of a Poisson distribution: its best rate is the mean duration, so that spoken sentences
     come out as long as recorded ones; the mean of log durations would make them shorter.
+
+    ``tokens`` and ``frames`` are those of the whole batch where this is a piece of it: the losses of all pieces, and
+    their gradients, then add up to the batch's.
     """
+    tokens, frames = tokens or len(prediction.durations), frames or len(mels)
+    values = frames * mels.shape[1]
     token_frames = torch.repeat_interleave(prediction.token_mels, prediction.durations, 0)
     return Losses(
-        frame=functional.mse_loss(prediction.mels.float(), mels),
-        token=functional.mse_loss(token_frames.float(), mels),
-        duration=functional.poisson_nll_loss(prediction.log_durations.float(), prediction.durations.float()),
+        frame=functional.mse_loss(prediction.mels.float(), mels, reduction="sum") / values,
+        token=functional.mse_loss(token_frames.float(), mels, reduction="sum") / values,
+        duration=functional.poisson_nll_loss(prediction.log_durations.float(), prediction.durations.float(),
+                                             reduction="sum") / tokens,
     )
 
 

@@ -1,6 +1,7 @@
 """Weights & Biases beside the run directory: useful when it works, never in the way when it does not."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,26 @@ PROJECT = "chatterbox-spanish-tts"
 
 
 class Tracker:
-    """One Weights & Biases run. Any failure of it is said once and ends the tracking, not the training."""
+    """One Weights & Biases run. Any failure of it is said once and ends the tracking, not the training.
 
-    def __init__(self, mode: str, folder: Path, name: str, config: dict[str, Any]):
-        self.run = None
+    An offline run cannot be gone on with: a job that goes on has a new one, in the same group, whose notes and
+    configuration name the folders of those before it (``continues``).
+    """
+
+    def __init__(self, mode: str, folder: Path, name: str, config: dict[str, Any], continues: Sequence[str] = ()):
+        self.run, self.folder = None, None
         if mode == "disabled":
             return
         try:
             import wandb
 
-            self.run = wandb.init(project=PROJECT, mode=mode, dir=folder, name=name, config=config, reinit="finish_previous",
+            notes = f"continues {', '.join(continues)}" if continues else None
+            self.run = wandb.init(project=PROJECT, mode=mode, dir=folder, name=name, group=name, notes=notes,
+                                  config=config | {"continues": list(continues)}, reinit="finish_previous",
                                   settings=wandb.Settings(silent=True, console="off"))
+            self.folder = Path(self.run.dir).parent.name  # wandb/offline-run-…
+            if continues:
+                log.info("Weights & Biases: %s continues %s", self.folder, continues[-1])
         except Exception as error:  # whatever it is: training matters more
             self._give_up(error)
 

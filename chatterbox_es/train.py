@@ -4,14 +4,23 @@
     python -m chatterbox_es.train phase=4_3 data=folder data.path=DIR     the whole model, from that run's encoder
     python -m chatterbox_es.train -m phase=4_2,4_3                        both, one after the other
 
+    … resume=auto                                                         go on where the same command was ended
+
 Runs land in outputs/<phase>/<time>/. Any key of the configuration can be set: train.max_minutes=10 phase.lr=3e-4 …
+Exit codes: 0 finished, 2 something to mend (said in one sentence), 130 and 143 ended by SIGINT and SIGTERM with the
+state saved, 1 a defect.
 """
 
+import atexit
 import contextlib
 import hashlib
 import logging
+import os
 import shutil
+import signal
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
@@ -19,6 +28,7 @@ import numpy as np
 import soundfile
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning_fabric import Fabric
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -30,55 +40,162 @@ from chatterbox_es.config import CONF, Config, quote_phase_names, register_schem
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
-from chatterbox_es.initialisation import model_arguments, start_model
+from chatterbox_es.initialisation import build_model, model_arguments, start_model
+from chatterbox_es.interruption import EXIT, InterruptedRun, Interruption, watching
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.pictures import draw_losses, draw_mels
 from chatterbox_es.prepare import prepare
-from chatterbox_es.run_directory import FAILED, FINISHED, RunDirectory
+from chatterbox_es.resumption import command_hash, finished_value, run_to_resume
+from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, read_card
 from chatterbox_es.tracking import Tracker
-from chatterbox_es.training import speak, train
+from chatterbox_es.training import Validated, speak, train
+from chatterbox_es.training_state import states
 
 log = logging.getLogger(__name__)
 
 
 def run_phase(config: Config, folder: Path) -> float:
-    """One training run in ``folder``, from prepared data to the final checkpoint; its best validation loss.
+    """One training run in ``folder``, or in that of the run it goes on with, from prepared data to the final checkpoint.
+
+    Returns its best validation loss.
 
     Raises:
         UserError: data, checkpoints or hardware do not fit what the configuration asks for.
+        InterruptedRun: SIGTERM or SIGINT came; the run's state is saved.
     """
-    phase = config.phase
     fabric = set_up(config.hw)
-    features = prepare(config)
+    earlier = run_to_resume(config)
+    if earlier is not None and (value := finished_value(earlier)) is not None:
+        log.info("%s has finished already, with val_loss %.4f; without resume= the command starts anew", earlier, value)
+        return value
+    # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
+    for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
+        features = prepare(config) if turn else None
+        fabric.barrier()
+    with watching() as caught:
+        return run_prepared(config, fabric, features, folder, earlier, caught)
+
+
+def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, earlier: Path | None,
+                 caught: Interruption) -> float:
+    """A run on data that is prepared; see `run_phase`."""
+    phase = config.phase
     torch.manual_seed(config.train.seed)
-    model, lineage = start_model(config, features)
-    run = RunDirectory.create(folder, phase=phase.name, data=config.data.name, corpus=features.card["corpus"],
-                              synthetic=features.card["synthetic"], content=features.card["content"], hw=config.hw.name,
-                              precision=str(fabric._precision.precision), seed=config.train.seed, lineage=lineage)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    tracker = Tracker(config.train.wandb, folder, f"{phase.name}-{folder.name}", OmegaConf.to_container(config, resolve=True))
-    finished = False
+    if earlier is None:
+        model, lineage = start_model(config, features)
+        run = start_run(config, fabric, features, folder, lineage)
+    else:
+        run = resume_run(config, fabric, features, earlier)
+        model, lineage = resumed_model(config, features, run)
+    folder = run.folder
+    tracker = Tracker(config.train.wandb if fabric.is_global_zero else "disabled", folder, f"{phase.name}-{folder.name}",
+                      OmegaConf.to_container(config, resolve=True), continues=run.card.get("wandb", []))
+    state, reason = FAILED, None
     try:
+        if tracker.folder:
+            run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
         frozen = freeze(model, phase.trains)
-        before = weights_hash(frozen)
-        count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-        log.info("phase %s on %s: %s parameters; frozen: %s", phase.name, features.folder,
-                 ", ".join(f"{name} {n:,}" for name, n in count.items()), ", ".join(frozen) or "nothing")
+        before = run.card.get("frozen_sha256") or weights_hash(frozen)
+        run.update(frozen_sha256=before)
+        log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen) or "nothing")
+        torch.manual_seed(config.train.seed + fabric.global_rank)
         keeper = Keeper(config, features, run, tracker, lineage, fabric)
-        best = train(fabric, model, features, config, run, tracker, keeper)
+        best = train(fabric, model, features, config, run, tracker, keeper, caught)
         if weights_hash(frozen) != before:
             raise AssertionError("frozen weights have changed")
-        final = keeper.save_final(model)
-        run.end(FINISHED, best_val_loss=best, final=str(final.relative_to(folder)), parameters=count,
-                frozen={"parts": list(frozen), "sha256_before": before, "sha256_after": weights_hash(frozen)})
-        draw_losses(folder / "losses.png", run.metrics(), f"phase {phase.name}, {config.data.name}")
-        finished = True
-        log.info("finished: best val_loss %.4f (the mean scores %.3f); %s", best, features.baseline(), final)
+        if fabric.is_global_zero:
+            finish_run(config, features, run, keeper, model, frozen, best)
+        state = FINISHED
         return best
+    except InterruptedRun as interruption:
+        state, reason = STOPPED, str(interruption)
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise
     finally:
-        if not finished:
-            run.end(FAILED)
-        tracker.finish(failed=not finished)
+        if state != FINISHED:
+            end_badly(run, state, reason)
+        tracker.finish(failed=state != FINISHED)
+
+
+def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, lineage: dict) -> RunDirectory:
+    """A new run directory; processes beside the first one have one of their own, which is thrown away."""
+    card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
+            "synthetic": features.card["synthetic"], "content": features.card["content"], "hw": config.hw.name,
+            "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
+            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage}
+    run = RunDirectory.create(folder, **card)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    return run
+
+
+def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path) -> RunDirectory:
+    """The directory of a run that goes on.
+
+    Raises:
+        UserError: its data has changed, or somebody trains in it.
+    """
+    card = read_card(folder) or {}
+    if card.get("content") != features.card["content"]:
+        raise UserError(f"{folder} was trained on other data than {features.folder} holds now (content {card.get('content')} / "
+                        f"{features.card['content']}); without resume= the command starts anew")
+    if not fabric.is_global_zero:
+        return RunDirectory.beside(folder)
+    run = RunDirectory.reopen(folder)
+    move_log(folder)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    log.info("going on with %s, which was %s", folder, card.get("state") if card.get("state") != "running" else "killed")
+    return run
+
+
+def resumed_model(config: Config, features: FeatureSet, run: RunDirectory) -> tuple[Fase4, dict]:
+    """The model of a run that goes on, as it was first started: the state has its weights, unless it was killed before one."""
+    if states(run.checkpoints):
+        return build_model(config, features), run.card["lineage"]
+    model, lineage = start_model(config, features)
+    run.update(lineage=lineage)
+    return model, lineage
+
+
+def finish_run(config: Config, features: FeatureSet, run: RunDirectory, keeper: "Keeper", model: Fase4,
+               frozen: dict[str, nn.Module], best: float) -> None:
+    """Final checkpoint, picture of the losses, and the end of the run's card."""
+    final = keeper.save_final(model)
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    price, hours = config.hw.price_per_hour, run.card["hours"]
+    draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}")
+    for state in states(run.checkpoints):  # it has ended: there is nothing to go on with
+        state.unlink()
+    run.end(FINISHED, best_val_loss=best, final=str(final.relative_to(run.folder)), parameters=count,
+            cost=None if price is None else hours * price,
+            frozen={"parts": list(frozen), "sha256_before": run.card["frozen_sha256"], "sha256_after": weights_hash(frozen)})
+    log.info("finished: best val_loss %.4f (the mean scores %.3f); %s", best, features.baseline(), final)
+
+
+def end_badly(run: RunDirectory, state: str, reason: str | None) -> None:
+    """Note how a run ended, as far as the disk has room for it."""
+    try:
+        run.end(state, reason=reason)
+    except UserError as error:
+        log.error("%s", error)
+        run.unlock()
+
+
+def move_log(folder: Path) -> None:
+    """Let what Hydra logs go on in the log of the run that goes on; take away what it wrote for a new one."""
+    for handler in list(logging.getLogger().handlers):
+        if not isinstance(handler, logging.FileHandler) or Path(handler.baseFilename).parent == folder.resolve():
+            continue
+        handler.close()
+        begun = Path(handler.baseFilename)
+        with (folder / begun.name).open("a", encoding="utf-8") as file:
+            file.write(begun.read_text(encoding="utf-8"))
+        handler.baseFilename = str((folder / begun.name).resolve())
+        handler.stream = None  # it is opened again with the next line
+        handler.mode = "a"
+        if not (begun.parent / "run.json").exists():
+            remove_unbegun(begun.parent)
 
 
 def freeze(model: Fase4, trains: str) -> dict[str, nn.Module]:
@@ -101,7 +218,7 @@ def weights_hash(parts: dict[str, nn.Module]) -> str:
     return digest.hexdigest()
 
 
-class Keeper:
+class Keeper(Validated):
     """Saves checkpoints and samples when a run has validated."""
 
     def __init__(self, config: Config, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict, fabric):
@@ -112,19 +229,34 @@ class Keeper:
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
 
-    def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool) -> None:
+    def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool, check: Callable[[], None]) -> None:
         self.last = {"epoch": epoch, "step": step, "metrics": metrics}
+        if not self.fabric.is_global_zero:
+            return
         if is_best:
             path = self.run.checkpoints / f"best_{self.config.phase.trains}_epoch_{epoch}.pt"
             self.checkpoint(model).save(path)
             self.best = [*(kept for kept in self.best if kept != path), path]
             while len(self.best) > max(1, self.config.train.keep_best):
                 self.best.pop(0).unlink(missing_ok=True)
-        self.save_samples(model, epoch, step)
+        self.save_samples(model, epoch, step, check)
+
+    def state(self) -> dict:
+        return {"best": [path.name for path in self.best], "last": self.last}
+
+    def restore(self, state: dict) -> None:
+        """Also takes away checkpoints of validations that will be made again."""
+        self.best, self.last = [self.run.checkpoints / name for name in state["best"]], state["last"]
+        for path in self.run.checkpoints.glob("best_*.pt"):
+            if path not in self.best:
+                path.unlink()
 
     def save_final(self, model: Fase4) -> Path:
+        """The final checkpoint, as ours and as safetensors."""
         path = self.run.checkpoints / f"final_{self.config.phase.trains}.pt"
-        self.checkpoint(model).save(path)
+        final = self.checkpoint(model)
+        final.export(path.with_suffix(".safetensors"))
+        final.save(path)
         return path
 
     def checkpoint(self, model: Fase4) -> Checkpoint:
@@ -136,11 +268,12 @@ class Keeper:
                           self.features.contract, self.features.symbols, self.features.statistics, front_end,
                           self.lineage | self.last)
 
-    def save_samples(self, model: Fase4, epoch: int, step: int) -> None:
+    def save_samples(self, model: Fase4, epoch: int, step: int, check: Callable[[], None]) -> None:
         """A few held-out sentences as sound and as mel + alignment pictures, beside their recordings."""
         features, sounds, pictures = self.features, {}, {}
         folder = self.run.samples / f"epoch_{epoch:04d}"
         for number in self.shown:
+            check()
             utterance, tokens = features.utterance(number), features.token_ids(number)
             mels, durations = speak(self.fabric, model, tokens)
             samples = self.vocoder(features.statistics.restore(mels).numpy())
@@ -191,13 +324,24 @@ def job(config: Config) -> float:
         return run_phase(config, folder)
     except UserError as error:
         log.error("%s", error)
+        sys.exit(USER_ERROR_EXIT)
+    except InterruptedRun as interruption:
+        log.warning("%s: the state is saved; the same command with resume=auto goes on", interruption)
+        sys.exit(EXIT + interruption.number)
+    except KeyboardInterrupt:
+        log.warning("SIGINT received before training began: nothing to save")
+        sys.exit(EXIT + signal.SIGINT)
+    finally:
         if not (folder / "run.json").exists():
             remove_unbegun(folder)
-        sys.exit(USER_ERROR_EXIT)
 
 
 def main() -> None:
     sys.argv[1:] = quote_phase_names(sys.argv[1:])
+    if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
+        scratch = tempfile.mkdtemp(prefix="chatterbox_es_")
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        sys.argv += [f"hydra.run.dir={scratch}", "hydra.output_subdir=null", "hydra/job_logging=stdout"]
     register_schema()
     job()
 

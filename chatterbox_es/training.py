@@ -6,189 +6,348 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from chatterbox_es.batches import Batch, Batches, collate
+from chatterbox_es.batches import Batches, Budget, Step, collate
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.hardware import gpu_memory_gb, matmul_peak
-from chatterbox_es.loss import losses_of, warped_error
+from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
+from chatterbox_es.interruption import InterruptedRun, Interruption
+from chatterbox_es.loss import warped_error
 from chatterbox_es.model.fase4 import Fase4
+from chatterbox_es.optimisation import loss_scaler, optimizer_of, training_step
+from chatterbox_es.plan import Plan, plan_memory, plan_time, trial_steps
+from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
 from chatterbox_es.tracking import Tracker
+from chatterbox_es.training_state import load_newest_state, save_state
 
 log = logging.getLogger(__name__)
 VALIDATION_BATCH = 8
 
 
 @dataclasses.dataclass
-class Progress:
-    """How far a run is; it ends at the first of its limits."""
+class Training:
+    """The parts that a run trains with, put together; `state` and `restore` are all that it needs to go on elsewhere."""
 
-    steps: int  # in all, by epochs or train.max_steps
-    minutes: float | None
-    step: int = 0
-    epoch: int = 0
-    started: float = dataclasses.field(default_factory=time.monotonic)
+    fabric: Fabric
+    model: Fase4
+    wrapped: nn.Module  # the model as Fabric computes with it
+    optimizer: torch.optim.Optimizer
+    batches: Batches
+    progress: Progress
+    config: Config
+    run: RunDirectory
+    saved: float = dataclasses.field(default_factory=time.monotonic)  # when the last state was written
 
     @classmethod
-    def of(cls, config: Config, batches: int) -> "Progress":
-        """The limits that a configuration sets to epochs of so many batches.
+    def set_up(cls, fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory) -> "Training":
+        phase, hw = config.phase, config.hw
+        batches = Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, phase.batch_frames,
+                          Budget(hw.batch_frames, hw.batch_tokens))
+        optimizer = optimizer_of(fabric, model, config)
+        if hw.compile:
+            for layer in model.text_encoder.layers:
+                layer.compile(dynamic=True)
+        wrapped, optimizer = fabric.setup(model, optimizer)
+        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.order(1))), config, run)
 
-        Raises:
-            UserError: a limit that is not above 0.
-        """
-        for name in ("epochs", "max_steps", "max_minutes"):
-            limit = config.train[name]
-            if limit is not None and not limit > 0:
-                raise UserError(f"train.{name}={limit} must be above 0")
-        epochs = config.train.epochs or config.phase.epochs
-        return cls(min(epochs * batches, config.train.max_steps or sys.maxsize), config.train.max_minutes)
+    def state(self, extra: dict[str, Any]) -> dict[str, Any]:
+        """Weights, optimiser, scaler, random numbers of each process, place in the epoch, and where the metrics end."""
+        scaler, numbers = loss_scaler(self.fabric), random_state(self.fabric)
+        if self.fabric.world_size > 1:
+            numbers = list(self.fabric.all_gather(numbers).cpu())
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler else {}, "random": numbers if isinstance(numbers, list) else [numbers],
+                "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(), **extra}
 
-    def describe(self, batches: int) -> str:
-        """The limits in words."""
-        limits = [f"{self.steps} steps"] if self.minutes is None or self.steps < 1_000_000 else []
-        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
-        return f"to the end of {' or '.join(limits)}, {batches} steps an epoch"
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where a state was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] and (scaler := loss_scaler(self.fabric)):
+            scaler.load_state_dict(state["scaler"])
+        self.progress.restore(state["progress"])
+        if len(state["random"]) == self.fabric.world_size:
+            restore_random_state(self.fabric, state["random"][self.fabric.global_rank])
+        else:
+            log.warning("this run was trained by %d processes and goes on with %d: its dropout will differ",
+                        len(state["random"]), self.fabric.world_size)
+        if self.fabric.is_global_zero:
+            self.run.cut_metrics(state["metrics_bytes"])
 
-    def elapsed(self) -> float:
-        """Minutes since the start."""
-        return (time.monotonic() - self.started) / 60
+    def save(self, extra: dict[str, Any]) -> None:
+        """Write the state; every process takes part, the first one writes."""
+        state = self.state(extra)
+        if self.fabric.is_global_zero:
+            save_state(self.run.checkpoints, self.progress.step, state, self.config.train.keep_states)
+        self.saved = time.monotonic()
 
-    def share(self) -> float:
-        """0 at the start, 1 at the end."""
-        share = self.step / self.steps
-        return min(1.0, share if self.minutes is None else max(share, self.elapsed() / self.minutes))
-
-
-def learning_rate(config: Config, progress: Progress) -> float:
-    """Linear warm-up, then the phase's schedule down to 0 at the end of the run."""
-    phase = config.phase
-    peak = config.hw.lr or phase.lr
-    # A short run warms up over its first tenth at most, or it would end before it began.
-    warm = min(1.0, max((progress.step + 1) / max(1, phase.warmup_steps), progress.share() / 0.1))
-    if phase.schedule == "cosine":
-        return peak * warm * 0.5 * (1 + math.cos(math.pi * progress.share()))
-    if phase.schedule == "linear":
-        return peak * warm * (1 - progress.share())
-    raise UserError(f"phase.schedule={phase.schedule} is not known; use cosine or linear")
+    def state_is_due(self) -> bool:
+        return time.monotonic() - self.saved >= self.config.train.state_minutes * 60
 
 
-def loss_scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
-    """What scales the loss in fp16, or None in other precisions."""
-    return getattr(fabric._precision, "scaler", None)
+def random_state(fabric: Fabric) -> Tensor:
+    """The generators of this process, as bytes: the CPU's, and its GPU's behind it."""
+    states = [torch.get_rng_state()]
+    if fabric.device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(fabric.device))
+    return torch.cat(states)
 
 
-def gradient_norm(module: nn.Module) -> float:
-    """Euclidean norm of a module's gradients; 0 where it has none."""
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))) if gradients else 0.0
+def restore_random_state(fabric: Fabric, state: Tensor) -> None:
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(state[:size].contiguous())
+    if fabric.device.type == "cuda" and len(state) > size:
+        torch.cuda.set_rng_state(state[size:].contiguous(), fabric.device)
+
+
+class Validated:
+    """What `train` calls after each validation, to save and to show; a run that goes on gives back what it had kept."""
+
+    def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool, check: Callable[[], None]) -> None:
+        """``check()`` raises when the run has been asked to end, and is to be called now and then."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory, tracker: Tracker,
-          on_validation: Callable[[Fase4, int, int, dict, bool], None]) -> float:
-    """Train ``model`` on the prepared set; the smallest validation loss is returned.
+          on_validation: Validated, caught: Interruption | None = None) -> float:
+    """Train ``model`` on the prepared set, from the newest state in ``run`` if there is one; the smallest validation loss.
 
-    ``on_validation(model, epoch, step, metrics, is_best)`` is called after each validation, and saves what is to be
-    saved. Parameters that do not require gradients are left alone.
+    Parameters that do not require gradients are left alone.
+
+    Raises:
+        UserError: it does not fit the memory, the disk is full, or there was no finite loss for many steps.
+        InterruptedRun: a signal came; the state is saved.
     """
-    phase = config.phase
-    batches = Batches(features, features.train, config.hw.batch_size or phase.batch_size, config.train.seed)
-    progress = Progress.of(config, len(batches))
-    # With fp16 the fused step would unscale the gradients itself, too late for clipping them.
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=phase.lr, betas=tuple(phase.betas),
-                                  weight_decay=phase.weight_decay, fused=loss_scaler(fabric) is None)
-    wrapped, optimizer = fabric.setup(model, optimizer)
-    baseline, best = features.baseline(), math.inf
-    peak = matmul_peak(fabric, model, batches.mean_frames())
+    caught = caught or Interruption()
+    training = Training.set_up(fabric, model, features, config, run)
+    progress, batches = training.progress, training.batches
+    plan = make_plan(training, features)
+    peak = matmul_peak(fabric, model, *batches.mean_size())
+    state = load_newest_state(run.checkpoints)
+    if state is None:
+        run.cut_metrics(0)
+    else:
+        training.restore(state)
+        on_validation.restore(state["kept"])
+        log.info("goes on at step %d, epoch %d, after %.1f minutes", progress.step, progress.epoch, progress.before)
+    training.saved = progress.started = time.monotonic()
+    baseline, clock = features.baseline(), Clock()
     log.info("%s; predicting the mean scores %.3f; matrix products of these layers' shapes reach %.0f GFLOP/s here in %s",
-             progress.describe(len(batches)), baseline, peak / 1e9, fabric._precision.precision)
+             progress.describe(len(batches.order(1))), baseline, peak / 1e9, fabric._precision.precision)
     # Over the share of the run, whichever limit ends it, so that the time left is right for all of them.
-    bar = tqdm(total=1.0, desc=f"phase {phase.name}", disable=not sys.stderr.isatty(),
+    bar = tqdm(total=1.0, desc=f"phase {config.phase.name}", disable=not (fabric.is_global_zero and sys.stderr.isatty()),
                bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}")
+
+    def write(**metrics: float) -> None:
+        if fabric.is_global_zero:
+            run.log(step=progress.step, **metrics)
+            tracker.log(progress.step, **metrics)
 
     def after_step(step: dict[str, float], speed: float) -> None:
         bar.set_postfix_str(f"step {progress.step}, epoch {progress.epoch}, {speed:.1f} steps/s, "
-                            f"train_loss {step['train_loss']:.3f}, val_loss {best:.3f}", refresh=False)
+                            f"train_loss {step['train_loss']:.3f}, val_loss {progress.best:.3f}", refresh=False)
         bar.update(progress.share() - bar.n)
         if progress.step % config.train.log_every == 0:
-            step |= {"epoch": progress.epoch, "minutes": progress.elapsed(), "gpu_memory_gb": gpu_memory_gb()}
-            run.log(step=progress.step, **step)
-            tracker.log(progress.step, **step)
+            write(**step, epoch=progress.epoch, minutes=progress.elapsed(), gpu_memory_gb=gpu_memory_gb())
 
-    while progress.share() < 1:
-        progress.epoch += 1
-        metrics = train_epoch(fabric, wrapped, optimizer, batches, config, progress, peak, after_step)
-        line = (f"epoch {progress.epoch}, step {progress.step}, {progress.elapsed():.1f} min: "
-                f"train_loss {metrics['train_loss_epoch']:.4f}")
-        if progress.epoch % phase.validate_every == 0 or progress.share() >= 1:
-            metrics |= validate(fabric, model, features) | {"baseline": baseline, "minutes": progress.elapsed()}
-            is_best = metrics["val_loss"] < best
-            best = min(best, metrics["val_loss"])
-            log.info("%s, val_loss %.4f, with its own durations %.4f (the mean scores %.3f)%s", line, metrics["val_loss"],
-                     metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
-            on_validation(model, progress.epoch, progress.step, metrics, is_best)
-        elif bar.disable:
-            log.info("%s, %.2f steps/s", line, metrics["steps_per_second"])
-        run.log(step=progress.step, **metrics)
-        tracker.log(progress.step, **metrics)
-    bar.close()
-    return best
+    def save() -> None:
+        with clock.on("checkpoint"):
+            training.save({"kept": on_validation.state()})
+
+    # Processes end validation together; only where there is one can it be left half-way.
+    check = caught.check if fabric.world_size == 1 else lambda: None
+    try:
+        while True:
+            metrics = train_epoch(training, caught, clock, peak, after_step, save)
+            is_last = progress.share() >= 1
+            line = (f"epoch {progress.epoch}, step {progress.step}, {progress.elapsed():.1f} min: "
+                    f"train_loss {metrics['train_loss_epoch']:.4f}")
+            validates = progress.epoch % config.phase.validate_every == 0 or is_last
+            if validates:
+                metrics |= validate(fabric, model, features, check=check)
+                metrics |= {"baseline": baseline, "minutes": progress.elapsed()}
+                is_best = metrics["val_loss"] < progress.best
+                log.info("%s, val_loss %.4f, with its own durations %.4f (the mean scores %.3f)%s", line, metrics["val_loss"],
+                         metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
+                on_validation(model, progress.epoch, progress.step, metrics, is_best, check)
+                progress.best = min(progress.best, metrics["val_loss"])
+            elif bar.disable:
+                log.info("%s, %.2f steps/s", line, metrics["steps_per_second"])
+            write(**metrics)
+            if is_last:
+                break
+            progress.next_epoch()
+            if validates:
+                save()
+    except InterruptedRun:
+        save()
+        raise
+    finally:
+        bar.close()
+    run.update(hours=progress.elapsed() / 60, skipped_steps=progress.skipped, memory_peak_gb=peak_memory(fabric) / 1e9,
+               memory_planned_gb=plan.memory_needed_gb, seconds={**clock.spent, "all": time.monotonic() - clock.began})
+    return progress.best
 
 
-def train_epoch(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, config: Config,
-                progress: Progress, peak: float, after_step: Callable[[dict[str, float], float], None]) -> dict[str, float]:
-    """One epoch, or as much of it as the run's limits leave; means over it.
+def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: float,
+                after_step: Callable[[dict[str, float], float], None], save: Callable[[], None]) -> dict[str, float]:
+    """The rest of an epoch, or as much of it as the run's limits leave; means over it.
 
     Raises:
-        UserError: the loss is no number any more, with the utterances of that step.
+        UserError: no step gave a finite loss and gradient for `train.max_skipped` in a row.
+        InterruptedRun: a signal came.
     """
-    began, losses, flops = time.monotonic(), [], 0
-    model.train()
-    for batch in batches.epoch(progress.epoch):
-        step = training_step(fabric, model, optimizer, batch, learning_rate(config, progress), config.phase.clip)
-        progress.step += 1
-        if not math.isfinite(step["train_loss"]):
-            names = ", ".join(batches.features.utterance(number)["id"] for number in batch.utterances)
-            raise UserError(f"train_loss is {step['train_loss']} at step {progress.step} (epoch {progress.epoch}, utterances "
-                            f"{names}): the run has diverged; try a smaller phase.lr, and listen to these recordings")
-        losses.append(step["train_loss"])
-        flops += model.training_flops(int(batch.token_mask.sum()), len(batch.mels))
-        after_step(step, len(losses) / (time.monotonic() - began))
-        if progress.share() >= 1:
+    fabric, batches, progress, model = training.fabric, training.batches, training.progress, training.model
+    hw, epoch, flops, steps = training.config.hw, Clock(), 0, 0
+    before = dict(clock.spent)
+    training.wrapped.train()
+    source = batches.steps(progress.epoch, progress.batch, fabric.global_rank, fabric.world_size, hw.workers, hw.pin_memory)
+    while progress.share() < 1:
+        with clock.on("loader"):
+            step = next(source, None)
+        if step is None:
             break
-    seconds = time.monotonic() - began
-    return {"epoch": progress.epoch, "train_loss_epoch": sum(losses) / len(losses), "epoch_time": seconds,
-            "steps_per_second": len(losses) / seconds, "share_of_peak": flops / seconds / peak}
+        aligning = model.alignment_seconds
+        figures = fitting_step(training, step, learning_rate(training.config, progress))
+        clock.spent["alignment"] += model.alignment_seconds - aligning
+        progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
+        note_skipped(training, step, figures)
+        if math.isfinite(figures["train_loss"]):
+            progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
+        flops += model.training_flops(step.tokens, step.frames) // fabric.world_size
+        with clock.on("logging"):
+            after_step(figures, steps / (time.monotonic() - epoch.began))
+        due, number = agreed(training, training.state_is_due(), caught.number)
+        if number:
+            source.close()
+            raise InterruptedRun(number)
+        if due and progress.share() < 1:
+            save()
+    source.close()
+    seconds = time.monotonic() - epoch.began
+    epoch.spent = {what: spent - before[what] for what, spent in clock.spent.items()}
+    return {"epoch": progress.epoch, "train_loss_epoch": progress.losses / max(1, progress.counted), "epoch_time": seconds,
+            "steps_per_second": steps / seconds, "share_of_peak": flops / seconds / peak, "skipped_steps": progress.skipped,
+            "memory_gb": peak_memory(fabric) / 1e9, **epoch.shares()}
 
 
-def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, rate: float,
-                  clip: float) -> dict[str, float]:
-    """One step on one batch; what is logged of it."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    batch = batch.to(fabric.device)
-    losses = losses_of(model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask), batch.mels)
-    fabric.backward(losses.total())
-    scaler = loss_scaler(fabric)
-    scale = scaler.get_scale() if scaler else 1.0  # gradients carry it until they are clipped
-    norms = {"grad_norm_text": gradient_norm(model.text_encoder) / scale,
-             "grad_norm_vocoder": gradient_norm(model.mel_decoder) / scale}
-    fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
-    optimizer.step()
-    optimizer.zero_grad()
-    return {"train_loss": losses.frame.item(), "train_token_loss": losses.token.item(),
-            "train_duration_loss": losses.duration.item(), "learning_rate": rate, **norms}
+def agreed(training: Training, due: bool, number: int) -> tuple[bool, int]:
+    """What all processes do: the first one's clock decides when a state is due, and a signal to any of them ends all."""
+    fabric, progress = training.fabric, training.progress
+    if fabric.world_size == 1:
+        return due, number
+    mine = torch.tensor([due, progress.elapsed()], dtype=torch.float64, device=fabric.device) * fabric.is_global_zero
+    first = fabric.all_reduce(mine, reduce_op="sum").tolist()
+    progress.before += first[1] - progress.elapsed()
+    signals = torch.tensor([number], dtype=torch.float64, device=fabric.device)
+    return bool(first[0]), int(fabric.all_reduce(signals, reduce_op="max").item())
+
+
+def note_skipped(training: Training, step: Step, figures: dict[str, float]) -> None:
+    """Count a step that taught nothing, say whose it was, and end the run after too many in a row."""
+    progress, limit = training.progress, training.config.train.max_skipped
+    if not figures.pop("skipped"):
+        progress.skipped_in_row = 0
+        return
+    progress.skipped, progress.skipped_in_row = progress.skipped + 1, progress.skipped_in_row + 1
+    features = training.batches.features
+    names = ", ".join(features.utterance(number)["id"] for number in step.utterances)
+    what = (f"train_loss {figures['train_loss']}, gradient of the encoder {figures['grad_norm_text']}, of the decoder "
+            f"{figures['grad_norm_vocoder']} at step {progress.step} (epoch {progress.epoch}, utterances {names})")
+    scaler = loss_scaler(training.fabric)
+    if scaler and math.isfinite(figures["train_loss"]):  # usual in fp16 while the scale is being found
+        what += f"; the loss was scaled too high and is scaled by {scaler.get_scale():g} now"
+    log.warning("step skipped: %s", what)
+    if progress.skipped_in_row >= limit:
+        raise UserError(f"{limit} steps in a row had no finite loss and gradient; the last: {what}. The run has diverged: try "
+                        "a smaller phase.lr, and listen to these recordings; the last state is from before")
+
+
+def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float]:
+    """`training_step`, in smaller pieces where the GPU's memory does not hold it.
+
+    Raises:
+        UserError: a single utterance does not fit, or other processes wait for this one.
+    """
+    batches, fabric = training.batches, training.fabric
+    while True:
+        try:
+            return training_step(fabric, training.wrapped, training.optimizer, step, rate, training.config.phase.clip)
+        except torch.OutOfMemoryError as error:
+            reason = str(error).partition("\n")[0]
+        # Outside of the except clause, so that nothing of the failed step is held any more.
+        training.optimizer.zero_grad()
+        if fabric.device.type == "cuda":
+            torch.cuda.empty_cache()
+        largest = max(step.pieces, key=lambda piece: len(piece.mels))
+        frames, name = len(largest.mels), batches.features.utterance(largest.utterances[0])["id"]
+        if len(largest.utterances) == 1:
+            raise UserError(f"out of memory on one utterance, {name} of {frames} frames ({reason}): leave long recordings out "
+                            "(data.max_seconds), or use a machine with more memory")
+        budget = max(frames // 2, max(int(batches.frames[number]) for number in largest.utterances))
+        if fabric.world_size > 1:
+            raise UserError(f"out of memory on {frames} frames in process {fabric.global_rank} ({reason}); go on with "
+                            f"hw.batch_frames={budget} resume={training.run.folder}")
+        batches.budget = Budget(budget, batches.budget.tokens)
+        step = batches.step(step.utterances)
+        log.warning("out of memory on %d frames (%s): from here on a piece holds %d frames at most, the batch stays the same. "
+                    "To start with that: hw.batch_frames=%d", frames, reason, budget, budget)
+
+
+def make_plan(training: Training, features: FeatureSet) -> Plan:
+    """Plan memory and time of a run, say and store it; the trial steps leave model and random numbers as they were.
+
+    Raises:
+        UserError: the run does not fit the memory.
+    """
+    fabric, config, batches = training.fabric, training.config, training.batches
+    plan = plan_memory(fabric, training.model, batches, config.hw)
+    if config.train.trial_steps > 0:
+        random, scaler = random_state(fabric), loss_scaler(fabric)
+        scale = scaler.state_dict() if scaler else None
+        training.wrapped.train()
+        times = []
+        for batch in trial_steps(batches, config.train.trial_steps):
+            step = batches.step(batch, fabric.global_rank, fabric.world_size)
+            began = time.perf_counter()
+            fitting_step(training, step, rate=0.0)
+            times.append(time.perf_counter() - began)
+        training.optimizer.optimizer.state.clear()
+        some = features.validation[:4]
+        began = time.perf_counter()
+        validate(fabric, training.model, features, some)
+        validation = (time.perf_counter() - began) / len(some) * len(features.validation)
+        restore_random_state(fabric, random)
+        if scaler:
+            scaler.load_state_dict(scale)
+        progress, per_epoch = training.progress, len(batches.order(1))
+        validations = -(-progress.steps // (per_epoch * config.phase.validate_every))
+        plan_time(plan, sum(times[1:]) / len(times[1:]), validation, progress.steps, validations, progress.minutes,
+                  config.hw.price_per_hour)
+    if fabric.is_global_zero:
+        for line in plan.describe():
+            log.info("plan: %s", line)
+        training.run.write_plan(dataclasses.asdict(plan))
+    return plan
 
 
 @torch.no_grad()
-def validate(fabric: Fabric, model: Fase4, features: FeatureSet) -> dict[str, float]:
-    """How well held-out speech is predicted.
+def validate(fabric: Fabric, model: Fase4, features: FeatureSet, utterances: Any = None,
+             check: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """How well held-out speech is predicted; of some ``utterances``, or of all that are held out.
 
     ``val_loss``: squared error a frame and bin, over all held-out frames, under the alignment that fits best. A low
     one proves nothing about speech, since the search picks the path that flatters it. So beside it stand
@@ -196,19 +355,26 @@ def validate(fabric: Fabric, model: Fase4, features: FeatureSet) -> dict[str, fl
     ``val_length_error``, how far its length is from the recording's, as a share.
     """
     model.eval()
-    order = features.validation[features.index["frames"][features.validation].argsort(kind="stable")]
+    utterances = features.validation if utterances is None else utterances
+    order = utterances[features.index["frames"][utterances].argsort(kind="stable")]
+    mine = order[fabric.global_rank::fabric.world_size]
     squared, frames, warped, length = 0.0, 0, 0.0, 0.0
-    for start in range(0, len(order), VALIDATION_BATCH):
-        batch = collate(features, order[start:start + VALIDATION_BATCH].tolist()).to(fabric.device)
+    for start in range(0, len(mine), VALIDATION_BATCH):
+        batch = collate(features, mine[start:start + VALIDATION_BATCH].tolist()).to(fabric.device)
         with fabric.autocast():
             prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask)
         squared += float((prediction.mels.float() - batch.mels).square().sum(dtype=torch.float64))
         frames += len(batch.mels)
         for number in batch.utterances:
+            check()
             spoken, _ = speak(fabric, model, features.token_ids(number))
             recorded = features.mel(number)
             warped += warped_error(spoken, recorded)
             length += abs(len(spoken) / len(recorded) - 1)
+    sums = torch.tensor([squared, frames, warped, length], dtype=torch.float64)
+    if fabric.world_size > 1:
+        sums = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")
+    squared, frames, warped, length = sums.tolist()
     return {"val_loss": squared / (frames * features.contract.bins), "val_own_durations": warped / len(order),
             "val_length_error": length / len(order)}
 

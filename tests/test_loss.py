@@ -5,10 +5,10 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from chatterbox_es.batches import Batch, mask_of
+from chatterbox_es.batches import Batch, Step, mask_of
 from chatterbox_es.loss import losses_of, warped_error
 from chatterbox_es.model.fase4 import Fase4, Prediction
-from chatterbox_es.training import training_step
+from chatterbox_es.optimisation import training_step
 
 
 def standard(frames: int) -> torch.Tensor:
@@ -64,12 +64,16 @@ def tiny(**changes) -> Fase4:
                     "decoder_hidden": [128], "bins": 80, "duration_hidden": 16} | changes)
 
 
+def step_of(batch: Batch) -> Step:
+    return Step(batch.utterances, [batch], int(batch.token_mask.sum()), len(batch.mels))
+
+
 def test_a_tiny_model_learns_two_sentences_by_heart():
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     model = fabric.setup(tiny())
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
-    batch = two_sentences()
-    losses = [training_step(fabric, model, optimizer, batch, 3e-3, 1.0)["train_loss"] for _ in range(150)]
+    step = step_of(two_sentences())
+    losses = [training_step(fabric, model, optimizer, step, 3e-3, 1.0)["train_loss"] for _ in range(150)]
     assert losses[0] > 0.8
     assert losses[-1] < 0.15
 
@@ -82,7 +86,7 @@ def test_a_step_reports_the_norms_of_encoder_and_decoder_in_any_precision():
         fabric = Fabric(accelerator="cpu", devices=1, **options)
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=1e-3))
-        steps[name] = training_step(fabric, model, optimizer, two_sentences(), 1e-3, 1.0)
+        steps[name] = training_step(fabric, model, optimizer, step_of(two_sentences()), 1e-3, 1.0)
     assert steps["32"]["learning_rate"] == 1e-3
     for norm in ("grad_norm_text", "grad_norm_vocoder"):
         assert 0 < steps["32"][norm] < 100

@@ -9,7 +9,8 @@ whose parameters are counted apart, when speaking.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -152,6 +153,7 @@ class Fase4(nn.Module):
         self.duration_predictor = DurationPredictor(width, duration_hidden, dropout)
         since = sinusoids(LONGEST_TOKEN, width // 2, 200)
         self.register_buffer("frame_sinusoids", since, persistent=False)
+        self.alignment_seconds = 0.0  # spent searching so far, which training reports as a share
 
     def frame_states(self, states: Tensor, durations: Tensor) -> Tensor:
         """Each token's state repeated over its frames, plus sinusoids of the frame's distance from both its ends.
@@ -160,7 +162,9 @@ class Fase4(nn.Module):
         """
         token, since, left = frame_positions(durations)
         since, left = since.clamp(max=LONGEST_TOKEN - 1), left.clamp(max=LONGEST_TOKEN - 1)
-        return states[token] + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
+        # not states[token]: the gradient of an embedding adds up in a fixed order, so that a run can be repeated bit by bit
+        spread = functional.embedding(token, states)
+        return spread + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
 
     def forward(self, tokens: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Prediction:
         """Predict the recorded ``mels`` (frames, bins; standardised, packed) under their best alignment to the tokens.
@@ -170,28 +174,35 @@ class Fase4(nn.Module):
         """
         states = self.text_encoder(tokens, token_mask)
         token_mels = self.mel_decoder(states)
-        with torch.no_grad():
-            durations = self.search(token_mels.float(), token_mask, mels, frame_mask)
+        durations = self.search(token_mels.detach().float(), token_mask, mels, frame_mask)
         frames = self.mel_decoder(self.frame_states(states, durations))
         return Prediction(token_mels, frames, durations, self.duration_predictor(states.detach(), token_mask))
 
-    def training_flops(self, tokens: int, frames: int) -> int:
-        """Floating-point operations that the matrix products of one training step take for that many of each.
+    def products(self, tokens: int, frames: int) -> Iterator[tuple[nn.Linear, int]]:
+        """The linear layers of a training step of so many tokens and frames, each with its rows.
 
-        Two a weight and row forwards, two backwards for the rows and two for the weight unless it is frozen; the
-        attention's own products and the duration predictor, some 3 % together, are left out.
+        The attention's own products and the duration predictor, some 3 % together, are left out.
         """
-        rows = ((self.text_encoder.layers, tokens), (self.text_encoder.output, tokens), (self.mel_decoder, tokens + frames))
-        weights = ((w, count) for part, count in rows for w in part.parameters() if w.ndim == 2)
-        return sum((6 if w.requires_grad else 4) * w.numel() * count for w, count in weights)
+        for part, rows in ((self.text_encoder, tokens), (self.mel_decoder, tokens), (self.mel_decoder, frames)):
+            yield from ((layer, rows) for layer in part.modules() if isinstance(layer, nn.Linear))
 
+    def training_flops(self, tokens: int, frames: int) -> int:
+        """Floating-point operations of those products: two a weight and row forwards, and backwards two for the rows and
+        two for the weight unless it is frozen."""
+        return sum((6 if layer.weight.requires_grad else 4) * layer.weight.numel() * rows
+                   for layer, rows in self.products(tokens, frames))
+
+    @torch.no_grad()
     def search(self, token_mels: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Tensor:
         """Durations (tokens,) of packed ``token_mels`` (tokens, bins) over packed recordings ``mels`` (frames, bins)."""
+        began = time.perf_counter()
         padded_tokens = token_mels.new_zeros(*token_mask.shape, token_mels.shape[1])
         padded_tokens[token_mask] = token_mels
         padded_mels = mels.new_zeros(*frame_mask.shape, mels.shape[1])
         padded_mels[frame_mask] = mels
-        return align(padded_tokens, padded_mels, token_mask, frame_mask)[token_mask]
+        durations = align(padded_tokens, padded_mels, token_mask, frame_mask)[token_mask]
+        self.alignment_seconds += time.perf_counter() - began
+        return durations
 
     @torch.inference_mode()
     def speak(self, tokens: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor]:

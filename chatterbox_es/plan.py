@@ -1,0 +1,160 @@
+"""What a run will take, before it starts: parameters, memory, hours, money; and a refusal where it cannot fit."""
+
+import dataclasses
+
+import numpy as np
+import scipy.optimize
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from chatterbox_es.batches import Batches, Budget, collate
+from chatterbox_es.config import HwConfig
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import held_memory, present_memory
+from chatterbox_es.loss import losses_of
+
+GB = 1e9
+ROOM = 0.95  # share of the present memory that a plan may fill
+
+
+@dataclasses.dataclass
+class Plan:
+    """Written to plan.json. Memory in GB of 1e9 bytes, of the process on the CPU, of its tensors on a GPU."""
+
+    parameters: dict[str, int]  # of each part of the model
+    trained: int
+    frozen: int
+    memory_gb: dict[str, float]  # what it holds before the first step, gradients, optimiser, activations of the largest piece
+    memory_needed_gb: float
+    memory_present_gb: float
+    largest_piece: dict[str, int]  # utterances, tokens, frames of one forward and backward
+    padding: float  # share of the padded squares that holds nothing
+    steps: int = 0  # at most; a run by minutes ends earlier
+    seconds_per_step: float | None = None
+    seconds_per_validation: float | None = None
+    hours: float | None = None
+    price_per_hour: float | None = None
+    cost: float | None = None
+
+    def describe(self) -> list[str]:
+        """The plan in lines to read."""
+        parts = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
+        memory = ", ".join(f"{name} {size:.2f}" for name, size in self.memory_gb.items())
+        lines = [f"parameters: {self.trained:,} trained, {self.frozen:,} frozen ({parts})",
+                 f"memory: {self.memory_needed_gb:.2f} GB needed ({memory}), {self.memory_present_gb:.2f} GB present; largest "
+                 "piece {utterances} utterances, {tokens} tokens, {frames} frames; padding {padding:.1%}".format(
+                     **self.largest_piece, padding=self.padding)]
+        if self.seconds_per_step is not None:
+            cost = f", costs {self.cost:.2f} at {self.price_per_hour:g} an hour" if self.cost is not None else ""
+            lines.append(f"time: {self.seconds_per_step:.3f} s a step, {self.seconds_per_validation:.1f} s a validation: "
+                         f"{self.hours:.2f} h to the end{cost}")
+        return lines
+
+
+def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig) -> Plan:
+    """The memory of a run's largest step, from what small ones keep for their backward pass.
+
+    Raises:
+        UserError: it does not fit; the message has the override with which it would.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    held = held_memory(fabric)
+    weights = sum(p.numel() * p.element_size() for p in trained)
+    activations = Activations.measure(fabric, model, batches)
+    largest = max((piece for epoch in (1, 2) for batch in batches.order(epoch) for piece in batches.pieces(batch)),
+                  key=lambda piece: activations.of(batches, piece))
+    memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest)}
+    present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
+    tokens, frames = batches.size(largest)
+    plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+                sum(p.numel() for p in trained), frozen, {name: round(size / GB, 4) for name, size in memory.items()},
+                round(sum(memory.values()) / GB, 4), round(present / GB, 4),
+                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding(1)["both"], 4))
+    needed = sum(memory.values())
+    if needed > ROOM * present:
+        raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; "
+                        + way_out(batches, activations, ROOM * present - (needed - memory["activations"])))
+    return plan
+
+
+def way_out(batches: Batches, activations: "Activations", room: float) -> str:
+    """What would fit into ``room`` bytes of activations."""
+    longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
+    if activations.of(batches, longest) > room:
+        return (f"not even one utterance of {batches.frames[longest[0]]} frames fits: leave long recordings out "
+                "(data.max_seconds), or use a machine with more memory")
+    budget = batches.budget.frames or int(batches.frames[batches.utterances].sum())
+    while budget > batches.frames[longest[0]]:
+        budget = max(int(budget * 0.9), int(batches.frames[longest[0]]))
+        smaller = Batches(batches.features, batches.utterances, batches.batch_size, batches.seed, batches.batch_frames,
+                          Budget(budget, batches.budget.tokens))
+        if all(activations.of(smaller, piece) <= room for batch in smaller.order(1) for piece in smaller.pieces(batch)):
+            break
+    return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
+
+
+@dataclasses.dataclass
+class Activations:
+    """Bytes kept for the backward pass, as a sum of what they grow with."""
+
+    weights: np.ndarray  # of `sizes`
+
+    @staticmethod
+    def sizes(batches: Batches, piece: list[int]) -> list[float]:
+        """1, tokens, frames, and the square that attention keeps."""
+        tokens, frames = batches.size(piece)
+        return [1.0, tokens, frames, len(piece) * float(batches.tokens[piece].max()) ** 2]
+
+    @classmethod
+    def measure(cls, fabric: Fabric, model: nn.Module, batches: Batches) -> "Activations":
+        """Fitted to a few utterances of different lengths, alone and together."""
+        ordered = batches.utterances[np.argsort(batches.length[batches.utterances], kind="stable")].tolist()
+        short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
+        pieces = [[short], [middle], [long], [short, long], [middle, long], [short, middle]]
+        model.train()
+        kept = [kept_bytes(fabric, model, batches, piece) for piece in pieces]
+        sizes = np.array([cls.sizes(batches, piece) for piece in pieces])
+        scale = sizes.max(0)
+        fitted, _ = scipy.optimize.nnls(sizes / scale, np.array(kept, dtype=float))
+        return cls(fitted / scale)
+
+    def of(self, batches: Batches, piece: list[int]) -> float:
+        """Bytes of the forward pass of a piece, and of what its backward pass takes beside."""
+        return float(np.dot(self.weights, self.sizes(batches, piece)))
+
+
+def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[int]) -> int:
+    """Bytes that the forward pass of a piece keeps for its backward pass, weights not counted."""
+    batch = collate(batches.features, piece).to(fabric.device)
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
+            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        losses = losses_of(model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask), batch.mels)
+        total = losses.total()
+    del losses, total
+    return sum(kept.values())
+
+
+def trial_steps(batches: Batches, count: int) -> list[list[int]]:
+    """Batches of the first epoch to measure the speed with: the largest first, then ``count`` from short to long."""
+    ordered = sorted(batches.order(1), key=lambda batch: batches.size(batch)[1])
+    return [ordered[-1], *(ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count))]
+
+
+def plan_time(plan: Plan, seconds_per_step: float, seconds_per_validation: float, steps: int, validations: int,
+              minutes: float | None, price: float | None) -> None:
+    """Hours to the end and what they cost, into the plan; ``minutes`` is the run's own limit."""
+    hours = (steps * seconds_per_step + validations * seconds_per_validation) / 3600
+    plan.steps, plan.seconds_per_step, plan.seconds_per_validation = steps, seconds_per_step, seconds_per_validation
+    plan.hours = hours if minutes is None else min(hours, minutes / 60)
+    plan.price_per_hour, plan.cost = price, None if price is None else plan.hours * price

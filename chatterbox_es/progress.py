@@ -1,0 +1,106 @@
+"""How far a run is, what its learning rate is there, and where its time goes."""
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chatterbox_es.config import Config
+from chatterbox_es.errors import UserError
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is; it ends at the first of its limits."""
+
+    steps: int  # in all, by epochs or train.max_steps
+    minutes: float | None
+    step: int = 0
+    epoch: int = 1
+    batch: int = 0  # steps made in this epoch
+    best: float = math.inf  # validation loss
+    skipped: int = 0  # steps without a finite loss and gradient
+    skipped_in_row: int = 0
+    losses: float = 0.0  # sum over this epoch's steps
+    counted: int = 0
+    before: float = 0.0  # minutes of earlier sessions
+    started: float = dataclasses.field(default_factory=time.monotonic)
+
+    KEPT = ("step", "epoch", "batch", "best", "skipped", "skipped_in_row", "losses", "counted")
+
+    @classmethod
+    def of(cls, config: Config, batches: int) -> "Progress":
+        """The limits that a configuration sets to epochs of so many batches.
+
+        Raises:
+            UserError: a limit that is not above 0.
+        """
+        for name in ("epochs", "max_steps", "max_minutes"):
+            limit = config.train[name]
+            if limit is not None and not limit > 0:
+                raise UserError(f"train.{name}={limit} must be above 0")
+        epochs = config.train.epochs or config.phase.epochs
+        return cls(min(epochs * batches, config.train.max_steps or sys.maxsize), config.train.max_minutes)
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on needs of it."""
+        return {name: getattr(self, name) for name in self.KEPT} | {"before": self.elapsed()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in (*self.KEPT, "before"):
+            setattr(self, name, state[name])
+        self.started = time.monotonic()
+
+    def next_epoch(self) -> None:
+        self.epoch, self.batch, self.losses, self.counted = self.epoch + 1, 0, 0.0, 0
+
+    def describe(self, batches: int) -> str:
+        """The limits in words."""
+        limits = [f"{self.steps} steps"] if self.minutes is None or self.steps < 1_000_000 else []
+        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
+        return f"to the end of {' or '.join(limits)}, {batches} steps an epoch"
+
+    def elapsed(self) -> float:
+        """Minutes of training so far."""
+        return self.before + (time.monotonic() - self.started) / 60
+
+    def share(self) -> float:
+        """0 at the start, 1 at the end."""
+        share = self.step / self.steps
+        return min(1.0, share if self.minutes is None else max(share, self.elapsed() / self.minutes))
+
+
+class Clock:
+    """Seconds spent on what is not forward, backward or optimiser."""
+
+    def __init__(self) -> None:
+        self.began, self.spent = time.monotonic(), dict.fromkeys(("loader", "logging", "checkpoint", "alignment"), 0.0)
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[what] += time.perf_counter() - began
+
+    def shares(self) -> dict[str, float]:
+        """Of the seconds since the clock was started."""
+        seconds = time.monotonic() - self.began
+        return {f"share_{what}": spent / seconds for what, spent in self.spent.items()}
+
+
+def learning_rate(config: Config, progress: Progress) -> float:
+    """Linear warm-up, then the phase's schedule down to 0 at the end of the run."""
+    phase = config.phase
+    peak = config.hw.lr or phase.lr
+    # A short run warms up over its first tenth at most, or it would end before it began.
+    warm = min(1.0, max((progress.step + 1) / max(1, phase.warmup_steps), progress.share() / 0.1))
+    if phase.schedule == "cosine":
+        return peak * warm * 0.5 * (1 + math.cos(math.pi * progress.share()))
+    if phase.schedule == "linear":
+        return peak * warm * (1 - progress.share())
+    raise UserError(f"phase.schedule={phase.schedule} is not known; use cosine or linear")
