@@ -170,10 +170,10 @@ def register_schema() -> None:
     store.store(name="schema", node=Config, replace=True)
     for group, node in (("data", DataConfig), ("model", ModelConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
         store.store(group=group, name="schema", node=node, replace=True)
-    store.store(group="hydra/sweeper", name="study", node={"_target_": "chatterbox_es.sweeper.StudySweeper", "params": {},
-                                                          "defaults": [{"sampler": "study"}]})
-    # Optuna's own defaults; Hydra's "tpe" sets those of an older version.
-    store.store(group="hydra/sweeper/sampler", name="study", node={"_target_": "optuna.samplers.TPESampler", "seed": None})
+    store.store(group="hydra/sweeper", name="study", replace=True, node={
+        "_target_": "chatterbox_es.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
+    store.store(group="hydra/sweeper/sampler", name="study", replace=True, node={  # Hydra's tpe sets an older Optuna's defaults
+        "_target_": "optuna.samplers.TPESampler", "seed": None})
     Plugins.instance().register(StudySweeper)
 
 
