@@ -1,6 +1,7 @@
 """A trained voice: text in, sound out."""
 
 import dataclasses
+import json
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.run_directory import final_checkpoint, finished_runs
 from chatterbox_es.text import FrontEnd, Reading
 
+BEST, VOICE = "best", "voice.pt"  # what a selection leaves below outputs/
 LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
 
 
@@ -38,8 +40,8 @@ class Voice:
 
     @classmethod
     def load(cls, run: Path, dialect: str | None = None) -> "Voice":
-        """The voice of a run (its final checkpoint) or of a checkpoint's file."""
-        path = final_checkpoint(run)
+        """The voice of a run (its final checkpoint), of ``outputs/best``, or of a checkpoint's file."""
+        path = run / VOICE if (run / VOICE).is_file() else final_checkpoint(run)
         return cls(load_checkpoint(path), str(path), dialect)
 
     def speak(self, text: str, speed: float = 1.0) -> Speech:
@@ -65,17 +67,28 @@ class Voice:
 
 
 def newest_voice(outputs: Path) -> Path:
-    """The newest finished run of the whole model, or else of any phase.
+    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase.
 
     Raises:
         UserError: there is none.
     """
+    if (outputs / BEST / VOICE).is_file():
+        return outputs / BEST
     runs = finished_runs(outputs)
     whole = [run for run in runs if any((run / "checkpoints").glob("final_full_model.pt"))]
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
                         "(python -m chatterbox_es.train), or name a run or a checkpoint: run=PATH")
     return (whole or runs)[-1]
+
+
+def chosen_from(run: Path) -> str:
+    """For ``outputs/best``, which checkpoint was selected; nothing for a run."""
+    try:
+        selection = json.loads((run / "selection.json").read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+    return f" (selected by {selection['by']}: {selection['ranking'][0]['checkpoint']})"
 
 
 def _front_end(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:

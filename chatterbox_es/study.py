@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -28,6 +29,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.run_directory import read_card
+from chatterbox_es.training_state import states
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -194,13 +197,29 @@ class Study:
         for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             # The heartbeat first: a trial that runs and has never had one would not be missed.
             self.storage.record_heartbeat(waiting._trial_id)
-            if self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING):
+            try:
+                is_mine = self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING)
+            except optuna.exceptions.UpdateFinishedTrialError:  # another process has taken it, and ended it too
+                is_mine = False
+            if is_mine:
                 self.study.sampler = self.sampler(waiting.user_attrs["slot"])
                 trial = Trial(self.study, waiting._trial_id)
-                for key, value in (("seconds", 0.0), ("host", socket.gethostname()), ("pid", os.getpid())):
+                for key, value in (("seconds", 0.0), ("pruned", None), ("host", socket.gethostname()), ("pid", os.getpid())):
                     trial.set_user_attr(key, value)
                 return trial
         return None
+
+    def folder(self, trial: Trial | FrozenTrial) -> Path:
+        return Path(self.sweep["folder"], "trials", str(trial.user_attrs["slot"]))
+
+    def arguments(self, trial: Trial) -> list[str]:
+        """What a run is told of its trial; one that was killed goes on in its folder."""
+        folder = self.folder(trial)
+        begun = read_card(folder) is not None and (folder / "config.yaml").exists()
+        if not begun:
+            shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed before there was anything to go on with
+        return [f"sweep.trial={trial._trial_id}", f"sweep.slot={trial.user_attrs['slot']}",
+                *(["resume=${sweep.folder}/trials/${sweep.slot}"] if begun else [])]
 
     @contextlib.contextmanager
     def alive(self, trials: list[Trial]) -> Iterator[None]:
@@ -238,15 +257,22 @@ class Study:
         pruned = now.user_attrs.get("pruned")
         if failure is None and pruned:
             self.study.tell(trial, state=TrialState.PRUNED)
+            self.forget_states(trial)
             return f"pruned: {pruned}"
         if failure is None and not (value is not None and math.isfinite(value)):
             failure = f"its best val_loss is {value}"
         if failure is not None:
             trial.set_user_attr("reason", failure)
             self.study.tell(trial, state=TrialState.FAIL)
+            self.forget_states(trial)
             return f"failed: {failure}"
         self.study.tell(trial, value)
         return f"val_loss {value:.4f}"
+
+    def forget_states(self, trial: Trial) -> None:
+        """A trial that will not go on needs not what it could go on from: three times its weights."""
+        for state in states(self.folder(trial) / "checkpoints"):
+            state.unlink(missing_ok=True)
 
     def give_back(self, trial: Trial) -> None:
         """An interrupted trial: its slot is open again."""

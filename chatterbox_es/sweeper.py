@@ -5,6 +5,7 @@ an invocation, knows no pruning, and repeats what a killed process had begun; so
 """
 
 import logging
+import sys
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -13,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -30,16 +32,24 @@ class StudySweeper(Sweeper):
                                                                 config=config)
 
     def sweep(self, arguments: list[str]) -> None:
+        """Run the study; what a user has to mend is said in a sentence, with exit code 2."""
+        try:
+            self.run_study(arguments)
+        except UserError as error:
+            log.error("%s", error)
+            sys.exit(USER_ERROR_EXIT)
+
+    def run_study(self, arguments: list[str]) -> None:
         """Run trials until the study has all of them, or its budget is spent; whoever ends the last one concludes it."""
-        from chatterbox_es.study import Study  # Hydra looks at this class for every command; Optuna would cost each a second
+        from chatterbox_es.study import Study  # Hydra looks at this class for every command, and Optuna takes half a second
         from chatterbox_es.study_page import conclude
 
         space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
         settings = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
-        study = Study.join(settings["sweep"], space, flatten(settings), default_values(space, self.config), self.sampler_of)
-        log.info("study %s in %s; its trials in %s/trials", study.study.study_name, *(settings["sweep"][key] for key in
-                                                                                      ("storage", "folder")))
+        sweep = settings["sweep"] | {"outputs": settings["outputs"]}
+        study = Study.join(sweep, space, flatten(settings), default_values(space, self.config), self.sampler_of)
+        log.info("study %s in %s; its trials in %s/trials", sweep["study"], sweep["storage"], sweep["folder"])
         while self.run_next(study, space, fixed) or study.others_end():
             pass
         conclude(study)
@@ -62,7 +72,7 @@ class StudySweeper(Sweeper):
         try:
             with study.alive(trials):
                 overrides = [[*fixed, *(f"{name}={trial._suggest(name, distribution)}" for name, distribution in space.items()),
-                              f"sweep.trial={trial._trial_id}", f"sweep.slot={trial.user_attrs['slot']}"] for trial in trials]
+                              *study.arguments(trial)] for trial in trials]
                 returned = self.launcher.launch(overrides, initial_job_idx=trials[0].number)
             for trial, job in zip(trials, returned, strict=True):
                 value, failure = outcome(job)

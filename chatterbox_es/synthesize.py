@@ -13,7 +13,7 @@ from pathlib import Path
 from chatterbox_es import command_line
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.errors import UserError
-from chatterbox_es.speech import Speech, Voice, newest_voice
+from chatterbox_es.speech import Speech, Voice, chosen_from, newest_voice
 
 
 @dataclasses.dataclass
@@ -21,7 +21,7 @@ class SynthesizeOptions:
     text: str = dataclasses.field(default="", metadata={"help": "what to say"})
     file: str = dataclasses.field(default="", metadata={"help": "or a UTF-8 file with a sentence a line (id|text also)"})
     out: str = dataclasses.field(default="", metadata={"help": "a .wav file, or with file= a folder [out.wav, spoken/]"})
-    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the newest voice"})
+    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the selected or newest one"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
@@ -37,7 +37,7 @@ def main() -> None:
         raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
     voice = Voice.load(run, options.dialect or None)
-    print(f"voice: {run}")
+    print(f"voice: {run}{chosen_from(run)}")
     if options.text:
         began = time.monotonic()
         speech = voice.speak(options.text, options.speed)

@@ -1,0 +1,140 @@
+"""Choose the best checkpoint of some runs, and keep it where synthesize looks first.
+
+    python -m chatterbox_es.select                                   all runs on the data of the newest finished one
+    python -m chatterbox_es.select outputs/4_3/TIME outputs/4_3/TIME by=val_own_durations
+    python -m chatterbox_es.select outputs/studies/NAME by="val_loss+0.5*val_length_error"
+
+Ranks every best_*.pt, final_*.pt and ema_*.pt by a figure of the validation set, or by a weighted sum of them (the lower
+the better; a minus before one where higher is better), with 95 % intervals. Writes outputs/best/.
+"""
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from chatterbox_es import command_line
+from chatterbox_es.best import keep
+from chatterbox_es.config import Config, HwConfig
+from chatterbox_es.errors import UserError
+from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.hardware import set_up
+from chatterbox_es.prepare import prepare
+from chatterbox_es.run_directory import finished_runs, read_card
+from chatterbox_es.selection import (
+    Ranking,
+    Rule,
+    check_comparable,
+    checkpoints_of,
+    load_candidates,
+    rank,
+    try_average,
+)
+
+
+@dataclasses.dataclass
+class SelectOptions:
+    by: str = dataclasses.field(default="val_loss", metadata={"help": "figure, or weighted sum of figures; lower is better"})
+    average: int = dataclasses.field(default=3, metadata={"help": "checkpoints whose mean is tried; 0: none"})
+    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
+    accelerator: str = dataclasses.field(default="", metadata={"help": "cpu or cuda; none: a GPU if there is one"})
+    threads: int | None = dataclasses.field(default=None, metadata={"help": "CPU threads; none: one a core"})
+
+
+def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path, accelerator: str = "",
+           threads: int | None = None) -> tuple[Ranking, list[str]]:
+    """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
+
+    Raises:
+        UserError: nothing to choose from, checkpoints of different data, an unknown figure.
+    """
+    rule = Rule.parse(by)
+    files = [path for some in paths.values() for path in some]
+    if not files:
+        raise UserError(f"there is no checkpoint (best_*.pt, final_*.pt) in {', '.join(map(str, paths)) or outputs}")
+    content = check_comparable(files)
+    features = features_of(next(iter(paths)), content)
+    accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
+    fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
+    ranking = rank(load_candidates(paths, features, fabric), rule)
+    notes = ranking.verdict()
+    if average > 1:
+        ranking, note = try_average(ranking, average, features, fabric)
+        notes.append(note)
+    best = keep(ranking, notes, features, outputs)
+    return ranking, [*notes, f"{best}: the voice that synthesize uses from now on"]
+
+
+def features_of(run: Path, content: str) -> FeatureSet:
+    """The prepared set that a run was trained on.
+
+    Raises:
+        UserError: its configuration is gone, or its data has changed since.
+    """
+    file = run / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"{file} is missing, which says on which data {run} was trained")
+    features = prepare(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file)))
+    if features.card["content"] != content:
+        raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
+                        f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")
+    return features
+
+
+def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
+    """The checkpoints by run, of what was named: runs, folders of runs, files; nothing: the newest finished run's data.
+
+    Raises:
+        UserError: something named is not there, or holds no run.
+    """
+    if not given:
+        runs = finished_runs(outputs)
+        if not runs:
+            raise UserError(f"there is no finished run in {outputs}/; name runs, or folders that hold some")
+        content = read_card(runs[-1])["content"]
+        found = [file.parent for file in sorted(outputs.glob("**/run.json"))]
+        fitting = [run for run in found if (read_card(run) or {}).get("content") == content]
+        print(f"{len(fitting)} of {len(found)} runs in {outputs}/ are on the data of the newest finished one, {runs[-1]}")
+        return {run: checkpoints_of(run) for run in fitting}
+    paths: dict[Path, list[Path]] = {}
+    for path in map(Path, given):
+        if path.is_file():
+            paths.setdefault(path.parent.parent, []).append(path)
+            continue
+        runs = [file.parent for file in sorted(path.glob("**/run.json"))]
+        if not runs:
+            raise UserError(f"{path} {'holds no run' if path.is_dir() else 'does not exist'}; name a run, a folder of runs, or "
+                            "a checkpoint")
+        paths |= {run: checkpoints_of(run) for run in runs}
+    return paths
+
+
+def table(ranking: Ranking) -> str:
+    """The ranking in columns."""
+    names = list(ranking.best.candidate.values.values)
+    rows = [(f"{ranking.rule.written} [95 %]", "behind the best [95 %]", *names, "checkpoint")]
+    for standing in ranking.standings:
+        means = standing.candidate.values.means()
+        rows.append((f"{standing.value:.4f} [{standing.interval[0]:.4f}, {standing.interval[1]:.4f}]",
+                     f"{standing.behind:.4f} [{standing.behind_interval[0]:.4f}, {standing.behind_interval[1]:.4f}]",
+                     *(f"{means[name]:.4f}" for name in names), standing.candidate.name))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    options = command_line.parse(SelectOptions, [a for a in arguments if "=" in a or a in ("-h", "--help")], __doc__)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    outputs = Path(options.outputs)
+    paths = find([a for a in arguments if "=" not in a], outputs)
+    ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads)
+    print(table(ranking), *notes, sep="\n")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
