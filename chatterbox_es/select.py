@@ -61,10 +61,10 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
     fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
     ranking = rank(load_candidates(paths, features, fabric), rule)
-    notes = ranking.verdict()
+    tried = ""
     if average > 1:
-        ranking, note = try_average(ranking, average, features, fabric)
-        notes.append(note)
+        ranking, tried = try_average(ranking, average, features, fabric)
+    notes = [*ranking.verdict(), *filter(None, [tried])]
     best = keep(ranking, notes, features, outputs)
     return ranking, [*notes, f"{best}: the voice that synthesize uses from now on"]
 

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,9 +25,10 @@ SELECTED_FROM = 5  # best trials whose checkpoints are compared; the others are 
 _STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em }
-table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .2em .7em; text-align: left }
+table { border-collapse: collapse; display: block; overflow-x: auto; white-space: nowrap }
+td, th { padding: .2em .7em; text-align: left }
 tr:nth-child(even) { background: #8881 } td.number { text-align: right; font-variant-numeric: tabular-nums }
-pre { background: #8881; padding: .7em; overflow-x: auto } img { max-width: 100%; background: #fff }
+pre { background: #8881; padding: .7em; white-space: pre-wrap } img { max-width: 100%; background: #fff }
 """
 
 
@@ -68,7 +70,7 @@ def select(study: Study, finished: list[FrozenTrial]) -> list[str]:
                     len(runs) - len(here), len(runs))
     if not here:
         return []
-    _, notes = choose(here, "val_loss", 3, Path(study.sweep["outputs"]))
+    _, notes = choose(here, "val_loss", 3, Path(study.sweep["outputs"]), threads=study.sweep["threads"])
     for note in notes:
         log.info("%s", note)
     return notes
@@ -116,14 +118,15 @@ def render(study: optuna.Study, notes: list[str]) -> str:
     finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if finished:
         best = study.best_trial
+        line = shlex.join(["python", "-m", "chatterbox_es.train", *study.user_attrs.get("arguments", [])])
         parts += [f"<h2>Best settings</h2><p>Trial {best.user_attrs['slot']}, val_loss {best.value:.4f}. To paste:</p>",
-                  f"<pre>python -m chatterbox_es.train phase={study.user_attrs['configuration']['phase.name']} "
-                  f"{html.escape(override_line(best.params))}</pre>"]
+                  f"<pre>{html.escape(f'{line} {override_line(best.params)}')}</pre>"]
     if notes:
         parts += ["<h2>Selection</h2><ul>", *(f"<li>{html.escape(note)}</li>" for note in notes), "</ul>"]
-    parts.append("<h2>Plots</h2>")
-    for title, draw in (("Which settings matter (importance for val_loss)", plots.plot_param_importances),
-                        ("Parallel coordinates", plots.plot_parallel_coordinate),
+    parts.append("<h2>Plots</h2><p>Their numbers count every start: a trial that was killed and run again has two.</p>")
+    of = f"of the {len(finished)} finished trials"
+    for title, draw in ((f"Which settings matter (importance for val_loss, {of})", plots.plot_param_importances),
+                        (f"Parallel coordinates {of}", plots.plot_parallel_coordinate),
                         ("Values in the order of the trials", plots.plot_optimization_history),
                         ("val_loss at each validation; pruned trials end early", plots.plot_intermediate_values)):
         parts += [f"<h3>{title}</h3>", picture(draw, study, title)]
@@ -140,6 +143,9 @@ def picture(draw: Callable[[optuna.Study], object], study: optuna.Study, title: 
         try:
             draw(study)
             figure = pyplot.gcf()
+            for axes in figure.axes:
+                if axes.get_legend() is not None and len(axes.get_legend().get_texts()) > 5:
+                    axes.get_legend().remove()  # one entry a trial
             figure.set_size_inches(10, 5)
             file = io.BytesIO()
             figure.savefig(file, format="png", dpi=110, bbox_inches="tight")

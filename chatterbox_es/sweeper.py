@@ -5,6 +5,7 @@ an invocation, knows no pruning, and repeats what a killed process had begun; so
 """
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -44,15 +45,34 @@ class StudySweeper(Sweeper):
         from chatterbox_es.study import Study  # Hydra looks at this class for every command, and Optuna takes half a second
         from chatterbox_es.study_page import conclude
 
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise UserError("a study gives each trial one process: without torchrun, start this command once a GPU "
+                            "(CUDA_VISIBLE_DEVICES=0, =1 …), and they share the trials")
         space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
         settings = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
-        sweep = settings["sweep"] | {"outputs": settings["outputs"]}
+        sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}
         study = Study.join(sweep, space, flatten(settings), default_values(space, self.config), self.sampler_of)
+        if "arguments" not in study.study.user_attrs:
+            study.study.set_user_attr("arguments", [f"phase={settings['phase']['name']}", *(
+                line for line in fixed if not line.startswith(("phase=", "sweep=", "sweep.")))])
+        fixed += self.encoder_for_all(study)
         log.info("study %s in %s; its trials in %s/trials", sweep["study"], sweep["storage"], sweep["folder"])
         while self.run_next(study, space, fixed) or study.others_end():
             pass
         conclude(study)
+
+    def encoder_for_all(self, study: Any) -> list[str]:
+        """The text encoder that every trial starts from, fixed when the study begins: the newest one may become another."""
+        from chatterbox_es.initialisation import encoder_checkpoint
+        from chatterbox_es.prepare import prepare
+
+        train = self.config.train
+        if not self.config.phase.encoder_from or train.encoder or train.finetune:
+            return []
+        if "encoder" not in study.study.user_attrs:
+            study.study.set_user_attr("encoder", str(encoder_checkpoint(self.config, prepare(self.config))))
+        return [f"train.encoder='{study.study.user_attrs['encoder']}'"]
 
     def sampler_of(self, slot: int) -> Any:
         """The sampler of a trial: a seed, if one is given, is each trial's own, whichever process runs it."""

@@ -4,7 +4,7 @@ Everything that compares weights reads these values: validation while training, 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,9 +37,15 @@ class UtteranceValues:
         """(utterances,) what each counts in the mean of a figure."""
         return self.frames.astype(float) if name in self.by_frames else np.ones(len(self.utterances))
 
+    def sums(self, name: str) -> tuple[float, float]:
+        """The weighted sum of a figure, and the sum of the weights: of which means over several parts are made."""
+        weights = self.weights(name)
+        return float((weights * self.values[name]).sum()), float(weights.sum())
+
     def mean(self, name: str) -> float:
         """The figure of the whole set."""
-        return float(np.average(self.values[name], weights=self.weights(name)))
+        total, weight = self.sums(name)
+        return total / weight
 
     def means(self) -> dict[str, float]:
         return {name: self.mean(name) for name in self.values}
@@ -58,8 +64,8 @@ class UtteranceValues:
 
 @torch.no_grad()
 def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
-                     numbers: Sequence[int] | None = None) -> UtteranceValues:
-    """The figures of held-out utterances (all of them, or those of ``numbers``).
+                     numbers: Sequence[int] | None = None, check: Callable[[], None] = lambda: None) -> UtteranceValues:
+    """The figures of held-out utterances (all of them, or those of ``numbers``); ``check`` is called before each.
 
     ``val_loss``: squared error a frame and bin under the alignment that fits best. A low one proves nothing about
     speech, since the search picks the path that flatters it. So beside it stand ``val_own_durations``, the error of
@@ -77,9 +83,10 @@ def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
         error = (prediction.mels.float() - batch.mels).square().mean(1, dtype=torch.float64)
         squared += [float(frames.mean()) for frames in error.split(batch.frame_mask.sum(1).tolist())]
         for number in batch.utterances:
+            check()
             spoken, _ = speak(fabric, model, features.token_ids(number))
             recorded = features.mel(number)
-            warped.append(warped_error(spoken, recorded))
+            warped.append(warped_error(spoken, recorded) if spoken.isfinite().all() else float("nan"))
             length.append(abs(len(spoken) / len(recorded) - 1))
     return UtteranceValues([features.utterance(number)["id"] for number in order], features.index["frames"][order],
                            {"val_loss": np.array(squared), "val_own_durations": np.array(warped),
