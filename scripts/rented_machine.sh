@@ -67,7 +67,7 @@ END
 # What is in outputs/: time, size and path of each file that is whole. Files being written have "partial" in their
 # names, or lie in a folder that has; locks mean nothing elsewhere.
 listing() {  # FOLDER
-    (cd "$1" && find . \( -name '*.partial*' -o -name '*.lock' -o -path ./.published \) -prune -o \
+    (cd "$1" && find . -ignore_readdir_race \( -name '*.partial*' -o -name '*.lock' -o -path ./.published \) -prune -o \
         -type f -printf '%T@ %s %P\n') | LC_ALL=C sort
 }
 
