@@ -105,8 +105,8 @@ def ancestry(lineage: dict[str, Any]) -> list[tuple[str, str]]:
         for key, kind in (("encoder_from", "text encoder from"), ("finetuned_from", "fine-tuned from")):
             if key in lineage:
                 of = lineage.get("of", {})
-                found.append((kind, f"{lineage[key]} (data {of.get('data')}, content `{str(of.get('content'))[:12]}`, "
-                                    f"step {of.get('step')})"))
+                whence = f"run {of.get('run')}, step {of.get('step')}, data {of.get('data')}"
+                found.append((kind, f"{lineage[key]} ({whence}, content `{str(of.get('content'))[:12]}`)"))
         lineage = lineage.get("of", {})
     return found
 

@@ -9,12 +9,13 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
-from chatterbox_es.checkpoints import load_checkpoint, rebase
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, rebase
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.model.fase4 import Fase4, MelDecoder
 from chatterbox_es.run_directory import final_checkpoint, newest_run
+from chatterbox_es.speech import BEST, VOICE
 
 log = logging.getLogger(__name__)
 FRAMES = 2048  # a step of `fit_decoder`
@@ -64,10 +65,14 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
 
 
 def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
-    """Where the text encoder comes from: ``train.encoder``, or the newest finished run of the phase on the same data."""
+    """Where the text encoder comes from: ``train.encoder``; or what was selected (``outputs/best``), if it is of that phase
+    and the same data; or the newest finished run of the phase on the same data."""
     wanted = config.phase.encoder_from
     if config.train.encoder:
         return final_checkpoint(Path(config.train.encoder))
+    best = Path(config.outputs, BEST, VOICE)
+    if best.is_file() and is_of(load_checkpoint(best), wanted, features):
+        return best
     found = newest_run(Path(config.outputs), wanted, features.card["content"])
     if found is None:
         path = f" data.path={config.data.path}" if config.data.path else ""
@@ -75,6 +80,11 @@ def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
                         f"{wanted} run of this data in {config.outputs}/. Make one: python -m chatterbox_es.train "
                         f"phase={wanted} data={config.data.name}{path} hw={config.hw.name}; or name one: train.encoder=RUN")
     return final_checkpoint(found)
+
+
+def is_of(checkpoint: Checkpoint, phase: str, features: FeatureSet) -> bool:
+    """Whether a checkpoint was trained in a phase on a prepared set."""
+    return checkpoint.phase == phase and checkpoint.lineage.get("content") == features.card["content"]
 
 
 def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:

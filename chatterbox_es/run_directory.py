@@ -239,10 +239,10 @@ def is_held(folder: Path) -> bool:
 
 
 def finished_runs(outputs: Path) -> list[Path]:
-    """Finished runs anywhere below ``outputs``, the newest last."""
-    found = [(card["ended"], file.parent) for file in outputs.glob("**/run.json")
+    """Finished runs anywhere below ``outputs``, the newest last; trials of studies, few of which are any good, first."""
+    found = [(not card.get("study"), card["ended"], file.parent) for file in outputs.glob("**/run.json")
              if (card := read_card(file.parent)) and card.get("state") == FINISHED]
-    return [folder for _, folder in sorted(found)]
+    return [folder for *_, folder in sorted(found)]
 
 
 def newest_run(outputs: Path, phase: str, content: str) -> Path | None:

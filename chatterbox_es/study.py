@@ -322,14 +322,13 @@ def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:
 class Reporter:
     """What a run tells its study at each validation; nothing where the run belongs to none."""
 
-    sweep: Mapping
-    validate_every: int
+    config: Any
     trial: Trial | None = None
 
     @classmethod
     def of(cls, config: Any) -> "Reporter":
         """For a run's configuration."""
-        reporter = cls(config.sweep, config.phase.validate_every)
+        reporter = cls(config)
         if config.sweep.trial is not None:
             storage = open_storage(config.sweep)
             study = optuna.load_study(study_name=config.sweep.study, storage=storage, pruner=pruner_of(config.sweep),
@@ -337,8 +336,8 @@ class Reporter:
             reporter.trial = Trial(study, config.sweep.trial)
         return reporter
 
-    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Report a validation.
+    def __call__(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        """Report a validation; the last one of a run ends nothing that would not end anyway.
 
         Raises:
             UserError: its val_loss is no number.
@@ -349,14 +348,22 @@ class Reporter:
         value = metrics["val_loss"]
         if not math.isfinite(value):
             raise UserError(f"val_loss is {value} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
-        step = math.ceil(epoch / self.validate_every)
-        if step not in self.trial._cached_frozen_trial.intermediate_values:  # a run that goes on may validate again
-            self.trial.report(value, step)
+        place, budget = math.ceil(epoch / self.config.phase.validate_every), self.config.sweep.budget
+        if place not in self.trial._cached_frozen_trial.intermediate_values:  # a run that goes on may validate again
+            self.trial.report(value, place)
+        if self.is_last(epoch, step, metrics["minutes"]):
+            return
         why = None
         if self.trial.should_prune():
-            why = f"val_loss {value:.4f} at validation {step} (epoch {epoch}) is behind that of others"
-        elif self.sweep["budget"] is not None and spent(self.trial.study) >= seconds_of(self.sweep["budget"]):
-            why = f"the budget of {self.sweep['budget']} was spent at validation {step} (epoch {epoch})"
+            why = f"val_loss {value:.4f} at validation {place} (epoch {epoch}) is behind that of others"
+        elif budget is not None and spent(self.trial.study) >= seconds_of(budget):
+            why = f"the budget of {budget} was spent at validation {place} (epoch {epoch})"
         if why:
             self.trial.set_user_attr("pruned", why)
             raise optuna.TrialPruned(why)
+
+    def is_last(self, epoch: int, step: int, minutes: float) -> bool:
+        """Whether the run has reached one of its limits."""
+        train = self.config.train
+        limits = ((epoch, train.epochs or self.config.phase.epochs), (step, train.max_steps), (minutes, train.max_minutes))
+        return any(limit is not None and reached >= limit for reached, limit in limits)

@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning_fabric import Fabric
 from omegaconf import OmegaConf
+from optuna import TrialPruned
 from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
@@ -47,9 +49,11 @@ from chatterbox_es.pictures import draw_losses, draw_mels
 from chatterbox_es.prepare import prepare
 from chatterbox_es.resumption import command_hash, finished_value, run_to_resume
 from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, read_card
+from chatterbox_es.study import Reporter
 from chatterbox_es.tracking import Tracker
-from chatterbox_es.training import Validated, speak, train
+from chatterbox_es.training import Validated, train
 from chatterbox_es.training_state import states
+from chatterbox_es.validation import speak
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +111,7 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
             finish_run(config, features, run, keeper, model, frozen, best)
         state = FINISHED
         return best
-    except InterruptedRun as interruption:
+    except (InterruptedRun, TrialPruned) as interruption:
         state, reason = STOPPED, str(interruption)
         raise
     except Exception as error:
@@ -124,7 +128,8 @@ def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path
     card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
             "synthetic": features.card["synthetic"], "content": features.card["content"], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
-            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage}
+            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage,
+            "study": config.sweep.study if config.sweep.trial is not None else None}
     run = RunDirectory.create(folder, **card)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     return run
@@ -225,6 +230,7 @@ class Keeper(Validated):
         self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
         self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
         self.vocoder = GriffinLim(features.contract)
+        self.report = Reporter.of(config)
         self.best: list[Path] = []
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
@@ -240,6 +246,15 @@ class Keeper(Validated):
             while len(self.best) > max(1, self.config.train.keep_best):
                 self.best.pop(0).unlink(missing_ok=True)
         self.save_samples(model, epoch, step, check)
+        self.report(epoch, step, metrics)
+
+    def keep_mean(self, mean: Fase4) -> None:
+        """The running mean of the weights as a checkpoint; its figures are nobody's yet, so it carries none of the model's."""
+        if self.fabric.is_global_zero:
+            checkpoint = self.checkpoint(mean)
+            minutes = {"minutes": self.last["metrics"]["minutes"]}
+            checkpoint.lineage |= {"ema": self.config.train.ema, "metrics": minutes}
+            checkpoint.save(self.run.checkpoints / f"ema_{self.config.phase.trains}.pt")
 
     def state(self) -> dict:
         return {"best": [path.name for path in self.best], "last": self.last}
@@ -323,8 +338,13 @@ def job(config: Config) -> float:
     try:
         return run_phase(config, folder)
     except UserError as error:
+        if config.sweep.trial is not None:
+            raise  # its study notes the reason, and goes on
         log.error("%s", error)
         sys.exit(USER_ERROR_EXIT)
+    except TrialPruned as pruned:
+        log.info("%s", pruned)
+        return math.nan  # its study knows
     except InterruptedRun as interruption:
         log.warning("%s: the state is saved; the same command with resume=auto goes on", interruption)
         sys.exit(EXIT + interruption.number)

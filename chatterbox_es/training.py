@@ -11,25 +11,26 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from chatterbox_es.batches import Batches, Budget, Step, collate
+from chatterbox_es.batches import Batches, Budget, Step
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
 from chatterbox_es.interruption import InterruptedRun, Interruption
-from chatterbox_es.loss import warped_error
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.optimisation import loss_scaler, optimizer_of, training_step
 from chatterbox_es.plan import Plan, plan_memory, plan_time, trial_steps
 from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
+from chatterbox_es.running_mean import running_mean
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training_state import load_newest_state, save_state
+from chatterbox_es.validation import utterance_values
 
 log = logging.getLogger(__name__)
-VALIDATION_BATCH = 8
 
 
 @dataclasses.dataclass
@@ -44,6 +45,7 @@ class Training:
     progress: Progress
     config: Config
     run: RunDirectory
+    mean: AveragedModel | None = None  # of the weights, with train.ema
     saved: float = dataclasses.field(default_factory=time.monotonic)  # when the last state was written
 
     @classmethod
@@ -56,7 +58,8 @@ class Training:
             for layer in model.text_encoder.layers:
                 layer.compile(dynamic=True)
         wrapped, optimizer = fabric.setup(model, optimizer)
-        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.order(1))), config, run)
+        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.order(1))), config, run,
+                   running_mean(model, config.train.ema))
 
     def state(self, extra: dict[str, Any]) -> dict[str, Any]:
         """Weights, optimiser, scaler, random numbers of each process, place in the epoch, and where the metrics end."""
@@ -65,12 +68,15 @@ class Training:
             numbers = list(self.fabric.all_gather(numbers).cpu())
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler else {}, "random": numbers if isinstance(numbers, list) else [numbers],
-                "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(), **extra}
+                "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(),
+                "mean": self.mean.state_dict() if self.mean else {}, **extra}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.mean and state.get("mean"):
+            self.mean.load_state_dict(state["mean"])
         if state["scaler"] and (scaler := loss_scaler(self.fabric)):
             scaler.load_state_dict(state["scaler"])
         self.progress.restore(state["progress"])
@@ -113,6 +119,9 @@ class Validated:
 
     def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool, check: Callable[[], None]) -> None:
         """``check()`` raises when the run has been asked to end, and is to be called now and then."""
+
+    def keep_mean(self, mean: Fase4) -> None:
+        """Called after that, with the running mean of the weights where `train.ema` asks for one."""
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -183,6 +192,8 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
                 log.info("%s, val_loss %.4f, with its own durations %.4f (the mean scores %.3f)%s", line, metrics["val_loss"],
                          metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
                 on_validation(model, progress.epoch, progress.step, metrics, is_best, check)
+                if training.mean:
+                    on_validation.keep_mean(training.mean.module)
                 progress.best = min(progress.best, metrics["val_loss"])
             elif bar.disable:
                 log.info("%s, %.2f steps/s", line, metrics["steps_per_second"])
@@ -224,6 +235,8 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
         figures = fitting_step(training, step, learning_rate(training.config, progress))
         clock.spent["alignment"] += model.alignment_seconds - aligning
         progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
+        if training.mean and not figures["skipped"]:
+            training.mean.update_parameters(model)
         note_skipped(training, step, figures)
         if math.isfinite(figures["train_loss"]):
             progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
@@ -344,43 +357,13 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
     return plan
 
 
-@torch.no_grad()
 def validate(fabric: Fabric, model: Fase4, features: FeatureSet, utterances: Any = None,
              check: Callable[[], None] = lambda: None) -> dict[str, float]:
-    """How well held-out speech is predicted; of some ``utterances``, or of all that are held out.
-
-    ``val_loss``: squared error a frame and bin, over all held-out frames, under the alignment that fits best. A low
-    one proves nothing about speech, since the search picks the path that flatters it. So beside it stand
-    ``val_own_durations``, the error of what the model speaks from the text alone, along the best time warp, and
-    ``val_length_error``, how far its length is from the recording's, as a share.
-    """
-    model.eval()
+    """The figures of `utterance_values` over some ``utterances``, or all that are held out; each process measures its part."""
     utterances = features.validation if utterances is None else utterances
     order = utterances[features.index["frames"][utterances].argsort(kind="stable")]
-    mine = order[fabric.global_rank::fabric.world_size]
-    squared, frames, warped, length = 0.0, 0, 0.0, 0.0
-    for start in range(0, len(mine), VALIDATION_BATCH):
-        batch = collate(features, mine[start:start + VALIDATION_BATCH].tolist()).to(fabric.device)
-        with fabric.autocast():
-            prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask)
-        squared += float((prediction.mels.float() - batch.mels).square().sum(dtype=torch.float64))
-        frames += len(batch.mels)
-        for number in batch.utterances:
-            check()
-            spoken, _ = speak(fabric, model, features.token_ids(number))
-            recorded = features.mel(number)
-            warped += warped_error(spoken, recorded)
-            length += abs(len(spoken) / len(recorded) - 1)
-    sums = torch.tensor([squared, frames, warped, length], dtype=torch.float64)
+    values = utterance_values(fabric, model, features, order[fabric.global_rank::fabric.world_size], check)
+    sums = torch.tensor([values.sums(name) for name in values.values], dtype=torch.float64)
     if fabric.world_size > 1:
         sums = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")
-    squared, frames, warped, length = sums.tolist()
-    return {"val_loss": squared / (frames * features.contract.bins), "val_own_durations": warped / len(order),
-            "val_length_error": length / len(order)}
-
-
-def speak(fabric: Fabric, model: Fase4, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """`Fase4.speak` in the run's precision, on the CPU."""
-    with fabric.autocast():
-        mels, durations = model.speak(tokens.to(fabric.device))
-    return mels.cpu(), durations.cpu()
+    return {name: total / weight for name, (total, weight) in zip(values.values, sums.tolist(), strict=True)}
