@@ -145,7 +145,7 @@ class SweepConfig:
     budget: str | None = None  # of the trials' time, all processes together: 8h, 90m, 1h30m; null: no limit
     pruner: str = "asha"  # asha | hyperband | median | none
     spared: int = 1  # validations before a trial can be pruned
-    parallel: int = 1  # trials that one launch is given; more than 1 for launchers of clusters
+    parallel: int = 1  # trials that one launch is given; more with hydra/launcher=joblib or submitit_slurm
     heartbeat: int = 15  # seconds; a trial silent for four of them is taken for killed, and run again
     select: bool = True  # when the study has ended: choose the best checkpoint and keep it as outputs/best
     trial: int | None = None  # set by the sweeper for each run: the trial's id in the storage

@@ -162,6 +162,10 @@ class Study:
                 if "space" in study.user_attrs:
                     _compare(sweep["study"], study.user_attrs, meaning)
                 else:
+                    if any(Path(sweep["folder"]).glob("trials/*/run.json")) and not study.user_attrs:
+                        optuna.delete_study(study_name=sweep["study"], storage=study._storage)
+                        raise UserError(f"{sweep['folder']}/trials holds runs of another study, whose database is not "
+                                        f"{sweep['storage']}; move them away, or begin one of another name: sweep.study=NAME")
                     for key, value in meaning.items():  # "space" is the last
                         study.set_user_attr(key, value)
         except ImportError as error:
@@ -230,8 +234,7 @@ class Study:
             for trial in trials:
                 self.storage.record_heartbeat(trial._trial_id)
                 with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                    # One launch may hold several trials: each is charged its part.
-                    self.storage.set_trial_user_attr(trial._trial_id, "seconds", (time.monotonic() - began) / len(trials))
+                    self.storage.set_trial_user_attr(trial._trial_id, "seconds", time.monotonic() - began)
 
         def keep_beating() -> None:
             while not over.wait(self.sweep["heartbeat"]):
@@ -349,8 +352,7 @@ class Reporter:
         if not math.isfinite(value):
             raise UserError(f"val_loss is {value} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
         place, budget = math.ceil(epoch / self.config.phase.validate_every), self.config.sweep.budget
-        if place not in self.trial._cached_frozen_trial.intermediate_values:  # a run that goes on may validate again
-            self.trial.report(value, place)
+        self.trial.report(value, place)  # Optuna leaves a second report of a place out: a run that goes on may validate again
         if self.is_last(epoch, step, metrics["minutes"]):
             return
         why = None

@@ -48,6 +48,9 @@ class StudySweeper(Sweeper):
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise UserError("a study gives each trial one process: without torchrun, start this command once a GPU "
                             "(CUDA_VISIBLE_DEVICES=0, =1 …), and they share the trials")
+        if self.config.sweep.parallel > 1 and self.config.hydra.launcher._target_.endswith("BasicLauncher"):
+            raise UserError(f"sweep.parallel={self.config.sweep.parallel} needs a launcher that runs trials side by side: "
+                            "hydra/launcher=joblib or submitit_slurm; or start this command more than once")
         space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
         for ruling, ruled in (("dropout", "model.dropout"), ("batch_size", "phase.batch_size"), ("lr", "phase.lr")):
             if self.config.hw[ruling] is not None and space.pop(ruled, None):

@@ -153,6 +153,18 @@ def test_more_trials_extend_a_study(tmp_path):
     assert is_filled_once(study.study, 5)
 
 
+def test_trials_whose_database_is_gone_are_not_taken_for_ones_own(tmp_path):
+    folder = Path(settings(tmp_path)["folder"], "trials/0")
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    for _ in range(2):
+        with pytest.raises(UserError, match="move them away"):
+            join(settings(tmp_path))
+    assert (folder / "run.json").exists()
+    folder.rename(tmp_path / "away")
+    join(settings(tmp_path))
+
+
 def kill_and_count(folder: Path, trials: int, kills: int, spread: float) -> None:
     script = [sys.executable, str(REPOSITORY / "scripts/bench_sweep.py"), "kill", f"trials={trials}", f"kills={kills}",
               f"spread={spread}", f"folder={folder}"]
