@@ -42,6 +42,7 @@ def set_up(hw: HwConfig) -> Fabric:
     else:
         torch.set_num_threads(hw.threads or max(1, len(os.sched_getaffinity(0)) // processes_here()))
         torch.set_flush_denormal(True)
+        forget_shapes()
         if hw.keep_memory:
             keep_large_blocks()
     processes, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
@@ -178,6 +179,16 @@ def peak_memory(fabric: Fabric) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
+def forget_shapes() -> None:
+    """Let oneDNN keep what it prepared for the last shapes alone, not for a thousand of them.
+
+    Every batch has a shape of its own: the usual caches grew by a gigabyte in a hundred steps and made none faster. They read
+    these variables when the first product is computed.
+    """
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
+
+
 def gpu_memory_gb() -> float:
     """Most memory that tensors have held on the GPU so far, in GB; 0 without one."""
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
@@ -190,27 +201,26 @@ def matmul_peak(fabric: Fabric, model: nn.Module, tokens: int, frames: int, roun
     that is frozen), with as many rows as it has of ``tokens`` and ``frames``; the best of some rounds each.
     """
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
-    count: dict[tuple, int] = collections.Counter()
-    for layer, rows in model.products(tokens, frames):
-        inner, outer = layer.in_features, layer.out_features
-        count[rows, inner, outer] += 1
-        count[rows, outer, inner] += 1
-        if layer.weight.requires_grad:
-            count[outer, rows, inner] += 1
+    count: dict[tuple, int] = collections.Counter(
+        (rows, layer.in_features, layer.out_features, layer.weight.requires_grad)
+        for layer, rows in model.products(tokens, frames))
     repeats = 10 if fabric.device.type == "cuda" else 1  # a GPU's launches hide behind the product before
     flops = seconds = 0.0
     with torch.inference_mode():
-        for (rows, inner, outer), times in count.items():
-            x, w = (torch.randn(size, device=fabric.device).to(dtype) for size in ((rows, inner), (inner, outer)))
-            fastest = float("inf")
-            for _ in range(rounds + 1):
-                _synchronise(fabric)
-                began = time.perf_counter()
-                for _ in range(repeats):
-                    torch.mm(x, w)
-                _synchronise(fabric)
-                fastest = min(fastest, (time.perf_counter() - began) / repeats)
-            flops, seconds = flops + times * 2 * rows * inner * outer, seconds + times * fastest
+        for (rows, inner, outer, is_trained), times in count.items():
+            x, gradient, weight = (torch.randn(size, device=fabric.device).to(dtype)
+                                   for size in ((rows, inner), (rows, outer), (outer, inner)))
+            pairs = [(x, weight.t()), (gradient, weight)] + [(gradient.t(), x)] * is_trained
+            for pair in pairs:
+                fastest = float("inf")
+                for _ in range(rounds + 1):
+                    _synchronise(fabric)
+                    began = time.perf_counter()
+                    for _ in range(repeats):
+                        torch.mm(*pair)
+                    _synchronise(fabric)
+                    fastest = min(fastest, (time.perf_counter() - began) / repeats)
+                flops, seconds = flops + times * 2 * rows * inner * outer, seconds + times * fastest
     return flops / seconds
 
 

@@ -31,6 +31,12 @@ def gradient_norm(module: nn.Module) -> float:
     return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))) if gradients else 0.0
 
 
+def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
+    """Scale the gradients down to the norm ``most`` where theirs, ``norm``, is above it (Pascanu et al. 2013)."""
+    if norm > most:
+        torch._foreach_mul_([p.grad for p in module.parameters() if p.grad is not None], most / norm)
+
+
 def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
                   clip: float) -> dict[str, float]:
     """One optimiser step on one batch; what is logged of it.
@@ -53,14 +59,15 @@ def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optim
     if fabric.world_size > 1:
         parts = fabric.all_reduce(parts, reduce_op="sum")
     scaler = loss_scaler(fabric)
-    scale = scaler.get_scale() if scaler else 1.0  # gradients carry it until they are clipped
-    norms = {"grad_norm_text": gradient_norm(model.text_encoder) / scale,
-             "grad_norm_vocoder": gradient_norm(model.mel_decoder) / scale}
-    norm = fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+    if scaler:
+        fabric.strategy.precision.unscale_gradients(optimizer)
+    norms = {name: gradient_norm(part) for name, part in model.module.named_children()}
+    norm = math.hypot(*norms.values())
+    clip_gradients(model, norm, clip)
     frame, token, duration = parts.tolist()
     finite = math.isfinite(frame + token + duration) and math.isfinite(norm)
     if finite or scaler:  # a scaler leaves the step out by itself, and lowers its scale
         optimizer.step()
     optimizer.zero_grad()
-    return {"train_loss": frame, "train_token_loss": token, "train_duration_loss": duration, "learning_rate": rate, **norms,
-            "skipped": not finite}
+    return {"train_loss": frame, "train_token_loss": token, "train_duration_loss": duration, "learning_rate": rate,
+            "grad_norm_text": norms["text_encoder"], "grad_norm_vocoder": norms["mel_decoder"], "skipped": not finite}

@@ -16,6 +16,10 @@ from chatterbox_es.loss import losses_of
 
 GB = 1e9
 ROOM = 0.95  # share of the present memory that a plan may fill
+# Beside what is kept for the backward pass, that pass needs room of its own, and on the CPU the heap and the libraries that
+# compute keep some: measured over batches of 4 to 64 utterances, in fp32 and bf16 (docs/benchmarks.md).
+WORKING_SHARE = 1 / 3  # of the activations
+WORKING_CPU = 3  # times the trained weights
 
 
 @dataclasses.dataclass
@@ -65,7 +69,9 @@ def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig
     activations = Activations.measure(fabric, model, batches)
     largest = max((piece for epoch in (1, 2) for batch in batches.order(epoch) for piece in batches.pieces(batch)),
                   key=lambda piece: activations.of(batches, piece))
-    memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest)}
+    working = WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0
+    memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
+              "working": working}
     present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
     tokens, frames = batches.size(largest)
     plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
@@ -122,7 +128,7 @@ class Activations:
 
     def of(self, batches: Batches, piece: list[int]) -> float:
         """Bytes of the forward pass of a piece, and of what its backward pass takes beside."""
-        return float(np.dot(self.weights, self.sizes(batches, piece)))
+        return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, piece)))
 
 
 def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[int]) -> int:

@@ -361,7 +361,8 @@ def main() -> None:
     if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
         scratch = tempfile.mkdtemp(prefix="chatterbox_es_")
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-        sys.argv += [f"hydra.run.dir={scratch}", "hydra.output_subdir=null", "hydra/job_logging=stdout"]
+        sys.argv += [f"hydra.run.dir={scratch}", "hydra.output_subdir=null", "hydra/job_logging=stdout",
+                     "hydra.job_logging.root.level=WARNING"]
     register_schema()
     job()
 

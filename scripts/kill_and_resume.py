@@ -1,0 +1,112 @@
+"""Kill training with SIGKILL at random instants, go on with resume=auto, and compare with a run that was never killed.
+
+    python scripts/kill_and_resume.py kills=50 [parallel=1] [seed=0] [out=kill_and_resume.json] [KEY=VALUE of the run …]
+
+Each of the kills is a run of its own: `python -m chatterbox_es.train … resume=auto`, killed once between its first
+sign of life and its end, started again by the same command until it ends. A state is written after every step, so that
+kills also fall into writing. Compared are all losses, the order of the utterances (by the losses of every step, and as
+the state has the epoch and batch) and every weight of the final and the best checkpoint, bit by bit.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+SETTINGS = ("phase=4_2", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4",
+            "model.width=128", "model.heads=4", "model.layers=2", "model.feedforward=256", "phase.decoder_hidden=[128]",
+            "hw=cpu", "hw.threads=1", "train.max_steps=60", "phase.validate_every=1", "phase.batch_size=16",
+            "train.log_every=1", "train.samples=1", "train.state_minutes=0", "train.wandb=disabled")  # fmt: skip
+COMPARED = ("train_loss", "train_token_loss", "train_duration_loss", "learning_rate", "grad_norm_text", "grad_norm_vocoder",
+            "train_loss_epoch", "val_loss", "val_own_durations", "val_length_error", "epoch")  # fmt: skip
+
+
+def command(outputs: Path, settings: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "chatterbox_es.train", *settings, f"outputs={outputs}", "resume=auto"]
+
+
+def losses(outputs: Path) -> list[dict]:
+    """What was logged at every step and epoch, without times."""
+    metrics, = outputs.glob("4_*/*/metrics.jsonl")
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [{"step": row["step"]} | {key: row[key] for key in COMPARED if key in row} for row in rows]
+
+
+def weights(outputs: Path) -> dict[str, dict]:
+    """All checkpoints by name."""
+    files = sorted(outputs.glob("4_*/*/checkpoints/*.pt"))
+    return {path.name: torch.load(path, weights_only=True)["weights"] for path in files}
+
+
+def differences(reference: Path, outputs: Path) -> list[str]:
+    """What is not the same, bit by bit, in two runs."""
+    found = []
+    if losses(reference) != losses(outputs):
+        found.append("losses")
+    before, after = weights(reference), weights(outputs)
+    if before.keys() != after.keys():
+        return [*found, f"checkpoints {sorted(before)} / {sorted(after)}"]
+    return found + [f"{name}: {key}" for name in before for key in before[name]
+                    if not torch.equal(before[name][key], after[name][key])]
+
+
+def kill_once(number: int, reference: Path, folder: Path, seconds: float, settings: tuple[str, ...],
+              chance: random.Random) -> dict:
+    """One run, killed once at a random instant of its ``seconds`` of training, and finished."""
+    outputs = folder / f"run_{number:03d}"
+    instant = chance.uniform(0, seconds)
+    with (folder / f"run_{number:03d}.log").open("w") as log:
+        process = subprocess.Popen(command(outputs, settings), stdout=log, stderr=log)
+        while process.poll() is None and not list(outputs.glob("4_*/*/run.json")):
+            time.sleep(0.01)
+        time.sleep(instant)
+        process.send_signal(signal.SIGKILL)
+        killed = process.wait() == -signal.SIGKILL
+        partial = [path.name for path in outputs.glob("4_*/*/**/.*.partial")]
+        at = len(losses(outputs)) if list(outputs.glob("4_*/*/metrics.jsonl")) else 0
+        ended = subprocess.run(command(outputs, settings), stdout=log, stderr=log, check=False).returncode
+    wrong = differences(reference, outputs) if ended == 0 else [f"exit code {ended}"]
+    return {"run": number, "instant": round(instant, 3), "killed": killed, "rows_before": at, "half_written": partial,
+            "differences": wrong}
+
+
+def main() -> None:
+    options = {"kills": "50", "parallel": "1", "seed": "0", "out": ""}
+    own = {key: value for key, _, value in (argument.partition("=") for argument in sys.argv[1:]) if key in options}
+    options |= own
+    settings = (*SETTINGS, *(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in options))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory(prefix="kill_and_resume_") as name:
+        folder = Path(name)
+        settings = (*settings, f"data.prepared={folder}/prepared")
+        reference = folder / "reference"
+        subprocess.run(command(reference, settings), check=True, stdout=subprocess.DEVNULL)
+        run, = reference.glob("4_*/*/")
+        seconds = (run / "metrics.jsonl").stat().st_mtime - (run / "config.yaml").stat().st_mtime
+        print(f"never killed: {len(losses(reference))} rows, {seconds:.1f} s from its first sign of life", flush=True)
+        chance = random.Random(int(options["seed"]))
+        seeds = [random.Random(chance.random()) for _ in range(int(options["kills"]))]
+        results = []
+        with ThreadPoolExecutor(int(options["parallel"])) as pool:
+            for result in pool.map(lambda n: kill_once(n, reference, folder, seconds, settings, seeds[n]), range(len(seeds))):
+                results.append(result)
+                print(json.dumps(result), flush=True)
+    same = sum(not result["differences"] for result in results)
+    killed = sum(result["killed"] for result in results)
+    writing = sum(bool(result["half_written"]) for result in results)
+    print(f"{same} of {len(results)} bit-identical; {killed} were killed while training, {writing} of them while writing")
+    if options["out"]:
+        Path(options["out"]).write_text(json.dumps(results, indent=1))
+    sys.exit(same != len(results) or killed != len(results))
+
+
+if __name__ == "__main__":
+    main()
