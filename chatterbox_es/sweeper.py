@@ -7,6 +7,7 @@ an invocation, knows no pruning, and repeats what a killed process had begun; so
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -71,16 +72,29 @@ class StudySweeper(Sweeper):
         conclude(study)
 
     def encoder_for_all(self, study: Any) -> list[str]:
-        """The text encoder that every trial starts from, fixed when the study begins: the newest one may become another."""
+        """The text encoder that every trial starts from: a copy of what the first one would have taken, lest it become another.
+
+        Raises:
+            UserError: this machine has none, or not the one that the study began with.
+        """
+        from chatterbox_es.checkpoints import load_checkpoint
         from chatterbox_es.initialisation import encoder_checkpoint
         from chatterbox_es.prepare import prepare
+        from chatterbox_es.selection import weights_digest
 
-        train = self.config.train
+        train, kept = self.config.train, Path(study.sweep["folder"], "encoder.pt")
         if not self.config.phase.encoder_from or train.encoder or train.finetune:
             return []
-        if "encoder" not in study.study.user_attrs:
-            study.study.set_user_attr("encoder", str(encoder_checkpoint(self.config, prepare(self.config))))
-        return [f"train.encoder='{study.study.user_attrs['encoder']}'"]
+        if not kept.exists():
+            source = encoder_checkpoint(self.config, prepare(self.config))
+            encoder = load_checkpoint(source)
+            digest = weights_digest(encoder.weights)
+            if study.study.user_attrs.get("encoder", digest) != digest:
+                raise UserError(f"the trials of the study {study.sweep['study']} start from another text encoder than "
+                                f"{source}; copy {kept} here from a machine that takes part")
+            study.study.set_user_attr("encoder", digest)
+            encoder.save(kept)
+        return [f"train.encoder='{kept}'"]
 
     def sampler_of(self, slot: int) -> Any:
         """The sampler of a trial: a seed, if one is given, is each trial's own, whichever process runs it."""

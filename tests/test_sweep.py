@@ -1,7 +1,9 @@
 """Studies: every slot is filled once, whatever is killed or fails, and whoever takes part; the end says what came out."""
 
+import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,8 +14,11 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
+from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
+from chatterbox_es.run_directory import read_card
+from chatterbox_es.selection import weights_digest
 from chatterbox_es.study import MOST_KILLS, Reporter, Study, seconds_of, spent, was_killed
 from chatterbox_es.sweeper import search_space
 
@@ -229,14 +234,39 @@ def test_a_study_ends_with_its_results_whatever_failed(command, arguments, tmp_p
     assert "Traceback" not in other.stdout + other.stderr
 
 
+def test_all_trials_of_4_3_start_from_one_text_encoder(road, command, arguments, tmp_path):
+    shutil.copytree(road.encoder_run, tmp_path / "outputs/4_2/earlier")
+    written = arguments("phase.lr=interval(1e-4,1e-2)", "sweep.n_trials=1", "sweep.select=false", "train.epochs=1")
+    first = command("train", "-m", "sweep=4_3", *written, cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    later = tmp_path / "outputs/4_2/later"  # a newer run of 4_2, with other weights
+    shutil.copytree(road.encoder_run, later)
+    final = next(later.glob("checkpoints/final_*.pt"))
+    checkpoint = load_checkpoint(final)
+    dataclasses.replace(checkpoint, weights={k: w + 1 for k, w in checkpoint.weights.items()}).save(final)
+    (later / "run.json").write_text((later / "run.json").read_text().replace('"ended": "20', '"ended": "30'))
+    second = command("train", "-m", "sweep=4_3", *written, "sweep.n_trials=2", cwd=tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    folder = tmp_path / "outputs/studies/4_3_folder"
+    kept = weights_digest(load_checkpoint(folder / "encoder.pt").weights)
+    assert kept == weights_digest(load_checkpoint(next(road.encoder_run.glob("checkpoints/final_*.pt"))).weights)
+    lineages = [read_card(folder / f"trials/{slot}")["lineage"] for slot in (0, 1)]
+    assert [lineage["encoder_from"] for lineage in lineages] == ["outputs/studies/4_3_folder/encoder.pt"] * 2
+
+    (folder / "encoder.pt").unlink()
+    other = command("train", "-m", "sweep=4_3", *written, "sweep.n_trials=3", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "another text encoder" in other.stdout + other.stderr
+
+
 def test_a_budget_ends_a_study(command, arguments, tmp_path):
     result = command("train", "-m", "sweep=4_2", *arguments("phase.lr=interval(1e-4,1e-2)", "train.samples=0"),
-                     "sweep.n_trials=500", "sweep.budget=12s", "sweep.select=false", cwd=tmp_path)
+                     "sweep.n_trials=500", "sweep.budget=8s", "sweep.select=false", cwd=tmp_path)
     said = result.stdout + result.stderr
     assert result.returncode == 0, said
     study = optuna.load_study(study_name="4_2_folder", storage=f"sqlite:///{tmp_path}/outputs/studies/4_2_folder/study.db")
     assert 0 < len(ended(study)) < 500
-    assert spent(study) >= 12
+    assert spent(study) >= 8
     assert "not begun" in said
 
 
