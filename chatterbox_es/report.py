@@ -5,6 +5,7 @@ where the run comes from, its configuration, and the recordings that were left o
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,18 +46,19 @@ class ReportedRun:
         folder, notes = summary.folder, []
         metrics = Metrics.read(folder)
         config = _flat(_read_yaml(folder / "config.yaml", notes))
-        arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", []) or []
+        arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", [])
         if metrics.unreadable:
             notes.append(f"{metrics.unreadable} lines of metrics.jsonl cannot be read and are not drawn")
-        if metrics.not_finite:
-            notes.append(f"{metrics.not_finite} values in metrics.jsonl are NaN or infinite and are not drawn")
+        if metrics.undrawn:
+            notes.append(f"{metrics.undrawn} values in metrics.jsonl are NaN, infinite or above 1e30 and are not drawn")
         skipped = number(summary.card.get("skipped_steps"))
         if skipped:
             notes.append(f"{skipped:.0f} steps were skipped")
         if summary.reason or summary.state == FAILED:
             notes.insert(0, f"{summary.state}: {summary.reason or 'train.log says why'}")
-        return cls(summary, metrics, config, [str(argument) for argument in arguments], read_object(folder / "plan.json"),
-                   lineage_of(summary.card.get("lineage")), PreparedSet.find(summary, config, sets), notes)
+        return cls(summary, metrics, config, [str(argument) for argument in arguments] if isinstance(arguments, list) else [],
+                   read_object(folder / "plan.json"), lineage_of(summary.card.get("lineage")),
+                   PreparedSet.find(summary, config, sets), notes)
 
     def loss_at(self, epoch: int) -> float | None:
         """The val_loss of an epoch."""
@@ -93,7 +95,7 @@ class PreparedSet:
         content = str(summary.card.get("content") or "")
         parent = Path(str(config.get("data.prepared") or "outputs/prepared"))
         # A relative path is relative to where the run was started: here, or a folder above the run's.
-        places = dict.fromkeys(Path(place, parent) for place in (Path.cwd(), *summary.folder.resolve().parents))
+        places = dict.fromkeys(Path(place, parent) for place in (Path.cwd(), *Path(os.path.abspath(summary.folder)).parents))
         places = [place for place in places if place.is_dir()]
         for place in places:
             if place not in sets:
@@ -143,7 +145,7 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
     return environment.get_template(TEMPLATE).render(
         title=title or (summaries[0].run if single else f"{len(summaries)} runs"), single=single, runs=runs, ranked=ranked,
         damaged=damaged, pictures={group: draw_group(group, labelled) for group in PANELS},
-        tried=draw_settings(settings, [run.summary.best_val_loss for run in runs]),
+        tried=draw_settings(_tried(runs, settings), [run.summary.best_val_loss for run in runs]),
         samples=embed_samples([run.summary.folder for run in runs]), settings=settings, coloured=COLOURED, listed=LISTED,
         chains=_chains(runs), prepared=list({run.prepared.content: run.prepared for run in runs}.values()),
         facts=_facts(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
@@ -154,6 +156,14 @@ def differences(runs: Sequence[ReportedRun]) -> dict[str, list[Any]]:
     keys = dict.fromkeys(key for run in runs for key in run.config)
     values = {key: [run.config.get(key) for run in runs] for key in keys}
     return {key: value for key, value in values.items() if len({json.dumps(one, default=str) for one in value}) > 1}
+
+
+def _tried(runs: Sequence[ReportedRun], settings: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Of the settings in which runs differ those that may have changed the loss; none where data or phase differ too."""
+    if len({(run.summary.phase, run.prepared.content) for run in runs}) > 1:
+        return {}
+    return {key: values for key, values in settings.items() if key.split(".")[0] in ("phase", "model", "hw", "train")
+            and key not in ("train.samples", "train.keep_best", "train.log_every", "hw.threads", "hw.workers")}
 
 
 def lineage_of(stored: Any) -> list[dict[str, Any]]:
@@ -203,7 +213,7 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
         ("parameters", ", ".join(f"{name} {shown(count)}" for name, count in parameters.items())),
         ("frozen", _frozen(frozen)),
         ("wandb", ", ".join(map(str, card["wandb"])) if isinstance(card.get("wandb"), list) else None),
-        ("folder", summary.folder.resolve()),
+        ("folder", os.path.abspath(summary.folder)),
     ]  # fmt: skip
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 
@@ -251,7 +261,7 @@ def digits(value: float | None) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}"
-    return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"
+    return f"{value:.0f}" if "e" in text and 1 <= abs(value) < 1e12 else text
 
 
 def shown(value: Any) -> str:

@@ -3,23 +3,25 @@
 One run has its losses in one picture; several runs have a picture for each figure, a colour for each run.
 """
 
+import dataclasses
 import io
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from chatterbox_es.run_summary import number, read_rows
 
 POINTS = 120  # of a curve; of more rows the means of neighbours are drawn
+LARGEST = 1e30  # of a value that is drawn
 COLOURED = 8  # runs, beyond which a reader cannot tell colours apart
 WIDTH, HEIGHT = 4.6, 3.0  # inches of 72: legible at the width of a telephone
 # Colours that stand for the theme's; `_themed` puts its variables in their place.
@@ -33,7 +35,7 @@ class Metrics:
 
     rows: list[dict] = field(default_factory=list)
     unreadable: int = 0  # lines, those without a step among them
-    not_finite: int = 0  # values that are NaN or infinite
+    undrawn: int = 0  # values that are NaN, infinite or so large that no axis has room for them
 
     @classmethod
     def read(cls, folder: Path) -> "Metrics":
@@ -42,17 +44,17 @@ class Metrics:
             rows, unreadable = read_rows((folder / "metrics.jsonl").read_bytes().splitlines())
         except OSError:
             return cls()
-        kept = [row for row in rows if number(row.get("step")) is not None]
-        not_finite = sum(isinstance(value, float) and not math.isfinite(value) for row in kept for value in row.values())
-        return cls(kept, unreadable + len(rows) - len(kept), not_finite)
+        kept = [row for row in rows if _drawable(row.get("step")) is not None]
+        undrawn = sum(isinstance(value, int | float) and _drawable(value) is None for row in kept for value in row.values())
+        return cls(kept, unreadable + len(rows) - len(kept), undrawn)
 
     def series(self, key: str, over: str = "step") -> tuple[np.ndarray, np.ndarray]:
         """(points,) of ``over`` (step or minutes) and (points,) of a figure, where it is a number."""
-        points = [(row["step"], value) for row in self.rows if (value := number(row.get(key))) is not None]
+        points = [(row["step"], value) for row in self.rows if (value := _drawable(row.get(key))) is not None]
         steps, values = np.array(points, dtype=float).reshape(-1, 2).T
         if over == "minutes":
             timed = np.array([(row["step"], minutes) for row in self.rows
-                              if (minutes := number(row.get("minutes"))) is not None], dtype=float).reshape(-1, 2)
+                              if (minutes := _drawable(row.get("minutes"))) is not None], dtype=float).reshape(-1, 2)
             if not len(timed):
                 return np.empty(0), np.empty(0)
             order = np.argsort(timed[:, 0], kind="stable")  # rows of an epoch have no minutes of their own
@@ -62,6 +64,11 @@ class Metrics:
     def validations(self) -> list[dict]:
         """The rows of validations."""
         return [row for row in self.rows if number(row.get("val_loss")) is not None]
+
+
+def _drawable(value: Any) -> float | None:
+    found = number(value)
+    return found if found is not None and abs(found) < LARGEST else None
 
 
 @dataclass(frozen=True)
@@ -125,27 +132,28 @@ class Picture:
 def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]:
     """The pictures of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
     pictures = []
+    order = list(dict.fromkeys(key for panel in PANELS[group] for key in panel.keys))  # a figure keeps its colour
     for panel in PANELS[group]:
-        parts = [panel] if len(runs) == 1 else [
-            Panel(f"{panel.title}: {key}" if len(panel.keys) > 1 else panel.title, panel.unit, (key,), panel.over,
-                  panel.baseline, panel.log) for key in panel.keys]
+        parts = [panel] if len(runs) == 1 or len(panel.keys) == 1 else [
+            dataclasses.replace(panel, title=key if panel.over == "step" else f"{key} over {panel.over}", keys=(key,))
+            for key in panel.keys]
         for part in parts:
-            curves = _curves(part, runs)
+            curves = _curves(part, runs, order)
             if curves:
                 pictures.append(_draw(part, curves, _baselines(part, runs)))
     return pictures
 
 
-def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> list[Curve]:
+def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]], order: list[str]) -> list[Curve]:
     curves = []
     for position, (label, metrics) in enumerate(runs):
-        for place, key in enumerate(panel.keys):
+        for key in panel.keys:
             x, y = metrics.series(key, panel.over)
             if not len(y) or (not y.any() and key not in ("train_loss", "val_loss")):
                 continue  # nothing, or 0 throughout: a part that is frozen, a GPU that is not there
             x, y = averaged(x, y)
-            curves.append(Curve(key if len(runs) == 1 else label, x, y, _colour(place if len(runs) == 1 else position),
-                                key.startswith("val_") or len(y) < 30))
+            name, place = (key, order.index(key)) if len(runs) == 1 else (label, position)
+            curves.append(Curve(name, x, y, _colour(place), key.startswith("val_") or len(y) < 30))
     return curves
 
 
@@ -174,8 +182,8 @@ def draw_settings(settings: dict[str, list], losses: Sequence[float | None]) -> 
     """The best val_loss of some runs against each setting that they differ in, for four runs or more."""
     pictures = []
     for key, values in settings.items():
-        tried = [(value, loss, place) for place, (value, loss) in enumerate(zip(values, losses, strict=True))
-                 if loss is not None and isinstance(value, int | float) and not isinstance(value, bool)]
+        tried = [(value, loss, place) for place, (value, loss) in enumerate(zip(map(_drawable, values), losses, strict=True))
+                 if value is not None and _drawable(loss) is not None]
         if len(tried) >= 4 and len({value for value, _, _ in tried}) > 1:
             curves = [Curve(f"{value:g}", np.array([value], float), np.array([loss]), _colour(place), True)
                       for value, loss, place in tried]
@@ -222,6 +230,8 @@ def _set_scales(axes: Axes, panel: Panel, curves: list[Curve]) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     if panel.log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=panel.over == "step"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value / 1e3:g}k"))

@@ -110,7 +110,7 @@ def _strays(entries: dict[str, os.DirEntry], root: Path) -> Iterator[RunSummary]
         try:
             if not stat.S_ISDIR(os.stat(entry.path).st_mode):
                 yield _damaged(entry.path, root, "a file, where a run's folder should be")
-            elif not any(os.scandir(entry.path)):
+            elif not os.listdir(entry.path):
                 yield _damaged(entry.path, root, "an empty folder")
         except PermissionError:
             continue  # said when it is entered
@@ -124,7 +124,7 @@ def _damaged(folder: str | Path, root: Path, reason: str) -> RunSummary:
 
 def _name(folder: Path, root: Path) -> str:
     """The folder below ``root``; of ``root`` itself its last two parts, as in 4_3/2026-11-23_01-47-17."""
-    return os.path.relpath(folder, root) if folder != root else "/".join(folder.resolve().parts[-2:])
+    return os.path.relpath(folder, root) if folder != root else "/".join(Path(os.path.abspath(folder)).parts[-2:])
 
 
 def _why(error: OSError) -> str:
