@@ -60,7 +60,7 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     features = features_of(next(iter(paths)), content)
     accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
     fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
-    ranking = rank(load_candidates(paths, features, fabric), rule)
+    ranking = rank(load_candidates(paths, rule, features, fabric), rule)
     tried = ""
     if average > 1:
         ranking, tried = try_average(ranking, average, features, fabric)

@@ -199,11 +199,11 @@ def checkpoints_of(run: Path) -> list[Path]:
     return sorted(path for kind in ("best", "final", "ema") for path in (run / "checkpoints").glob(f"{kind}_*.pt"))
 
 
-def load_candidates(paths: Mapping[Path, Sequence[Path]], features: FeatureSet, fabric: Fabric) -> list[Candidate]:
+def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: FeatureSet, fabric: Fabric) -> list[Candidate]:
     """The checkpoints of some runs with their figures; the same weights twice (best and final) are taken once.
 
     Raises:
-        UserError: a file is damaged, or does not fit the prepared set.
+        UserError: a file is damaged, or does not fit the prepared set; a figure of the rule is not known.
     """
     candidates, seen = [], set()
     for run, path in ((run, path) for run, files in paths.items() for path in files):
@@ -215,6 +215,7 @@ def load_candidates(paths: Mapping[Path, Sequence[Path]], features: FeatureSet, 
         seen.add(digest)
         checkpoint.check_fits(features, str(path))
         candidates.append(_measured(checkpoint, path, run, features, fabric))
+        rule.check(candidates[-1].values)
         log.info("%s: %s", path, ", ".join(f"{name} {value:.4f}" for name, value in candidates[-1].values.means().items()))
     return candidates
 

@@ -36,6 +36,7 @@ from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
+from chatterbox_es.best import commit
 from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
@@ -128,7 +129,7 @@ def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path
     card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
             "synthetic": features.card["synthetic"], "content": features.card["content"], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
-            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage,
+            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
             "study": config.sweep.study if config.sweep.trial is not None else None}
     run = RunDirectory.create(folder, **card)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
