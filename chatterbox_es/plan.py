@@ -89,8 +89,7 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
     """What would fit into ``room`` bytes of activations."""
     longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
     if activations.of(batches, longest) > room:
-        return (f"not even one utterance of {batches.frames[longest[0]]} frames fits: leave long recordings out "
-                "(data.max_seconds), or use a machine with more memory")
+        return not_even_one(batches, longest[0])
     budget = batches.budget.frames or int(batches.frames[batches.utterances].sum())
     while budget > batches.frames[longest[0]]:
         budget = max(int(budget * 0.9), int(batches.frames[longest[0]]))
@@ -99,6 +98,12 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
         if all(activations.of(smaller, piece) <= room for batch in smaller.order(1) for piece in smaller.pieces(batch)):
             break
     return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
+
+
+def not_even_one(batches: Batches, number: int) -> str:
+    """What to do about an utterance that does not fit."""
+    return (f"out of memory on one utterance, {batches.features.utterance(number)['id']} of {batches.frames[number]} frames: "
+            "leave long recordings out (data.max_seconds), or use a machine with more memory")
 
 
 @dataclasses.dataclass
@@ -120,8 +125,16 @@ class Activations:
         short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
         pieces = [[short], [middle], [long], [short, long], [middle, long], [short, middle]]
         model.train()
-        kept = [kept_bytes(fabric, model, batches, piece) for piece in pieces]
-        sizes = np.array([cls.sizes(batches, piece) for piece in pieces])
+        kept, sizes = [], []
+        for piece in pieces:
+            try:
+                kept.append(kept_bytes(fabric, model, batches, piece))
+            except torch.OutOfMemoryError as error:
+                if len(piece) == 1:
+                    raise UserError(not_even_one(batches, piece[0])) from error
+                continue
+            sizes.append(cls.sizes(batches, piece))
+        sizes = np.array(sizes)
         scale = sizes.max(0)
         fitted, _ = scipy.optimize.nnls(sizes / scale, np.array(kept, dtype=float))
         return cls(fitted / scale)

@@ -22,7 +22,7 @@ from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
 from chatterbox_es.interruption import InterruptedRun, Interruption
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.optimisation import loss_scaler, optimizer_of, training_step
-from chatterbox_es.plan import Plan, plan_memory, plan_time, trial_steps
+from chatterbox_es.plan import Plan, not_even_one, plan_memory, plan_time, trial_steps
 from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
 from chatterbox_es.running_mean import running_mean
@@ -306,10 +306,9 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
         if fabric.device.type == "cuda":
             torch.cuda.empty_cache()
         largest = max(step.pieces, key=lambda piece: len(piece.mels))
-        frames, name = len(largest.mels), batches.features.utterance(largest.utterances[0])["id"]
+        frames = len(largest.mels)
         if len(largest.utterances) == 1:
-            raise UserError(f"out of memory on one utterance, {name} of {frames} frames ({reason}): leave long recordings out "
-                            "(data.max_seconds), or use a machine with more memory")
+            raise UserError(f"{not_even_one(batches, largest.utterances[0])} ({reason})")
         budget = max(frames // 2, max(int(batches.frames[number]) for number in largest.utterances))
         if fabric.world_size > 1:
             raise UserError(f"out of memory on {frames} frames in process {fabric.global_rank} ({reason}); go on with "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chatterbox_es.batches import Batches, collate, mask_of
+from chatterbox_es.batches import Batches, Budget, collate, mask_of
 from chatterbox_es.feature_set import INDEX
 
 
@@ -29,7 +29,8 @@ def test_every_utterance_once_an_epoch(many, batch_size, count):
     batches = Batches(many, utterances, batch_size, seed=0)
     order = batches.order(1)
     assert sorted(number for batch in order for number in batch) == sorted(utterances.tolist())
-    assert len(order) == sum(-(-min(64 * batch_size, count - start) // batch_size) for start in range(0, count, 64 * batch_size))
+    windows = [min(64 * batch_size, count - start) for start in range(0, count, 64 * batch_size)]
+    assert len(order) == sum(-(-utterances // batch_size) for utterances in windows)
     assert max(map(len, order)) <= batch_size
 
 
@@ -73,3 +74,36 @@ def test_a_batch_holds_what_the_feature_set_says(features):
 
 def test_masks():
     assert mask_of([2, 0, 3]).tolist() == [[True, True, False], [False] * 3, [True] * 3]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+def test_processes_and_pieces_divide_a_batch_without_loss_or_doubles(many, processes):
+    batches = Batches(many, np.arange(1003), 8, seed=0, budget=Budget(frames=2000, tokens=900))
+    for batch in batches.order(1):
+        pieces = [piece for rank in range(processes) for piece in batches.pieces(batch, rank, processes)]
+        assert sorted(number for piece in pieces for number in piece) == sorted(batch)
+        for piece in pieces:
+            tokens, frames = batches.size(piece)
+            assert len(piece) == 1 or frames <= 2000
+            assert len(piece) == 1 or max(many.index["tokens"][piece]) * len(piece) <= 900
+    whole = Batches(many, np.arange(1003), 8, seed=0)
+    assert whole.order(1) == batches.order(1)  # a budget does not change what a step sees
+    assert all(whole.pieces(batch) == [batch] for batch in whole.order(1))
+
+
+def test_batches_can_be_filled_by_frames(many):
+    batches = Batches(many, np.arange(1003), 8, seed=0, batch_frames=5000)
+    order = batches.order(3)
+    assert sorted(number for batch in order for number in batch) == list(range(1003))
+    sizes = [batches.size(batch)[1] for batch in order]
+    assert max(sizes) <= 5000
+    assert np.mean(sizes) > 4200
+    assert {len(batch) for batch in order} != {8}
+
+
+def test_a_process_without_utterances_counts_nothing(features):
+    batches = Batches(features, features.train, 3, seed=0)
+    step = batches.step(features.train[:1].tolist(), rank=1, processes=2)
+    assert step.idle
+    assert len(step.pieces) == 1
+    assert not batches.step(features.train[:1].tolist(), rank=0, processes=2).idle

@@ -91,3 +91,36 @@ def test_a_step_reports_the_norms_of_encoder_and_decoder_in_any_precision():
     for norm in ("grad_norm_text", "grad_norm_vocoder"):
         assert 0 < steps["32"][norm] < 100
         assert steps["16"][norm] == pytest.approx(steps["32"][norm], rel=0.05)
+
+
+def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
+    """Summed over pieces of unequal size, with the batch's tokens and frames as the divisors."""
+    gradients, figures = [], []
+    whole = two_sentences()
+    tokens, frames = int(whole.token_mask.sum()), len(whole.mels)
+    split = int(whole.frame_mask[0].sum())
+    pieces = [Batch([row], whole.tokens[row][whole.token_mask[row]][None], whole.token_mask[row][whole.token_mask[row]][None],
+                    mels, mask_of([len(mels)])) for row, mels in enumerate((whole.mels[:split], whole.mels[split:]))]
+    for parts in ([whole], pieces):
+        torch.manual_seed(0)
+        fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+        model = fabric.setup(tiny())
+        optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
+        before = [p.detach().clone() for p in model.parameters()]
+        figures.append(training_step(fabric, model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
+        gradients.append([old - p for old, p in zip(before, model.parameters(), strict=True)])
+    for key in ("train_loss", "train_token_loss", "train_duration_loss", "grad_norm_text", "grad_norm_vocoder"):
+        assert figures[1][key] == pytest.approx(figures[0][key], rel=1e-5)
+    for one, both in zip(*gradients, strict=True):
+        torch.testing.assert_close(both, one, atol=1e-6, rtol=1e-4)
+
+
+def test_gradients_are_clipped_to_the_norm():
+    torch.manual_seed(0)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    model = fabric.setup(tiny())
+    optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
+    before = [p.detach().clone() for p in model.parameters()]
+    training_step(fabric, model, optimizer, step_of(two_sentences()), 1.0, 0.01)
+    moved = torch.cat([(old - p).flatten() for old, p in zip(before, model.parameters(), strict=True)])
+    assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
