@@ -78,6 +78,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.began, self.spent = time.monotonic(), dict.fromkeys(("loader", "logging", "checkpoint", "alignment"), 0.0)
+        self.states = 0  # how many were written
 
     @contextmanager
     def on(self, what: str) -> Iterator[None]:

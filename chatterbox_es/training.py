@@ -175,6 +175,7 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     def save() -> None:
         with clock.on("checkpoint"):
             training.save({"kept": on_validation.state()})
+        clock.states += 1
 
     # Processes end validation together; only where there is one can it be left half-way.
     check = caught.check if fabric.world_size == 1 else lambda: None
@@ -209,7 +210,8 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     finally:
         bar.close()
     run.update(hours=progress.elapsed() / 60, skipped_steps=progress.skipped, memory_peak_gb=peak_memory(fabric) / 1e9,
-               memory_planned_gb=plan.memory_needed_gb, seconds={**clock.spent, "all": time.monotonic() - clock.began})
+               memory_planned_gb=plan.memory_needed_gb, states_written=clock.states,
+               seconds={**clock.spent, "all": time.monotonic() - clock.began})
     return progress.best
 
 
