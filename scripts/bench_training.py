@@ -1,6 +1,6 @@
 """What training gets out of this machine: share of the peak, time beside computing, states, padding, memory, processes.
 
-    python scripts/bench_training.py data.path=DIR [steps=60] [outputs=outputs/bench] [only=NAME,NAME]
+    python scripts/bench_training.py data.path=DIR [steps=60] [outputs=DIR] [only=NAME,NAME]
 
 Each line is a run of `python -m chatterbox_es.train` on that corpus; figures are from its metrics.jsonl, plan.json and
 run.json. Nothing else should run meanwhile.
@@ -9,20 +9,21 @@ run.json. Nothing else should run meanwhile.
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 
 WHOLE = ("phase=4_3", "phase.encoder_from=null")
 RUNS = {
-    "4_3, batch 8": (*WHOLE, "phase.batch_size=8"),
-    "4_3, batch 4": (*WHOLE, "phase.batch_size=4"),
-    "4_2, batch 8": ("phase=4_2",),
-    "4_3, batch 16": (*WHOLE, "phase.batch_size=16"),
-    "4_3, batch 8, fp32": (*WHOLE, "phase.batch_size=8", "hw.precision=32-true"),
-    "4_3, batch 32 in pieces": (*WHOLE, "phase.batch_size=32", "hw.batch_frames=5000"),
+    "4_3 batch 8": (*WHOLE, "phase.batch_size=8"),
+    "4_3 batch 4": (*WHOLE, "phase.batch_size=4"),
+    "4_2 batch 8": ("phase=4_2",),
+    "4_3 batch 16": (*WHOLE, "phase.batch_size=16"),
+    "4_3 batch 8 fp32": (*WHOLE, "phase.batch_size=8", "hw.precision=32-true"),
+    "4_3 batch 32 in pieces": (*WHOLE, "phase.batch_size=32", "hw.batch_frames=5000"),
 }
-PROCESSES = (*WHOLE, "phase.batch_size=8", "hw.precision=32-true", "hw.dropout=0", "train.log_every=1", "hw.threads=1",
+PROCESSES = (*WHOLE, "phase.batch_size=4", "hw.precision=32-true", "hw.dropout=0", "train.log_every=1", "hw.threads=1",
              "train.trial_steps=0")  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def train(folder: Path, settings: tuple[str, ...], processes: int = 1) -> tuple[
 
 def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    steps, outputs = int(options.get("steps", 60)), Path(options.get("outputs", "outputs/bench"))
+    steps, outputs = int(options.get("steps", 60)), Path(options.get("outputs", f"outputs/bench/{time.time():.0f}"))
     common = ("data=folder", f"data.path={options['data.path']}", f"train.max_steps={steps}", "train.samples=0",
               "train.state_minutes=0.25")  # fmt: skip
     chosen = options["only"].split(",") if "only" in options else [*RUNS, "processes"]
