@@ -34,6 +34,7 @@ from chatterbox_es.selection import (
     rank,
     try_average,
 )
+from chatterbox_es.speech import BEST, chosen_from
 
 
 @dataclasses.dataclass
@@ -65,8 +66,10 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     if average > 1:
         ranking, tried = try_average(ranking, average, features, fabric)
     notes = [*ranking.verdict(), *filter(None, [tried])]
+    before = chosen_from(outputs / BEST)
     best = keep(ranking, notes, features, outputs)
-    return ranking, [*notes, f"{best}: the voice that synthesize uses from now on"]
+    replaced = f", in place of the one{before}" if before else ""
+    return ranking, [*notes, f"{best}: the voice that synthesize uses from now on{replaced}"]
 
 
 def features_of(run: Path, content: str) -> FeatureSet:

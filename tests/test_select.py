@@ -242,7 +242,9 @@ def test_data_that_has_changed_since_is_said(road, choose_from, tmp_path):
 def test_a_new_choice_replaces_the_old_one_whole(road, choose_from, tmp_path):
     choose_from([road.encoder_run])
     first = (tmp_path / "best").resolve()
-    choose_from([road.whole_run])
+    _, notes = choose_from([road.whole_run])
+    assert "in place of the one (selected by val_loss: " in notes[-1]
+    assert "final_text_encoder" in notes[-1] or "best_text_encoder" in notes[-1]
     second = (tmp_path / "best").resolve()
     assert first != second
     assert not first.exists()
