@@ -53,7 +53,7 @@ from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory,
 from chatterbox_es.study import Reporter
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training import Validated, train
-from chatterbox_es.training_state import states
+from chatterbox_es.training_state import load_newest_state, states
 from chatterbox_es.validation import speak
 
 log = logging.getLogger(__name__)
@@ -86,16 +86,22 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     """A run on data that is prepared; see `run_phase`."""
     phase = config.phase
     torch.manual_seed(config.train.seed)
-    if earlier is None:
-        model, lineage = start_model(config, features)
-        run = start_run(config, fabric, features, folder, lineage)
-    else:
+    state = None
+    if earlier is not None:
         run = resume_run(config, fabric, features, earlier)
-        model, lineage = resumed_model(config, features, run)
+        state = load_newest_state(run.checkpoints)
+    if state is not None:
+        model, lineage = build_model(config, features), run.card["lineage"]
+    else:
+        model, lineage = start_model(config, features)
+        if earlier is None:
+            run = start_run(config, fabric, features, folder, lineage)
+        else:  # it ended before its first state: from the beginning, in its folder
+            run.update(lineage=lineage)
     folder = run.folder
     tracker = Tracker(config.train.wandb if fabric.is_global_zero else "disabled", folder, f"{phase.name}-{folder.name}",
                       OmegaConf.to_container(config, resolve=True), continues=run.card.get("wandb", []))
-    state, reason = FAILED, None
+    end, reason = FAILED, None
     try:
         if tracker.folder:
             run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
@@ -105,23 +111,23 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)
         keeper = Keeper(config, features, run, tracker, lineage, fabric)
-        best = train(fabric, model, features, config, run, tracker, keeper, caught)
+        best = train(fabric, model, features, config, run, tracker, keeper, caught, state)
         if weights_hash(frozen) != before:
             raise AssertionError("frozen weights have changed")
         if fabric.is_global_zero:
             finish_run(config, features, run, keeper, model, frozen, best)
-        state = FINISHED
+        end = FINISHED
         return best
     except (InterruptedRun, TrialPruned) as interruption:
-        state, reason = STOPPED, str(interruption)
+        end, reason = STOPPED, str(interruption)
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise
     finally:
-        if state != FINISHED:
-            end_badly(run, state, reason)
-        tracker.finish(failed=state != FINISHED)
+        if end != FINISHED:
+            end_badly(run, end, reason)
+        tracker.finish(failed=end != FINISHED)
 
 
 def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, lineage: dict) -> RunDirectory:
@@ -153,15 +159,6 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     log.info("going on with %s, which was %s", folder, card.get("state") if card.get("state") != "running" else "killed")
     return run
-
-
-def resumed_model(config: Config, features: FeatureSet, run: RunDirectory) -> tuple[Fase4, dict]:
-    """The model of a run that goes on, as it was first started: the state has its weights, unless it was killed before one."""
-    if states(run.checkpoints):
-        return build_model(config, features), run.card["lineage"]
-    model, lineage = start_model(config, features)
-    run.update(lineage=lineage)
-    return model, lineage
 
 
 def finish_run(config: Config, features: FeatureSet, run: RunDirectory, keeper: "Keeper", model: Fase4,

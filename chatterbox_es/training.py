@@ -27,7 +27,7 @@ from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
 from chatterbox_es.running_mean import running_mean
 from chatterbox_es.tracking import Tracker
-from chatterbox_es.training_state import load_newest_state, save_state
+from chatterbox_es.training_state import save_state
 from chatterbox_es.validation import utterance_values
 
 log = logging.getLogger(__name__)
@@ -131,8 +131,8 @@ class Validated:
 
 
 def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory, tracker: Tracker,
-          on_validation: Validated, caught: Interruption | None = None) -> float:
-    """Train ``model`` on the prepared set, from the newest state in ``run`` if there is one; the smallest validation loss.
+          on_validation: Validated, caught: Interruption | None = None, state: dict[str, Any] | None = None) -> float:
+    """Train ``model`` on the prepared set, from a ``state`` that was saved or from the beginning; the smallest validation loss.
 
     Parameters that do not require gradients are left alone.
 
@@ -145,7 +145,6 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     progress, batches = training.progress, training.batches
     plan = make_plan(training, features)
     peak = matmul_peak(fabric, model, *batches.mean_size())
-    state = load_newest_state(run.checkpoints)
     if state is None:
         run.cut_metrics(0)
     else:

@@ -139,6 +139,19 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(go, at_step, output
     assert same(never, run)
 
 
+def test_a_run_whose_states_are_all_damaged_starts_over(go, at_step, outputs, caplog):
+    never = go("never", "phase.decoder_start=mels")
+    at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRun):
+        go("it", "phase.decoder_start=mels")
+    run = outputs / "it/run"
+    for path in states(run / "checkpoints"):
+        path.write_bytes(path.read_bytes()[:-100])
+    go("it", "phase.decoder_start=mels", "resume=auto")
+    assert caplog.text.count("is damaged") == 2
+    assert same(never, run)
+
+
 def test_states_are_pruned_and_gone_when_the_run_has_ended(go, at_step, outputs):
     seen = []
     at_step(8, lambda: seen.extend(states(outputs / "it/run/checkpoints")))
