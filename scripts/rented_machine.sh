@@ -113,9 +113,23 @@ publish() {  # what has changed below outputs/ since the last time goes to the s
     # Older checkpoints and states that a run has deleted; nothing else is ever deleted in the store.
     LC_ALL=C comm -23 <(paths < "$known" | LC_ALL=C sort) <(paths < "$now" | LC_ALL=C sort) > "$gone" || return
     while read -r file; do
-        [[ ! -e "outputs/${file%/checkpoints/*}/run.json" ]] || rm -f "$store/outputs/$file" || return
+        if is_needed "$file"; then  # looked at again the next time
+            grep -F " $file" "$known" >> "$now"
+        elif [[ -e "outputs/${file%/checkpoints/*}/run.json" ]]; then
+            rm -f "$store/outputs/$file" || return
+        fi
     done < <(of_kind checkpoints "$gone")
-    mv "$now" "$known" && rm -rf "$state/copy"
+    LC_ALL=C sort -o "$known" "$now" && rm -rf "$state/copy"
+}
+
+# Whether a state is the store's newest and its run has not ended: the one after it may have been replaced, too, before
+# it could be copied.
+is_needed() {  # FILE
+    local folder=$store/outputs/${1%/*} name=${1##*/} other
+    [[ "$name" == state_* ]] || return 1
+    for other in "$folder"/state_* "$folder"/final*; do
+        [[ ! -e "$other" || ! "${other##*/}" > "$name" && "${other##*/}" != final* ]] || return 1
+    done
 }
 
 restore() {  # the store's outputs/ come here, whole or not at all

@@ -93,7 +93,7 @@ while step < int(arguments.get("steps", 60)):
     step += 1
     with metrics.open("a") as file:
         file.write(json.dumps({"step": step}) + "\\n")
-    if step % 5 == 0 or signals:
+    if step % 20 == 0 or signals:
         save_state(step)
     if signals:
         time.sleep(0.2)
