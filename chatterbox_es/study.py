@@ -198,19 +198,23 @@ class Study:
 
     def claim(self) -> Trial | None:
         """A queued trial, now this process's; None where there is none."""
-        for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            # The heartbeat first: a trial that runs and has never had one would not be missed.
-            self.storage.record_heartbeat(waiting._trial_id)
-            try:
-                is_mine = self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING)
-            except optuna.exceptions.UpdateFinishedTrialError:  # another process has taken it, and ended it too
-                is_mine = False
-            if is_mine:
-                self.study.sampler = self.sampler(waiting.user_attrs["slot"])
-                trial = Trial(self.study, waiting._trial_id)
-                for key, value in (("seconds", 0.0), ("pruned", None), ("host", socket.gethostname()), ("pid", os.getpid())):
-                    trial.set_user_attr(key, value)
-                return trial
+        mine = self.take()
+        if mine is None:
+            return None
+        self.study.sampler = self.sampler(mine.user_attrs["slot"])
+        trial = Trial(self.study, mine._trial_id)
+        for key, value in (("seconds", 0.0), ("pruned", None), ("host", socket.gethostname()), ("pid", os.getpid())):
+            trial.set_user_attr(key, value)
+        return trial
+
+    def take(self) -> FrozenTrial | None:
+        """One of the queued trials, which no other process can take: SQLite alone lets two of them read it as waiting."""
+        with locked(self.sweep):
+            for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                # The heartbeat first: a trial that runs and has never had one would not be missed.
+                self.storage.record_heartbeat(waiting._trial_id)
+                if self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING):
+                    return waiting
         return None
 
     def folder(self, trial: Trial | FrozenTrial) -> Path:
