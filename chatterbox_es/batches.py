@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -27,13 +27,14 @@ class Batch:
     frame_mask: Tensor  # (B, T) bool, true where there is a frame
 
     def to(self, device: torch.device | str) -> "Batch":
-        moved = {name: getattr(self, name).to(device, non_blocking=True)
-                 for name in ("tokens", "token_mask", "mels", "frame_mask")}
-        return dataclasses.replace(self, **moved)
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> "Batch":
         """In memory that a GPU copies from without waiting."""
-        return dataclasses.replace(self, **{name: getattr(self, name).pin_memory()
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return dataclasses.replace(self, **{name: change(getattr(self, name))
                                             for name in ("tokens", "token_mask", "mels", "frame_mask")})
 
 
@@ -104,6 +105,11 @@ class Batches:
         size = min(self._typical, len(self.utterances))
         return tuple(max(1, round(counts[self.utterances].mean() * size)) for counts in (self.tokens, self.frames))
 
+    @functools.cached_property
+    def first_epoch(self) -> list[list[int]]:
+        """`order` of epoch 1, which a plan is made from and epochs are counted by: of a large corpus it takes a while."""
+        return self.order(1)
+
     def order(self, epoch: int) -> list[list[int]]:
         """The utterance numbers of each batch of an epoch."""
         random = np.random.default_rng((self.seed, epoch))
@@ -173,10 +179,10 @@ class Batches:
         """Tokens and frames of a batch."""
         return int(self.tokens[batch].sum()), int(self.frames[batch].sum())
 
-    def padding(self, epoch: int) -> dict[str, float]:
+    def padding(self) -> dict[str, float]:
         """Share of the padded squares that holds nothing: of the tokens' (attention), the frames' (alignment), and both."""
         used, square = np.zeros(2), np.zeros(2)
-        for batch in self.order(epoch):
+        for batch in self.first_epoch:
             for piece in self.pieces(batch):
                 used += self.size(piece)
                 square += [self.tokens[piece].max() * len(piece), self.frames[piece].max() * len(piece)]

@@ -12,7 +12,6 @@ import datetime
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from chatterbox_es import __version__
 from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.run_directory import read_card
+from chatterbox_es.run_directory import commit, read_card
 from chatterbox_es.selection import Ranking
 from chatterbox_es.speech import BEST, VOICE
 
@@ -109,14 +108,3 @@ def ancestry(lineage: dict[str, Any]) -> list[tuple[str, str]]:
                 found.append((kind, f"{lineage[key]} ({whence}, content `{str(of.get('content'))[:12]}`)"))
         lineage = lineage.get("of", {})
     return found
-
-
-def commit() -> str:
-    """The commit of this package's clone, or why there is none."""
-    try:
-        git = ["git", "-C", str(Path(__file__).parent)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (not run from a clone)"
-    return head + (", with changes" if changed.strip() else "")

@@ -1,7 +1,9 @@
 """Weights on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +88,17 @@ class Checkpoint:
                             "data on purpose: train.finetune=RUN")
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, mmap: bool = False) -> Checkpoint:
     """Read a checkpoint (.pt or .safetensors); no code in it is run (`weights_only`).
+
+    With ``mmap`` the weights of a .pt are read when they are used: for those who ask what it is, and not to keep.
 
     Raises:
         UserError: it is not there, damaged, or not one of ours.
     """
     try:
         stored = (_read_safetensors(path) if path.suffix == ".safetensors"
-                  else torch.load(path, map_location="cpu", weights_only=True))
+                  else torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
@@ -105,6 +109,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
                       stored["front_end"], stored["lineage"])
+
+
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of a set of weights, names included."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a run will take, before it starts: parameters, memory, hours, money; and a refusal where it cannot fit."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -67,7 +68,8 @@ def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig
     held = held_memory(fabric)
     weights = sum(p.numel() * p.element_size() for p in trained)
     activations = Activations.measure(fabric, model, batches)
-    largest = max((piece for epoch in (1, 2) for batch in batches.order(epoch) for piece in batches.pieces(batch)),
+    largest = max((piece for epoch in (batches.first_epoch, batches.order(2)) for batch in epoch
+                   for piece in batches.pieces(batch)),
                   key=lambda piece: activations.of(batches, piece))
     working = WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0
     memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
@@ -77,7 +79,7 @@ def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig
     plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
                 sum(p.numel() for p in trained), frozen, {name: round(size / GB, 4) for name, size in memory.items()},
                 round(sum(memory.values()) / GB, 4), round(present / GB, 4),
-                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding(1)["both"], 4))
+                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
     needed = sum(memory.values())
     if needed > ROOM * present:
         raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; "
@@ -91,11 +93,11 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
     if activations.of(batches, longest) > room:
         return not_even_one(batches, longest[0])
     budget = batches.budget.frames or int(batches.frames[batches.utterances].sum())
+    smaller = copy.copy(batches)
     while budget > batches.frames[longest[0]]:
         budget = max(int(budget * 0.9), int(batches.frames[longest[0]]))
-        smaller = Batches(batches.features, batches.utterances, batches.batch_size, batches.seed, batches.batch_frames,
-                          Budget(budget, batches.budget.tokens))
-        if all(activations.of(smaller, piece) <= room for batch in smaller.order(1) for piece in smaller.pieces(batch)):
+        smaller.budget = Budget(budget, batches.budget.tokens)
+        if all(activations.of(smaller, piece) <= room for batch in batches.first_epoch for piece in smaller.pieces(batch)):
             break
     return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
 
@@ -166,7 +168,7 @@ def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[i
 
 def trial_steps(batches: Batches, count: int) -> list[list[int]]:
     """Batches of the first epoch to measure the speed with: the largest first, then ``count`` from short to long."""
-    ordered = sorted(batches.order(1), key=lambda batch: batches.size(batch)[1])
+    ordered = sorted(batches.first_epoch, key=lambda batch: batches.size(batch)[1])
     return [ordered[-1], *(ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count))]
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from chatterbox_es.errors import UserError
 
 # as run.json says; one that is "running" and holds no lock was killed
 RUNNING, FINISHED, FAILED, STOPPED, KILLED = "running", "finished", "failed", "stopped", "killed"
+DAMAGED = "damaged"  # what it says cannot be read
 LOCK = "run.lock"
 
 
@@ -222,7 +224,7 @@ def state_of(folder: Path) -> str:
     card = read_card(folder)
     state = card.get("state") if card else None
     if state not in (RUNNING, FINISHED, FAILED, STOPPED):
-        return "damaged"
+        return DAMAGED
     return KILLED if state == RUNNING and not is_held(folder) else state
 
 
@@ -273,6 +275,17 @@ def final_checkpoint(run: Path) -> Path:
     if not found:
         raise UserError(f"{run} has no final checkpoint in checkpoints/ (its state is {state_of(run)}); name one of its files")
     return found[0]
+
+
+def commit() -> str:
+    """The commit of this package's clone, or why there is none."""
+    try:
+        git = ["git", "-C", str(Path(__file__).parent)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not run from a clone)"
+    return head + (", with changes" if changed.strip() else "")
 
 
 def _now() -> str:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatterbox_es.run_directory import FAILED, FINISHED, KILLED, RUNNING, STOPPED, is_held
+from chatterbox_es.run_directory import DAMAGED, FAILED, FINISHED, KILLED, RUNNING, STOPPED, is_held
 
-DAMAGED = "damaged"
 STATES = (RUNNING, FINISHED, FAILED, STOPPED, KILLED, DAMAGED)
 FILES = ("run.json", "metrics.jsonl", "train.log", "config.yaml")  # of a run; anything else with their name is damage
 FOLDERS = ("checkpoints", "samples", "wandb", ".hydra")

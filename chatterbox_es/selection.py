@@ -5,7 +5,6 @@ Which of two checkpoints is better is judged on the same utterances: they are re
 """
 
 import dataclasses
-import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
-from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, weights_digest
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.validation import UtteranceValues, utterance_values
@@ -232,7 +230,7 @@ def check_comparable(paths: Sequence[Path]) -> str:
     Raises:
         UserError: two are of different data, with the names of both.
     """
-    lineages = [(path, load_checkpoint(path).lineage) for path in paths]
+    lineages = [(path, load_checkpoint(path, mmap=True).lineage) for path in paths]
     first, reference = lineages[0]
     for path, lineage in lineages[1:]:
         theirs, mine = (str(known.get("content", "unknown")) for known in (reference, lineage))
@@ -241,15 +239,6 @@ def check_comparable(paths: Sequence[Path]) -> str:
                             f"prepared data ({reference.get('data')}, content {theirs[:12]}; {lineage.get('data')}, content "
                             f"{mine[:12]}). Name runs of one of them")
     return str(reference.get("content", "unknown"))
-
-
-def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of a set of weights."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def average(candidates: Sequence[Candidate], features: FeatureSet, fabric: Fabric) -> Candidate:

@@ -77,10 +77,9 @@ class StudySweeper(Sweeper):
         Raises:
             UserError: this machine has none, or not the one that the study began with.
         """
-        from chatterbox_es.checkpoints import load_checkpoint
+        from chatterbox_es.checkpoints import load_checkpoint, weights_digest
         from chatterbox_es.initialisation import encoder_checkpoint
         from chatterbox_es.prepare import prepare
-        from chatterbox_es.selection import weights_digest
 
         train, kept = self.config.train, Path(study.sweep["folder"], "encoder.pt")
         if not self.config.phase.encoder_from or train.encoder or train.finetune:

@@ -13,7 +13,6 @@ state saved, 1 a defect.
 
 import atexit
 import contextlib
-import hashlib
 import logging
 import math
 import os
@@ -36,8 +35,7 @@ from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
-from chatterbox_es.best import commit
-from chatterbox_es.checkpoints import Checkpoint
+from chatterbox_es.checkpoints import Checkpoint, weights_digest
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
 from chatterbox_es.errors import UserError
@@ -49,7 +47,7 @@ from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.pictures import draw_losses, draw_mels
 from chatterbox_es.prepare import prepare
 from chatterbox_es.resumption import command_hash, finished_value, run_to_resume
-from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, read_card
+from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, commit, read_card
 from chatterbox_es.study import Reporter
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training import Validated, train
@@ -213,12 +211,8 @@ def freeze(model: Fase4, trains: str) -> dict[str, nn.Module]:
 
 def weights_hash(parts: dict[str, nn.Module]) -> str:
     """SHA-256 of all weights of some modules."""
-    digest = hashlib.sha256()
-    for name, part in sorted(parts.items()):
-        for key, weight in part.state_dict().items():
-            digest.update(f"{name}.{key}".encode())
-            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest({f"{name}.{key}": weight for name, part in parts.items()
+                           for key, weight in part.state_dict().items()})
 
 
 class Keeper(Validated):

@@ -58,16 +58,15 @@ class Training:
             for layer in model.text_encoder.layers:
                 layer.compile(dynamic=True)
         wrapped, optimizer = fabric.setup(model, optimizer)
-        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.order(1))), config, run,
+        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.first_epoch)), config, run,
                    running_mean(model, config.train.ema))
 
     def state(self, extra: dict[str, Any]) -> dict[str, Any]:
         """Weights, optimiser, scaler, random numbers of each process, place in the epoch, and where the metrics end."""
-        scaler, numbers = loss_scaler(self.fabric), random_state(self.fabric)
-        if self.fabric.world_size > 1:
-            numbers = list(self.fabric.all_gather(numbers).cpu())
+        scaler = loss_scaler(self.fabric)
+        random = self.fabric.all_gather(random_state(self.fabric)).cpu().reshape(self.fabric.world_size, -1)
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "scaler": scaler.state_dict() if scaler else {}, "random": numbers if isinstance(numbers, list) else [numbers],
+                "scaler": scaler.state_dict() if scaler else {}, "random": random,
                 "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(),
                 "mean": self.mean.state_dict() if self.mean else {}, **extra}
 
@@ -154,7 +153,7 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
     training.saved = progress.started = time.monotonic()
     baseline, clock = features.baseline(), Clock()
     log.info("%s; predicting the mean scores %.3f; matrix products of these layers' shapes reach %.0f GFLOP/s here in %s",
-             progress.describe(len(batches.order(1))), baseline, peak / 1e9, fabric._precision.precision)
+             progress.describe(len(batches.first_epoch)), baseline, peak / 1e9, fabric._precision.precision)
     # Over the share of the run, whichever limit ends it, so that the time left is right for all of them.
     bar = tqdm(total=1.0, desc=f"phase {config.phase.name}", disable=not (fabric.is_global_zero and sys.stderr.isatty()),
                bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}")
@@ -346,7 +345,7 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
         restore_random_state(fabric, random)
         if scaler:
             scaler.load_state_dict(scale)
-        progress, per_epoch = training.progress, len(batches.order(1))
+        progress, per_epoch = training.progress, len(batches.first_epoch)
         validations = -(-progress.steps // (per_epoch * config.phase.validate_every))
         plan_time(plan, sum(times[1:]) / len(times[1:]), validation, progress.steps, validations, progress.minutes,
                   config.hw.price_per_hour)
@@ -361,8 +360,7 @@ def validate(fabric: Fabric, model: Fase4, features: FeatureSet, utterances: Any
              check: Callable[[], None] = lambda: None) -> dict[str, float]:
     """The figures of `utterance_values` over some ``utterances``, or all that are held out; each process measures its part."""
     utterances = features.validation if utterances is None else utterances
-    order = utterances[features.index["frames"][utterances].argsort(kind="stable")]
-    values = utterance_values(fabric, model, features, order[fabric.global_rank::fabric.world_size], check)
+    values = utterance_values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
     sums = torch.tensor([values.sums(name) for name in values.values], dtype=torch.float64)
     if fabric.world_size > 1:
         sums = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")

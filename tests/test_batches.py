@@ -50,7 +50,7 @@ def test_like_lengths_share_a_batch_and_short_ones_do_not_come_first(many):
     assert spread < 0.2 * np.ptp(frames)
     means = [frames[batch].mean() for batch in batches.order(1)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
-    assert 0 <= batches.padding(1)["both"] < 0.1
+    assert 0 <= batches.padding()["both"] < 0.1
 
 
 def test_skipping_goes_on_where_it_would_have_been(features):

@@ -14,11 +14,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from chatterbox_es.checkpoints import load_checkpoint
+from chatterbox_es.checkpoints import load_checkpoint, weights_digest
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
 from chatterbox_es.run_directory import read_card
-from chatterbox_es.selection import weights_digest
 from chatterbox_es.study import MOST_KILLS, Reporter, Study, seconds_of, spent, was_killed
 from chatterbox_es.sweeper import search_space
 
