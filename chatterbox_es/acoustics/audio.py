@@ -1,8 +1,9 @@
 """Sound files as mono waveforms at one sample rate, and back."""
 
+import io
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import soundfile
@@ -24,7 +25,18 @@ class AudioError(ValueError):
         self.detail = detail
 
 
-def read_audio(path: Path | str, rate: int = 24000, max_seconds: float = 60.0) -> np.ndarray:
+class Recording(Protocol):
+    """An encoded sound file: a `Path`, or one that stands inside a data set. Workers are sent it, so it can be pickled.
+
+    `str()` names it in messages and lists.
+    """
+
+    def read_bytes(self) -> bytes:
+        """The file's content, encoded. Raises OSError when it cannot be read."""
+        ...
+
+
+def read_audio(recording: Path | str | Recording, rate: int = 24000, max_seconds: float = 60.0) -> np.ndarray:
     """Read a sound file as float32 mono (samples,) in [-1, 1] at `rate` Hz.
 
     Any format, rate and channel count that libsndfile reads. Channels are averaged; resampling is soxr's HQ
@@ -34,7 +46,7 @@ def read_audio(path: Path | str, rate: int = 24000, max_seconds: float = 60.0) -
 
     Raises AudioError; its `reason` says what is wrong.
     """
-    path = Path(path)
+    path = Path(recording) if isinstance(recording, str) else recording
     samples, source_rate = _read_channels(path, max_seconds)
     if not np.isfinite(samples).all():
         raise AudioError("not-finite", f"{path} holds samples that are infinite or not numbers")
@@ -49,17 +61,11 @@ def read_audio(path: Path | str, rate: int = 24000, max_seconds: float = 60.0) -
     return np.ascontiguousarray(mono / np.float32(peak) if peak > 1 else mono, dtype=np.float32).clip(-1, 1)
 
 
-def _read_channels(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
+def _read_channels(path: Path | Recording, max_seconds: float) -> tuple[np.ndarray, int]:
     """Float32 samples (frames, channels) and their rate in Hz."""
-    if not path.exists():
-        kind = "is a link to a file that is gone" if path.is_symlink() else "does not exist"
-        raise AudioError("missing-audio", f"{path} {kind}")
-    if not path.is_file():
-        raise AudioError("unreadable-audio", f"{path} is not a file")
-    if path.stat().st_size == 0:
-        raise AudioError("zero-length", f"{path} is empty (0 bytes)")
+    encoded = _present_file(path) if isinstance(path, Path) else _embedded_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(encoded) as file:
             limit = int(max_seconds * file.samplerate)
             # Some headers claim no length or a wrong one, so what is read decides, one sample past the limit.
             samples = file.read(limit + 1, dtype="float32", always_2d=True)
@@ -71,6 +77,27 @@ def _read_channels(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
     if len(samples) == 0:
         raise AudioError("zero-length", f"{path} holds no samples")
     return samples, source_rate
+
+
+def _present_file(path: Path) -> Path:
+    if not path.exists():
+        kind = "is a link to a file that is gone" if path.is_symlink() else "does not exist"
+        raise AudioError("missing-audio", f"{path} {kind}")
+    if not path.is_file():
+        raise AudioError("unreadable-audio", f"{path} is not a file")
+    if path.stat().st_size == 0:
+        raise AudioError("zero-length", f"{path} is empty (0 bytes)")
+    return path
+
+
+def _embedded_file(recording: Recording) -> io.BytesIO:
+    try:
+        content = recording.read_bytes()
+    except OSError as error:
+        raise AudioError("missing-audio", f"{recording} cannot be read: {error}") from error
+    if not content:
+        raise AudioError("zero-length", f"{recording} is empty (0 bytes)")
+    return io.BytesIO(content)
 
 
 def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:

@@ -1,9 +1,10 @@
-"""Recordings and their texts: from a folder to utterances, faults and splits."""
+"""Recordings and their texts: from a corpus to utterances, faults and splits."""
 
 from chatterbox_es.corpus.demo import make_demo
 from chatterbox_es.corpus.folder import read_folder
 from chatterbox_es.corpus.lint import LintReport
+from chatterbox_es.corpus.sources import corpus_roots, read_corpus
 from chatterbox_es.corpus.splits import split_by_text
 from chatterbox_es.corpus.utterance import Fault, Utterance
 
-__all__ = ["Fault", "LintReport", "Utterance", "make_demo", "read_folder", "split_by_text"]
+__all__ = ["Fault", "LintReport", "Utterance", "corpus_roots", "make_demo", "read_corpus", "read_folder", "split_by_text"]

@@ -47,25 +47,35 @@ class LintReport:
         partial = self.path.with_name(self.path.name + ".partial")
         with partial.open("w", encoding="utf-8") as file:
             for fault in sorted(self.faults, key=lambda fault: fault.row):
-                file.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
+                said = {key: value for key, value in asdict(fault).items() if value or key not in ("corpus", "excluded")}
+                file.write(json.dumps(said, ensure_ascii=False) + "\n")
         os.replace(partial, self.path)
         return self.path
 
     def check_share(self, total: int, max_share: float) -> None:
-        """Raise UserError when more than `max_share` (0 to 1) of `total` rows are faulty, or all of them are."""
-        share = len(self.faults) / max(total, 1)
-        if not self.faults or (share <= max_share and len(self.faults) < total):
+        """Raise UserError when more than `max_share` (0 to 1) of `total` rows are faulty, or all of them are left out.
+
+        Rows that a filter left out are neither faulty nor counted in the share.
+        """
+        excluded = sum(fault.excluded for fault in self.faults)
+        faults, total = len(self.faults) - excluded, total - excluded
+        share = faults / max(total, 1)
+        if not self.faults or (share <= max_share and faults < total):
             return
         reasons = "; ".join(
             f"{count} {reason} (row {self._example(reason)})" for reason, count in list(self.counts().items())[:3]
         )
-        if len(self.faults) >= total:
+        if not faults:
+            raise UserError(
+                f"filters leave out all {excluded} rows: {reasons}. All are listed in {self.path}: loosen the filters"
+            )
+        if faults >= total:
             limit, remedy = "no row can be used", "fix them"
         else:
             limit = f"above the limit of {max_share:.0%}"
             remedy = f"fix them, or go on without them with data.max_fault_share={min(share + 0.01, 1):.2f}"
         raise UserError(
-            f"{len(self.faults)} of {total} rows ({share:.1%}) cannot be used, {limit}: {reasons}. "
+            f"{faults} of {total} rows ({share:.1%}) cannot be used, {limit}: {reasons}. "
             f"All are listed in {self.path}: {remedy}"
         )
 

@@ -3,23 +3,44 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatterbox_es.acoustics.audio import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRecording:
+    """A sound file that came along with its row, as a streamed data set gives it."""
+
+    name: str
+    content: bytes
+
+    def read_bytes(self) -> bytes:
+        return self.content
+
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """A recording and the text that is spoken in it.
 
     `text` is as written; `spoken` is the normalised column where the file has one. `id` is the audio file's name
-    inside the corpus without extension and without `wavs/`, `audio/` or `clips/`; no two utterances share one.
+    inside the corpus without extension and without `wavs/`, `audio/` or `clips/`; in a mix with the corpus's name and a
+    `/` before it. No two utterances share one.
     """
 
     id: str
     text: str
-    audio: Path
+    audio: Path | Recording
     spoken: str = ""
     speaker: str = ""
+    """As the corpus names it; in a mix with the corpus's name and a `/` before it. Empty where nothing says who."""
     dialect: str = ""
+    """One of `text.dialects.DIALECTS`; empty: the run's `data.dialect`."""
     row: int = 0
     """Line number in the metadata file, counted from 1, for messages."""
+    corpus: str = ""
+    """The name of its source in a mix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +51,8 @@ class Fault:
     id: str
     reason: str
     detail: str
+    corpus: str = ""
+    """The name of its source in a mix."""
+    excluded: bool = False
+    """A filter left the row out (`data.min_up_votes` …): it is counted and listed, and no sign of a damaged corpus, so
+    it counts neither as a fault nor as a row for `data.max_fault_share`."""
