@@ -1,0 +1,172 @@
+"""How well a recogniser understands what is said: word, character and phone error rates.
+
+Edits are those of the least-cost alignment (Levenshtein) by jiwer. Both sides pass the shared normaliser, so that a
+recogniser that writes "21" is not blamed for it; case and punctuation count for nothing. Rates of several sentences are
+edits over units of all of them together, not means of the sentences' rates; rows carry both, so that an interval can
+resample sentences.
+
+The phone error rate (where the recogniser has a phone loop) has no words to lean on. It is given beside a control: the
+same heard phones against the texts of up to 20 other sentences, which is what speech-like babble would score. ``score`` is
+1 - per / control: 1 is perfect, 0 is babble, and below 0 another sentence is heard than the one asked for.
+"""
+
+import dataclasses
+import functools
+import multiprocessing
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import jiwer
+import numpy as np
+
+from chatterbox_es.evaluation.recognisers import PhoneRecogniser, Recogniser
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+from chatterbox_es.text import DIALECTS
+from chatterbox_es.text.normaliser import Normaliser
+
+WORD = re.compile(r"[a-záéíóúüñ]+")
+RATES = {"wer": ("wer_edits", "wer_words"), "cer": ("cer_edits", "cer_characters"), "per": ("per_edits", "per_phones"),
+         "per_control": ("per_control_edits", "per_control_phones")}
+"""Rate of a set of sentences → the figures of its rows whose sums it divides."""
+FIGURES = {
+    "wer": Figure("", "lower", "words misheard, of those to be said; above 1 when more is heard than was said"),
+    "cer": Figure("", "lower", "characters misheard"),
+    "per": Figure("", "lower", "phones misheard, without words to lean on"),
+    "per_control": Figure("", "higher", "the same against other sentences: what babble would score"),
+}
+CONTROLS = 20  # other sentences that a sound is held against
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """What a recogniser made of a sound."""
+
+    words: str  # normalised, without punctuation
+    phones: tuple[str, ...] = ()  # by the recogniser's names; none where it has no phone loop
+
+
+class Intelligibility:
+    """`Measure`: wer, cer and, where the recogniser has a phone loop, per, with the counts that they are made of.
+
+    Silence is heard as nothing, and counts in full: a system is not spared the sentences that it does not say. What was
+    heard stands in ``heard`` after a call, by (system, utterance).
+    """
+
+    name = "intelligibility"
+    figures: Mapping[str, Figure] = FIGURES
+    rates: Mapping[str, tuple[str, str]] = RATES  # what is summed before it is divided, where sentences are summarised
+
+    def __init__(self, recogniser: Recogniser, dialect: str = "castilian", processes: int | None = None):
+        self.recogniser = recogniser
+        self.words = functools.partial(words_of, normaliser=Normaliser(DIALECTS[dialect].locale))
+        self.processes = processes or os.cpu_count() or 1
+        self.heard: dict[tuple[str, str], Heard] = {}
+
+    def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
+        self.recogniser.expect(sorted({self.words(sound.words) for sound in sounds} - {""}))
+        controls = self._controls(sounds)
+        rows: list[dict[str, float] | Failure] = []
+        for sound, heard, control in zip(sounds, self._listen(sounds), controls, strict=True):
+            if isinstance(heard, Failure):
+                rows.append(heard)
+                continue
+            heard = dataclasses.replace(heard, words=self.words(heard.words))
+            self.heard[sound.system, sound.utterance] = heard
+            rows.append(self._figures(sound, heard, control))
+        return rows
+
+    def _figures(self, sound: Sound, heard: Heard, control: Sequence[Sound]) -> dict[str, float] | Failure:
+        said = self.words(sound.words)
+        if not said:
+            return Failure(f"nothing in {sound.words!r} is a word")
+        figures = _rate("wer", "wer_words", jiwer.process_words(said, heard.words))
+        figures |= _rate("cer", "cer_characters", jiwer.process_characters(said, heard.words))
+        if isinstance(self.recogniser, PhoneRecogniser):
+            figures |= self._phone_rate("per", sound, heard)
+            rates = [self._phone_rate("per_control", other, heard) for other in control]
+            figures |= {name: sum(rate[name] for rate in rates) / len(rates) for name in (rates[0] if rates else ())}
+        return figures
+
+    def _phone_rate(self, name: str, sound: Sound, heard: Heard) -> dict[str, float]:
+        said = [phone for _, phone in self.recogniser.names_of(sound.phonemes)]
+        if not said:
+            return {}
+        return _rate(name, f"{name}_phones", jiwer.process_words(" ".join(said), " ".join(heard.phones)))
+
+    def _controls(self, sounds: Sequence[Sound]) -> list[list[Sound]]:
+        """For each sound, other sentences: the next ones of its system that say something else."""
+        systems: dict[str, list[int]] = {}
+        for place, sound in enumerate(sounds):
+            systems.setdefault(sound.system, []).append(place)
+        controls: list[list[Sound]] = [[] for _ in sounds]
+        for places in systems.values():
+            for turn, place in enumerate(places):
+                circle = [sounds[other] for other in (*places[turn + 1:], *places[:turn])]
+                said = {sounds[place].phonemes, ()}
+                controls[place] = [other for other in circle if other.phonemes not in said][:CONTROLS]
+        return controls
+
+    def _listen(self, sounds: Sequence[Sound]) -> Iterable[Heard | Failure]:
+        tasks = [(sound.samples, sound.rate) for sound in sounds]
+        processes = min(self.processes, len(tasks) // 4)  # a process takes a second to start
+        if processes < 2 or not getattr(self.recogniser, "is_parallel", False):
+            yield from (_hear(self.recogniser, *task) for task in tasks)
+            return
+        # spawn: a fork of a process with torch's threads may hang
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (self.recogniser,)) as pool:
+            yield from pool.map(_hear_in_process, *zip(*tasks, strict=True), chunksize=2)
+
+
+def words_of(text: str, normaliser: Normaliser) -> str:
+    """The words of a text as they are compared: numbers and signs read out, lower case, no punctuation."""
+    words, _ = normaliser.normalise(normaliser.compose(text))
+    return " ".join(WORD.findall(words.lower()))
+
+
+def corpus_rates(rows: Sequence[Mapping[str, float]], weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Rates of many rows together, and ``score``: edits over units, both summed.
+
+    ``weights`` (resamples, rows) says how often a row stands in each resample; the rates are then (resamples,) each.
+    A rate that some row lacks is left out.
+    """
+    weights = np.ones((1, len(rows))) if weights is None else weights
+    rates: dict[str, np.ndarray] = {}
+    for name, figures in RATES.items():
+        if rows and all(figure in row for row in rows for figure in figures):
+            edits, units = (weights @ np.array([row[figure] for row in rows]) for figure in figures)
+            rates[name] = edits / units
+    if "per_control" in rates:
+        rates["score"] = 1 - rates["per"] / rates["per_control"]
+    return rates
+
+
+def _rate(name: str, units: str, output: jiwer.WordOutput | jiwer.CharacterOutput) -> dict[str, float]:
+    edits = output.substitutions + output.deletions + output.insertions
+    length = output.hits + output.substitutions + output.deletions
+    return {name: edits / length, f"{name}_edits": float(edits), units: float(length)}
+
+
+def _hear(recogniser: Recogniser, samples: np.ndarray, rate: int) -> Heard | Failure:
+    samples = np.asarray(samples)
+    if not np.isfinite(samples).all():
+        return Failure("samples that are infinite or not numbers")
+    try:
+        words = recogniser.transcribe(samples, rate)
+        phones = tuple(recogniser.phones(samples, rate)) if isinstance(recogniser, PhoneRecogniser) else ()
+    except (RuntimeError, ValueError) as error:  # a recogniser that gives up on one sound has the others left
+        return Failure(f"{recogniser.name} gave up: {error}")
+    return Heard(words, phones)
+
+
+_recogniser: Recogniser | None = None  # of this process
+
+
+def _start(recogniser: Recogniser) -> None:
+    global _recogniser
+    _recogniser = recogniser
+
+
+def _hear_in_process(samples: np.ndarray, rate: int) -> Heard | Failure:
+    return _hear(_recogniser, samples, rate)

@@ -1,0 +1,170 @@
+"""Recognisers: what an independent ear makes of a sound.
+
+    recogniser=whisper:small            faster-whisper, a model's name or folder (the usual choice)
+    recogniser=vosk:DIR                 Vosk, an unpacked model's folder
+    recogniser=pocketsphinx:DIR         PocketSphinx, a folder with an acoustic model; the one with a phone loop
+    recogniser=pocketsphinx:DIR,lm=FILE,dictionary=FILE
+
+None of them was made here, and none has seen the voice: what they hear is a measurement. Names of phones, dictionaries
+and language models are `chatterbox_es.evaluation.sphinx`'s business.
+"""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import soxr
+
+from chatterbox_es.errors import UserError
+
+RATE = 16_000  # Hz, what Whisper and nearly all Vosk models hear
+SILENCE_PEAK = 1e-4  # as `acoustics.audio`: below, nothing is there to be heard
+
+
+class Recogniser(Protocol):
+    """Sound to text, the same for the same sound whatever was heard before."""
+
+    name: str  # such as whisper:small
+    task: str  # in words: what it knows beforehand, which decides how hard the task is
+
+    def expect(self, sentences: Sequence[str]) -> None:
+        """Told once, before listening: what will be said, in words. Recognisers of open speech do not care."""
+        ...
+
+    def transcribe(self, samples: np.ndarray, rate: int) -> str:
+        """What is said in ``samples`` (samples,) in [-1, 1] at ``rate`` Hz; "" where nothing is heard."""
+        ...
+
+
+@runtime_checkable
+class PhoneRecogniser(Recogniser, Protocol):
+    """A recogniser that also hears phones without words to lean on."""
+
+    def phones(self, samples: np.ndarray, rate: int) -> list[str]:
+        """The phones it hears, by its own names."""
+        ...
+
+    def names_of(self, phonemes: Sequence[str]) -> list[tuple[str, str]]:
+        """(phoneme, the recogniser's name of it) of every phoneme that is a sound; marks are left out."""
+        ...
+
+
+def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
+    """The recogniser that ``kind:model[,key=value …]`` names.
+
+    Raises:
+        UserError: no such kind, a package that is not installed, a model that is not there; says what to do.
+    """
+    kind, _, rest = written.partition(":")
+    model, *more = rest.split(",")
+    if kind not in KINDS:
+        raise UserError(f"recogniser={written}: there is no {kind!r}; write whisper:MODEL, vosk:DIR or pocketsphinx:DIR")
+    if not model:
+        example = {"whisper": "whisper:small", "vosk": "vosk:vosk-model-small-es-0.42"}.get(kind, f"{kind}:DIR")
+        raise UserError(f"recogniser={written}: name a model behind a colon, such as {example}")
+    settings = dict(part.partition("=")[::2] for part in more)
+    allowed = {"whisper": ("device", "compute"), "vosk": (), "pocketsphinx": ("dictionary", "lm", "text")}[kind]
+    for key, value in settings.items():
+        if key not in allowed or not value:
+            raise UserError(f"recogniser={written}: {key!r} is not a setting of {kind} that has a value"
+                            + (f"; there are: {', '.join(f'{name}=…' for name in allowed)}" if allowed else "; it has none"))
+    needs, extra = KINDS[kind]
+    if importlib.util.find_spec(needs) is None:
+        package = needs.replace("_", "-")
+        raise UserError(f"recogniser={written} needs the package {package}: pip install 'chatterbox-es[{extra}]' "
+                        f"(or pip install {package})")
+    if kind == "whisper":
+        return Whisper(model, **settings)
+    if kind == "vosk":
+        return Vosk(Path(model).expanduser())
+    from chatterbox_es.evaluation.sphinx import Sphinx, SphinxModel
+
+    return Sphinx(SphinxModel.find(Path(model).expanduser(), **settings), dialect)
+
+
+KINDS = {"whisper": ("faster_whisper", "whisper"), "vosk": ("vosk", "vosk"), "pocketsphinx": ("pocketsphinx", "pocketsphinx")}
+"""Kind → (module, extra of this package)."""
+
+
+class Whisper:
+    """Whisper (Radford et al. 2022) by faster-whisper: open speech; greedy about nothing, remembers nothing.
+
+    Temperature 0 with a beam of 5 and no text of earlier windows: one sound has one transcription. 8-bit weights on a
+    CPU, 16-bit ones on a GPU.
+    """
+
+    def __init__(self, model: str, device: str = "", compute: str = ""):
+        import ctranslate2
+        import faster_whisper
+
+        known = faster_whisper.available_models()
+        if not Path(model).expanduser().is_dir() and model not in known and "/" not in model:
+            raise UserError(f"recogniser=whisper:{model}: neither a folder nor a model of faster-whisper; "
+                            f"there are {', '.join(known)}, and OWNER/NAME of the Hugging Face hub")
+        device = device or ("cuda" if ctranslate2.get_cuda_device_count() else "cpu")
+        compute = compute or ("float16" if device == "cuda" else "int8")
+        folder = Path(model).expanduser()
+        try:
+            self.model = faster_whisper.WhisperModel(str(folder) if folder.is_dir() else model, device=device,
+                                                     compute_type=compute)
+        except Exception as error:  # the hub's and ctranslate2's errors have no type in common
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"recogniser=whisper:{model} cannot be loaded ({reason}). Without a network, give the folder of "
+                            "a model fetched elsewhere (model.bin, config.json, tokenizer.json, vocabulary)") from error
+        self.name = f"whisper:{folder.name if folder.is_dir() else model}"
+        self.task = f"open speech, faster-whisper {faster_whisper.__version__} on {device} ({compute})"
+
+    def expect(self, sentences: Sequence[str]) -> None:
+        """Nothing: it hears open speech."""
+
+    def transcribe(self, samples: np.ndarray, rate: int) -> str:
+        segments, _ = self.model.transcribe(
+            resampled(samples, rate, RATE), language="es", beam_size=5, temperature=0.0, condition_on_previous_text=False,
+            without_timestamps=True)
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+class Vosk:
+    """A Kaldi model by Vosk: open speech with the model's own language model."""
+
+    def __init__(self, folder: Path):
+        import vosk
+
+        # Given a name, Vosk would look it up in the network and leave the program where it finds none.
+        if not any((folder / name).is_file() for name in ("am/final.mdl", "final.mdl")):
+            raise UserError(f"recogniser=vosk:{folder}: that is not the folder of a Vosk model (no am/final.mdl in it). "
+                            "Get a Spanish one from https://alphacephei.com/vosk/models and unpack it")
+        vosk.SetLogLevel(-1)
+        try:
+            self.model = vosk.Model(str(folder))
+        except Exception as error:  # Vosk raises nothing narrower
+            raise UserError(f"recogniser=vosk:{folder}: the model cannot be loaded ({error})") from error
+        self.recogniser = vosk.KaldiRecognizer
+        self.name, self.task = f"vosk:{folder.name}", "open speech, with the model's own language model"
+
+    def expect(self, sentences: Sequence[str]) -> None:
+        """Nothing: it hears open speech."""
+
+    def transcribe(self, samples: np.ndarray, rate: int) -> str:
+        recogniser = self.recogniser(self.model, float(RATE))  # a new one: it adapts to what it hears
+        parts = [recogniser.Result()] if recogniser.AcceptWaveform(pcm(samples, rate, RATE)) else []
+        texts = [json.loads(part).get("text", "") for part in (*parts, recogniser.FinalResult())]
+        return " ".join(filter(None, texts))
+
+
+def resampled(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """``samples`` (samples,) as float32 at ``target`` Hz."""
+    samples = np.asarray(samples, np.float32)
+    return samples if rate == target else soxr.resample(samples, rate, target)
+
+
+def pcm(samples: np.ndarray, rate: int, target: int, peak: float = 0.7) -> bytes:
+    """The sound as 16-bit PCM at ``target`` Hz, its peak at ``peak`` of full scale; near-silence stays as it is."""
+    sound = resampled(samples, rate, target)
+    highest = float(np.abs(sound).max(initial=0.0))
+    if highest > SILENCE_PEAK:
+        sound = sound / highest * peak
+    return (sound.clip(-1, 1) * 32767).astype("<i2").tobytes()

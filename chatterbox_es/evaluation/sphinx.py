@@ -1,0 +1,229 @@
+"""PocketSphinx: a recogniser of words, of phones, and of where they lie; small enough to run anywhere.
+
+A folder needs an acoustic model (a folder with mdef); a dictionary (*.dict, *.dic, dictionary.txt[.gz]) and a language
+model (*.lm, *.lm.bin, *.arpa) are used where they stand, or given.
+
+Without a language model one is made of the sentences that are to be said and of a text (lm_text.txt) where there is one.
+That is an easier task than dictation, since nothing else can be heard: word error rates of such a recogniser compare
+systems, and are never quoted as absolute. Its phone loop knows no words.
+"""
+
+import dataclasses
+import gzip
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.language_model import write_trigram
+from chatterbox_es.evaluation.recognisers import SILENCE_PEAK, pcm
+from chatterbox_es.text import FrontEnd
+from chatterbox_es.text.symbols import PHONES
+
+WORD = re.compile(r"[a-záéíóúüñ]+")
+VARIANT = re.compile(r"\(\d+\)$")  # word(2): another way to say it
+PAUSE = "SIL"
+FEWEST_SAMPLES = 0.1  # s; less than a phone's three states need
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "j": ("j", "i"), "ɪ": ("ɪ", "i"), "w": ("w", "u"), "ʊ": ("ʊ", "u"), "β": ("β", "b"), "ð": ("ð", "d"), "ɡ": ("ɡ", "g"),
+    "ɣ": ("ɣ", "g"), "θ": ("θ", "z", "th", "s"), "x": ("x", "j"), "h": ("h", "j", "x"), "tʃ": ("tʃ", "ch"),
+    "dʒ": ("dʒ", "y", "ʝ"), "ʃ": ("ʃ", "sh", "ch", "tʃ"), "ʒ": ("ʒ", "zh", "y", "ʝ"), "ɲ": ("ɲ", "gn", "ny"),
+    "ŋ": ("ŋ", "ng", "n"), "ʎ": ("ʎ", "ll", "y", "ʝ"), "ʝ": ("ʝ", "y", "ll"), "ɾ": ("ɾ", "r"), "r": ("rr", "r"), "z": ("s",),
+}  # fmt: skip
+"""What models call our phones, the likeliest first; CMU Sphinx's and VoxForge's Spanish ones write z for θ and j for x."""
+SPANISH_SPELLING = {"x": ("j",), "j": ("i",), "z": ("s",)}
+"""In a model that writes `gn` and `ll`, x is /ks/, j is /x/ and z is /θ/: our x, j and z are then not those."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SphinxModel:
+    """The files of a PocketSphinx recogniser."""
+
+    hmm: Path
+    dictionary: Path | None = None
+    lm: Path | None = None
+    text: Path | None = None
+
+    @classmethod
+    def find(cls, folder: Path, dictionary: str = "", lm: str = "", text: str = "") -> "SphinxModel":
+        """The model in a folder.
+
+        Raises:
+            UserError: no acoustic model, several candidates for one part, or a named file that is not there.
+        """
+        if not folder.is_dir():
+            raise UserError(f"recogniser=pocketsphinx:{folder}: there is no such folder")
+        models = sorted({path.parent for path in folder.rglob("mdef")})
+        if len(models) != 1:
+            found = "none" if not models else f"several: {', '.join(map(str, models))}"
+            raise UserError(f"recogniser=pocketsphinx:{folder}: an acoustic model is a folder with mdef, means, variances; "
+                            f"there is {found}. Name the folder that holds one")
+        return cls(models[0],
+                   _one(folder, "dictionary", dictionary, ("*.dict", "*.dic", "dictionary.txt", "dictionary.txt.gz")),
+                   _one(folder, "lm", lm, ("*.lm", "*.lm.bin", "*.lm.dmp", "*.arpa")),
+                   _one(folder, "text", text, ("lm_text.txt",)))
+
+    def phone_names(self) -> set[str]:
+        """The names of the model's context-independent phones, its pauses and noises left out.
+
+        Raises:
+            UserError: mdef is not readable text.
+        """
+        path = self.hmm / "mdef"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} cannot be read as text ({error}): a binary model definition is turned into text by "
+                            "pocketsphinx_mdef_convert -text") from None
+        rows = [line.split() for line in lines]
+        return {row[0] for row in rows if len(row) > 5 and row[1:4] == ["-", "-", "-"] and row[4] == "n/a"}
+
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+        parameters = self.hmm / "feat.params"
+        written = parameters.read_text(encoding="utf-8") if parameters.is_file() else ""
+        match = re.search(r"-samprate\s+(\d+)", written)
+        return int(match[1]) if match else 16_000
+
+    def pronunciations(self) -> dict[str, list[tuple[str, ...]]]:
+        """The dictionary: word → ways to say it."""
+        if self.dictionary is None:
+            return {}
+        is_packed = self.dictionary.suffix == ".gz"
+        with (gzip.open(self.dictionary, "rt", encoding="utf-8") if is_packed
+              else self.dictionary.open(encoding="utf-8")) as lines:
+            entries: dict[str, list[tuple[str, ...]]] = {}
+            for line in lines:
+                word, *phones = line.split() or [""]
+                if phones:
+                    entries.setdefault(VARIANT.sub("", word), []).append(tuple(phones))
+        return entries
+
+
+def _one(folder: Path, key: str, given: str, patterns: Sequence[str]) -> Path | None:
+    if given:
+        for path in (Path(given).expanduser(), folder / given):
+            if path.is_file():
+                return path
+        raise UserError(f"recogniser=pocketsphinx:{folder},{key}={given}: there is no such file")
+    found = sorted({path for pattern in patterns for path in folder.rglob(pattern)})
+    if len(found) > 1:
+        raise UserError(f"recogniser=pocketsphinx:{folder}: several files could be its {key} "
+                        f"({', '.join(path.name for path in found)}); name one: …,{key}=FILE")
+    return found[0] if found else None
+
+
+class Sphinx:
+    """PocketSphinx with one acoustic model; reads words by this package's front end, and by the dictionary where it differs."""
+
+    is_parallel = True  # one process a core is worth it: it computes on one thread
+
+    def __init__(self, model: SphinxModel, dialect: str = "castilian"):
+        self.model, self.dialect = model, dialect
+        self.names, self.sample_rate = model.phone_names(), model.rate()
+        self.front_end = FrontEnd(dialect)
+        self.name = f"pocketsphinx:{model.hmm.parent.name if model.hmm.name in ('model', 'hmm') else model.hmm.name}"
+        self._scratch = tempfile.TemporaryDirectory(prefix="sphinx-")
+        self.folder = Path(self._scratch.name)
+        self._decoders: dict[str, Any] = {}
+        self.name_of = {phone: self._name(phone) for phone in PHONES}
+        self.expect([])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Decoders are the process's own; the files stay those of the process that wrote them.
+        return self.__dict__ | {"_scratch": None, "_decoders": {}}
+
+    def _name(self, phoneme: str) -> str:
+        plain = phoneme.removeprefix("ˈ")
+        wanted = NAMES.get(plain, (plain,))
+        if "gn" in self.names:
+            wanted = SPANISH_SPELLING.get(plain, wanted)
+        found = next((name for name in wanted if name in self.names), None)
+        if found is None:
+            raise UserError(f"{self.model.hmm}: the model has no phone for /{plain}/ (looked for {', '.join(wanted)}); it has "
+                            f"{' '.join(sorted(self.names))}. Is it a Spanish one?")
+        return found
+
+    def names_of(self, phonemes: Sequence[str]) -> list[tuple[str, str]]:
+        """(phoneme, the model's name of it), marks left out."""
+        return [(phoneme, self.name_of[phoneme]) for phoneme in phonemes if phoneme in self.name_of]
+
+    def expect(self, sentences: Sequence[str]) -> None:
+        """Write the dictionary and the language models: of the sentences and the text, where the model has none of its own."""
+        text = [] if self.model.text is None else self.model.text.read_text(encoding="utf-8").splitlines()
+        lines = [WORD.findall(line.lower()) for line in (*sentences, *text)]
+        own = self.model.pronunciations()
+        vocabulary = {word for line in lines for word in line}
+        if self.model.lm is not None:
+            vocabulary |= own.keys()
+        self._write_dictionary(sorted(vocabulary), own)
+        if self.model.lm is None and vocabulary:
+            write_trigram(lines, self.folder / "words.arpa")
+        # The phone loop learns which phones follow which from the text alone, never from the sentences to be judged.
+        spoken = [self._phones(line) for line in text] or [list(ways[0]) for ways in own.values()]
+        if spoken:
+            write_trigram([[PAUSE, *phones, PAUSE] for phones in spoken if phones], self.folder / "phones.arpa")
+        self.task = self._task(len(sentences))
+        self._decoders.clear()
+
+    def _task(self, sentences: int) -> str:
+        if self.model.lm is not None:
+            return f"words of the language model {self.model.lm.name}"
+        text = f" and of {self.model.text.name}" if self.model.text is not None else ""
+        return (f"words, with a trigram of the {sentences} sentences themselves{text}: easier than dictation, compare "
+                "systems by it and never quote it as absolute")
+
+    def _phones(self, text: str) -> list[str]:
+        return [name for _, name in self.names_of(self.front_end.read(text).phonemes)]
+
+    def _write_dictionary(self, words: Sequence[str], own: dict[str, list[tuple[str, ...]]]) -> None:
+        rows = []
+        for word in words:
+            ways = dict.fromkeys([tuple(self._phones(word)), *own.get(word, ())])
+            ways = [way for way in ways if way and self.names.issuperset(way)]
+            rows += [f"{word}{f'({number})' if number > 1 else ''} {' '.join(way)}\n" for number, way in enumerate(ways, 1)]
+        (self.folder / "words.dict").write_text("".join(rows), encoding="utf-8")
+
+    def _decoder(self, search: str) -> Any:
+        if search not in self._decoders:
+            from pocketsphinx import Decoder
+
+            settings = {"hmm": str(self.model.hmm), "cmn": "batch", "loglevel": "FATAL"}
+            if search == "words":
+                settings |= {"lm": str(self.model.lm or self.folder / "words.arpa"), "dict": str(self.folder / "words.dict"),
+                             "lw": 6.5, "beam": 1e-60, "wbeam": 1e-40}
+            else:
+                grammar = self.folder / "phones.arpa"
+                settings |= {"lm": None, "dict": None, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20}
+                settings |= {"allphone": str(grammar)} if grammar.is_file() else {}
+            try:
+                decoder = Decoder(**settings)
+                if search == "phones" and "allphone" not in settings:
+                    decoder.add_allphone_file("phones", None)
+                    decoder.activate_search("phones")
+            except (RuntimeError, ValueError) as error:
+                raise UserError(f"pocketsphinx does not start with the model {self.model.hmm} ({error}); run "
+                                f"pocketsphinx_batch -hmm {self.model.hmm} to see what it misses") from error
+            self._decoders[search] = decoder
+        return self._decoders[search]
+
+    def transcribe(self, samples: np.ndarray, rate: int) -> str:
+        return " ".join(self._hear("words", samples, rate))
+
+    def phones(self, samples: np.ndarray, rate: int) -> list[str]:
+        return self._hear("phones", samples, rate)
+
+    def _hear(self, search: str, samples: np.ndarray, rate: int) -> list[str]:
+        if len(samples) < FEWEST_SAMPLES * rate or float(np.abs(samples).max()) < SILENCE_PEAK:
+            return []
+        decoder = self._decoder(search)
+        decoder.start_utt()
+        decoder.process_raw(pcm(samples, rate, self.sample_rate), no_search=False, full_utt=True)
+        decoder.end_utt()
+        heard = [VARIANT.sub("", segment.word) for segment in decoder.seg() or ()]
+        return [word for word in heard if word in self.names or (search == "words" and WORD.fullmatch(word))]
