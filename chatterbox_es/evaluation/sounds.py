@@ -1,10 +1,17 @@
-"""What is judged: sentences as the systems under comparison say them."""
+"""What is judged: sentences as the systems under comparison say them; and what a measure is."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Protocol
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 import numpy as np
+
+RECORDINGS, ROUND_TRIP = "recordings", "round trip"
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclasses.dataclass
@@ -21,6 +28,10 @@ class Sound:
     durations: np.ndarray | None = None  # (phonemes,) frames, where the system knows them
     speaker: str = ""
 
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
@@ -29,11 +40,31 @@ class Failure:
     reason: str
 
 
-class Measure(Protocol):
-    """Figures of sounds. ``name`` is its key in results; ``unavailable`` says which package or model is missing, or ""."""
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """What a number is: for the head of a table and for whoever reads it."""
 
-    name: str
+    unit: str  # dB | Hz | … | "" for a share or a score
+    better: str  # lower | higher | one (nearer to 1) | recordings (nearer to theirs)
+    meaning: str  # a sentence
+
+
+class Measure(Protocol):
+    """Figures of sounds.
+
+    Building one raises UserError where a package or a model is missing, with how to get it. A measure that needs the
+    recording gives a Failure for a sound without one.
+    """
+
+    name: str  # its key in failures
+    figures: Mapping[str, Figure]  # what its keys mean
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
         """One entry a sound, in their order: figure → value."""
         ...
+
+
+def on_all_cores(function: Callable[[Given], Made], given: Sequence[Given], threads: int | None = None) -> list[Made]:
+    """``function`` of each, in their order. Threads: what takes the time (WORLD, torch, ONNX) leaves the interpreter's lock."""
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        return list(pool.map(function, given))
