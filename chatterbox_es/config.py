@@ -33,14 +33,38 @@ class MelConfig:
 
 
 @dataclass
-class DataConfig:
+class SourceConfig:
+    """One corpus: its form, where it is, and which of its rows are used; docs/corpora.md says which kind reads which key."""
+
+    kind: str = MISSING  # demo | folder | common_voice | mls | cml_tts | openslr | css10 | mailabs | hf
+    path: str | None = None  # the corpus's folder; hf: also the name of a data set
+    dialect: str | None = None  # of rows that name none; in a mix null is the mix's
+    weight: float = 1.0  # in a mix: how often each of its utterances is drawn an epoch
+    layout: str = "auto"  # folder: of metadata.csv: auto | ljspeech | piper | coqui
+    parts: list[str] | None = None  # common_voice, mls, cml_tts: which of its lists; null: see docs/corpora.md
+    speakers: list[str] | None = None  # only these
+    dialects: list[str] | None = None  # only these
+    min_up_votes: int = 0  # common_voice, hf
+    max_down_votes: int | None = None  # common_voice, hf
+    min_likeness: float = 0.0  # cml_tts: between the text and what a recogniser heard, 0 to 1
+    config: str | None = None  # hf: which configuration of the data set, such as es
+    hf_split: str = "train"  # hf
+    streaming: bool = False  # hf: read while it is fetched, and keep no copy on the disk
+    text_column: str | None = None  # hf; null: recognised by its name, as the following
+    audio_column: str | None = None  # hf
+    speaker_column: str | None = None  # hf
+    dialect_column: str | None = None  # hf
+
+
+@dataclass
+class DataConfig(SourceConfig):
     """Which recordings, in which dialect, and how they are divided."""
 
     name: str = MISSING
-    kind: str = MISSING  # demo | folder
-    path: str | None = None  # the folder with metadata.csv
-    layout: str = "auto"  # of metadata.csv: auto | ljspeech | piper | coqui
+    kind: str = MISSING  # one of a source's, or mix
     dialect: str = MISSING
+    sources: dict[str, SourceConfig] = field(default_factory=dict)  # mix: corpora by the names they are given
+    temperature: float = 1.0  # mix: 1 draws by size, more of them draw small corpora oftener; see docs/corpora.md
     lexicon: str | None = None  # your own pronunciations
     prepared: str = "outputs/prepared"  # where prepared sets are kept
     max_seconds: float = 30.0  # a longer recording is a fault
