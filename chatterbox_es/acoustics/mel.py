@@ -9,8 +9,10 @@ import math
 
 import librosa.filters
 import numpy as np
+import scipy.fft
 import torch
-from torch.nn import functional
+
+CHUNK = 32  # frames whose spectra are computed at once: as much as the cache of one core holds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,16 @@ def mel_basis(contract: MelContract) -> torch.Tensor:
         sr=contract.sample_rate, n_fft=contract.n_fft, n_mels=contract.bins, fmin=contract.f_min, fmax=contract.f_max))
 
 
+@functools.lru_cache(maxsize=4)
+def _bands(contract: MelContract) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The window, and the filter bank without its zeros: the ends (bins, 2) of each filter and all their weights."""
+    basis = mel_basis(contract).numpy()
+    used = [np.flatnonzero(row) for row in basis]  # a filter narrower than a line of the spectrum may hold none
+    ends = np.array([[lines[0], lines[-1] + 1] if len(lines) else [0, 0] for lines in used])
+    weights = np.concatenate([row[first:last] for row, (first, last) in zip(basis, ends, strict=True)])
+    return torch.hann_window(contract.window).numpy(), ends, weights.astype(np.float32)
+
+
 def log_mel(samples: np.ndarray | torch.Tensor, contract: MelContract = MelContract()) -> torch.Tensor:
     """Natural logarithm of the mel magnitudes of ``samples``.
 
@@ -61,15 +73,24 @@ def log_mel(samples: np.ndarray | torch.Tensor, contract: MelContract = MelContr
     Raises:
         ValueError: fewer samples than the reflection needs (720 for S3Gen's contract), or more than one channel.
     """
-    samples = torch.as_tensor(samples, dtype=torch.float32)
+    from chatterbox_es.acoustics.spectrum import band_sums, windowed_frames  # compiles: nobody who only speaks waits for it
+
+    samples = np.asarray(samples, np.float32)
     if samples.ndim != 1 or len(samples) <= contract.margin:
-        raise ValueError(f"log_mel takes (samples,) with more than {contract.margin} samples, got {tuple(samples.shape)}")
-    padded = functional.pad(samples[None, None], (contract.margin, contract.margin), mode="reflect")[0, 0]
-    spectrum = torch.stft(padded, contract.n_fft, contract.hop, contract.window,
-                          torch.hann_window(contract.window), center=False, return_complex=True)
-    # The 1e-9 under the root is S3Gen's (Matcha-TTS's): it moves only silence, but a vocoder was trained with it.
-    magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
-    return torch.log(torch.clamp(mel_basis(contract) @ magnitude, min=contract.floor)).T.contiguous()
+        raise ValueError(f"log_mel takes (samples,) with more than {contract.margin} samples, got {samples.shape}")
+    window, ends, weights = _bands(contract)
+    padded = np.pad(samples, contract.margin, mode="reflect")[(contract.n_fft - contract.window) // 2:]
+    count = frames_of(len(samples), contract)
+    mels = np.empty((count, contract.bins), np.float32)
+    frames = np.zeros((min(count, CHUNK), contract.n_fft), np.float32)
+    for first in range(0, count, CHUNK):
+        part = frames[:min(CHUNK, count - first)]
+        windowed_frames(padded[first * contract.hop:], window, contract.hop, part[:, :contract.window])
+        spectra = scipy.fft.rfft(part)
+        # The 1e-9 under the root is S3Gen's (Matcha-TTS's): it moves only silence, but a vocoder was trained with it.
+        band_sums(spectra.view(np.float32), ends, weights, 1e-9, mels[first:first + len(part)])
+    np.maximum(mels, contract.floor, out=mels)
+    return torch.from_numpy(np.log(mels, out=mels))
 
 
 def frames_of(samples: int, contract: MelContract) -> int:
