@@ -1,0 +1,203 @@
+"""How natural a predictor holds speech to be. A predictor's ranking, not a mean opinion score: nobody has listened.
+
+It is shown beside the score of the natural recordings, since what a predictor gives a person's own voice differs by
+microphone and room. DNSMOS P.835 (Reddy et al. 2022) was trained on telephone speech with noise, at 16 kHz: it hears buzz
+and noise, and not whether the melody fits the sentence.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import soxr
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, on_all_cores
+
+RATE = 16_000  # Hz, of DNSMOS
+WINDOW = 144_160  # samples: 9.01 s
+FRAMES = 900  # of a window's log spectrum, every 10 ms
+HOP = RATE  # samples between windows
+EDGE = 4  # frames at an edge that feel the padding of the first four convolutions, a frame each
+GROUP = 12  # windows taken together at most, which bounds the memory
+
+
+class Dnsmos:
+    """DNSMOS P.835 and P.808 with the weights of the package speechmos, and its values.
+
+    speechmos repeats a sound until it fills 9.01 s, scores windows of that length a second apart, and averages. Those
+    windows overlap by eight ninths, and nearly all of the time goes into the four convolutions at full resolution that come
+    first. Here these run once over all windows of a sound; only the frames at the windows' edges, which feel the padding,
+    are computed window by window. The values are speechmos's but for rounding.
+    """
+
+    name = "naturalness"
+    figures: Mapping[str, Figure] = {
+        "dnsmos_ovrl": Figure("1-5", "higher", "DNSMOS P.835, overall: a predictor's ranking, not MOS"),
+        "dnsmos_sig": Figure("1-5", "higher", "DNSMOS P.835, the speech itself: a predictor's ranking, not MOS"),
+        "dnsmos_bak": Figure("1-5", "higher", "DNSMOS P.835, the background: a predictor's ranking, not MOS"),
+        "dnsmos_p808": Figure("1-5", "higher", "DNSMOS P.808: a predictor's ranking, not MOS"),
+    }
+
+    def __init__(self) -> None:
+        try:
+            import onnx
+            from speechmos import dnsmos
+        except ImportError as error:
+            raise UserError(f"DNSMOS needs speechmos and onnx ({error}): pip install 'chatterbox-es[evaluate]', or leave "
+                            "naturalness out with measures=") from None
+        folder = Path(dnsmos.__file__).parent / "dnsmos_models"
+        self.spectrum, self.early, self.late = _cut(onnx, folder / "sig_bak_ovr.onnx")
+        self.p808 = _session(folder / "model_v8.onnx")
+        # Its features and its mapping of raw outputs to opinions are methods without state; its sessions are not needed.
+        self.theirs = dnsmos.DNSMOS.__new__(dnsmos.DNSMOS)
+
+    def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
+        return on_all_cores(self._one, sounds)
+
+    def _one(self, sound: Sound) -> dict[str, float] | Failure:
+        samples = resample(sound.samples, sound.rate, RATE)
+        if not len(samples) or not np.any(samples):
+            return Failure("it is silent, or empty")
+        return self.score(samples)
+
+    def score(self, samples: np.ndarray) -> dict[str, float]:
+        """The four figures of a waveform (samples,) in [-1, 1] at 16 kHz."""
+        samples = np.asarray(samples, np.float32)
+        while len(samples) < WINDOW:
+            samples = np.append(samples, samples)
+        kept = _windows(len(samples))
+        windows = [samples[start * HOP:start * HOP + WINDOW] for start in range(kept[-1] + 1)]
+        raw = np.concatenate([self._raw(windows[start:start + GROUP]) for start in range(0, len(windows), GROUP)])[kept]
+        opinions = np.array([self.theirs.get_polyfit_val(*values, is_personalized_MOS=False) for values in raw])
+        features = [np.asarray(self.theirs.audio_melspec(audio=windows[place][:-160]), np.float32) for place in kept]
+        p808 = [float(_run(self.p808, feature[None])[0, 0]) for feature in features]
+        signal, background, overall = opinions.mean(0)
+        return {"dnsmos_ovrl": float(overall), "dnsmos_sig": float(signal), "dnsmos_bak": float(background),
+                "dnsmos_p808": float(np.mean(p808))}
+
+    def _raw(self, windows: Sequence[np.ndarray]) -> np.ndarray:
+        """(windows, 3) the network's own outputs for windows that follow each other a second apart."""
+        spectra = [_run(self.spectrum, window[None]) for window in windows]  # (1, 1, FRAMES, 161) each
+        new = HOP // 160  # frames that a window adds to the one before
+        whole = _run(self.early, np.concatenate([spectra[0], *(spectrum[:, :, -new:] for spectrum in spectra[1:])], 2))
+        heads = _run(self.early, np.concatenate([spectrum[:, :, :2 * EDGE] for spectrum in spectra]))
+        tails = _run(self.early, np.concatenate([spectrum[:, :, -2 * EDGE:] for spectrum in spectra]))
+        outputs = []
+        for place in range(len(windows)):
+            maps = whole[:, :, place * new:place * new + FRAMES].copy()
+            maps[:, :, :EDGE], maps[:, :, -EDGE:] = heads[place, :, :EDGE], tails[place, :, -EDGE:]
+            outputs.append(_run(self.late, maps))
+        return np.concatenate(outputs)
+
+
+def _windows(samples: int) -> list[int]:
+    """The windows that speechmos scores, by the second they begin at.
+
+    It reckons their ends in floating point, where some of them come out a sample short; it leaves those out, and so do we.
+    """
+    seconds = WINDOW / RATE
+    count = int(np.floor(samples / RATE) - seconds) + 1
+    return [start for start in range(count) if int((start + seconds) * RATE) - start * HOP >= WINDOW]
+
+
+def _cut(onnx: Any, path: Path) -> tuple[Any, Any, Any]:
+    """DNSMOS P.835's network in three: log spectrum, the convolutions before the first pooling, the rest."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    flat = [node for node in model.graph.node if node.op_type == "Conv" and len(node.attribute) and any(
+        attribute.name == "kernel_shape" and len(attribute.ints) == 2 for attribute in node.attribute)]
+    pooling = next((node for node in model.graph.node if node.op_type == "MaxPool"), None)
+    if len(flat) < 4 or pooling is None:
+        raise UserError(f"{path} is not the network that this version knows (speechmos 0.0.1.1)")
+    cuts = [model.graph.input[0].name, flat[0].input[0], pooling.input[0], model.graph.output[0].name]
+    parts = []
+    for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+        part = onnx.utils.Extractor(model).extract_model([begin], [end])
+        if begin != cuts[0]:
+            for value in (*part.graph.input, *part.graph.output):
+                for axis, size in enumerate(value.type.tensor_type.shape.dim):
+                    if axis in (0, 2):  # how many, and how long
+                        size.dim_param = f"axis_{axis}"
+            del part.graph.value_info[:]
+        content = io.BytesIO()
+        onnx.save(part, content)
+        parts.append(_session(content.getvalue()))
+    return tuple(parts)
+
+
+class Predictor:
+    """Any predictor of naturalness in an ONNX file.
+
+    Contract: one input, float32 waveforms (1, samples) in [-1, 1] at the rate that the file's metadata give as ``rate``
+    (Hz; 16000 where they say nothing); one output, whose first number is the score, the higher the better.
+    """
+
+    name = "predictor"
+
+    def __init__(self, path: Path, rate: int | None = None):
+        self.session, self.rate = load_waveform_model(path, "predictor", rate)
+        self.figure = f"predictor_{path.stem}"
+        self.figures: Mapping[str, Figure] = {
+            self.figure: Figure("", "higher", f"{path.name}: a predictor's ranking, not MOS")}
+
+    def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
+        return on_all_cores(self._one, sounds)
+
+    def _one(self, sound: Sound) -> dict[str, float] | Failure:
+        try:
+            value = float(np.ravel(_run(self.session, resample(sound.samples, sound.rate, self.rate)[None]))[0])
+        except Exception as error:  # whatever a foreign graph makes of a sound
+            return Failure(f"the predictor gave up: {str(error).splitlines()[0]}")
+        return {self.figure: value} if np.isfinite(value) else Failure("the predictor's score is not a number")
+
+
+def load_waveform_model(path: Path, key: str, rate: int | None) -> tuple[Any, int]:
+    """An ONNX session of a model that takes waveforms, and the rate that it takes them at.
+
+    Raises:
+        UserError: it is missing, damaged, or takes something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{key}={path}: there is no such file")
+    try:
+        session = _session(path)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the bytes of a foreign file lead onnxruntime to
+        raise UserError(f"{key}={path} cannot be loaded by onnxruntime: {str(error).splitlines()[0]}") from None
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+        described = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+        raise UserError(f"{key}={path} must take one input, float32 waveforms (1, samples); it takes {described}")
+    said = session.get_modelmeta().custom_metadata_map.get("rate")
+    try:
+        return session, rate or int(json.loads(said) if said else RATE)
+    except (ValueError, TypeError):
+        raise UserError(f"{key}={path}: its metadata say rate={said!r}, which is no number of Hz") from None
+
+
+def resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """A waveform (samples,) at another rate, float32 in [-1, 1]."""
+    if rate != target:
+        samples = soxr.resample(samples, rate, target, quality="HQ")
+    return np.clip(samples, -1, 1).astype(np.float32)
+
+
+def _session(model: Path | bytes) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError("predictors need onnxruntime: pip install 'chatterbox-es[evaluate]'") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # sounds are what is done at once
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model if isinstance(model, bytes) else str(model), options,
+                                        providers=["CPUExecutionProvider"])
+
+
+def _run(session: Any, given: np.ndarray) -> np.ndarray:
+    return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(given, np.float32)})[0]
