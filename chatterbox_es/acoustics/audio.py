@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from chatterbox_es.acoustics.containers import foreign_format, misnamed, shortfall
+
 SILENCE_PEAK = 1e-4
 """A recording in which no sample is above this (-80 dBFS) holds nothing."""
 
@@ -16,7 +18,8 @@ SILENCE_PEAK = 1e-4
 class AudioError(ValueError):
     """A sound file that cannot be used: `reason` is a short stable code, `detail` a sentence for people.
 
-    Reasons: "missing-audio", "unreadable-audio", "zero-length", "not-finite", "silent-audio", "too-long".
+    Reasons: "missing-audio", "unreadable-audio", "zero-length", "not-finite", "silent-audio", "too-long",
+    and where it is asked for "truncated-audio", "wrong-extension", "too-many-channels".
     """
 
     def __init__(self, reason: str, detail: str):
@@ -36,6 +39,14 @@ class Recording(Protocol):
         ...
 
 
+class Source(NamedTuple):
+    """A sound file as it was decoded: float32 samples (frames, channels), their rate in Hz, and what the file is called."""
+
+    samples: np.ndarray
+    rate: int
+    name: str
+
+
 def read_audio(recording: Path | str | Recording, rate: int = 24000, max_seconds: float = 60.0) -> np.ndarray:
     """Read a sound file as float32 mono (samples,) in [-1, 1] at `rate` Hz.
 
@@ -46,37 +57,79 @@ def read_audio(recording: Path | str | Recording, rate: int = 24000, max_seconds
 
     Raises AudioError; its `reason` says what is wrong.
     """
+    return mono_at(read_source(recording, max_seconds), rate)
+
+
+def read_source(recording: Path | str | Recording, max_seconds: float = 60.0, max_channels: int | None = None,
+                strict: bool = False) -> Source:
+    """Read a sound file as it is, at most `max_seconds` of it.
+
+    `strict` also refuses what can be decoded and is not what it says: a file that breaks off before the length that its
+    header gives, and one whose extension is another format's.
+
+    Raises AudioError; its `reason` says what is wrong.
+    """
     path = Path(recording) if isinstance(recording, str) else recording
-    samples, source_rate = _read_channels(path, max_seconds)
-    if not np.isfinite(samples).all():
-        raise AudioError("not-finite", f"{path} holds samples that are infinite or not numbers")
-    mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-    if source_rate != rate:
-        mono = soxr.resample(mono, source_rate, rate, quality="HQ")
-    if mono.size == 0:
-        raise AudioError("zero-length", f"{path} holds no samples at {rate} Hz")
-    peak = float(np.abs(mono).max())
-    if peak < SILENCE_PEAK:
-        raise AudioError("silent-audio", f"{path} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
-    return np.ascontiguousarray(mono / np.float32(peak) if peak > 1 else mono, dtype=np.float32).clip(-1, 1)
-
-
-def _read_channels(path: Path | Recording, max_seconds: float) -> tuple[np.ndarray, int]:
-    """Float32 samples (frames, channels) and their rate in Hz."""
     encoded = _present_file(path) if isinstance(path, Path) else _embedded_file(path)
     try:
-        with soundfile.SoundFile(encoded) as file:
-            limit = int(max_seconds * file.samplerate)
-            # Some headers claim no length or a wrong one, so what is read decides, one sample past the limit.
-            samples = file.read(limit + 1, dtype="float32", always_2d=True)
-            source_rate = file.samplerate
+        file = soundfile.SoundFile(encoded)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-        raise AudioError("unreadable-audio", f"{path} cannot be read as sound: {error}") from error
+        held = foreign_format(encoded)
+        known = "malformed" in str(error)  # libsndfile's other words are wrong ones: "File does not exist"
+        because = f"it holds {held}" if held else str(error) if known else "it has no format that libsndfile knows"
+        raise AudioError("unreadable-audio", f"{path} cannot be read as sound: {because}") from error
+    with file:
+        if max_channels is not None and file.channels > max_channels:
+            raise AudioError("too-many-channels", f"{path} has {file.channels} channels at {file.samplerate} Hz; of more than "
+                             f"{max_channels} the mean may not be what is heard: mix it down, or set data.max_channels")
+        if strict and isinstance(path, Path):
+            named = misnamed(path, file.format)
+            if named:
+                raise AudioError("wrong-extension", f"{path} {named}: rename it, or set data.check_files=false")
+        limit = int(max_seconds * file.samplerate)
+        samples = _read_up_to(file, limit + 1, path, strict)
+        if strict and len(samples) <= limit:
+            lacking = shortfall(file, len(samples), encoded)
+            if lacking:
+                raise AudioError("truncated-audio", f"{path} breaks off: {lacking}")
+        source_rate = file.samplerate
     if len(samples) > limit:
         raise AudioError("too-long", f"{path} is longer than {max_seconds:g} s: cut it into sentences")
     if len(samples) == 0:
         raise AudioError("zero-length", f"{path} holds no samples")
-    return samples, source_rate
+    return Source(samples, source_rate, str(path))
+
+
+def _read_up_to(file: soundfile.SoundFile, frames: int, path: Path | Recording, strict: bool) -> np.ndarray:
+    """(frames, channels) float32. Some headers claim no length or a wrong one, so what is read decides."""
+    try:
+        return file.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        if strict and isinstance(error, soundfile.SoundFileError):
+            raise AudioError("truncated-audio", f"{path} breaks off or is damaged inside: its header says "
+                             f"{file.frames / file.samplerate:.2f} s ({str(error).strip()})") from error
+        raise AudioError("unreadable-audio", f"{path} cannot be read as sound: {error}") from error
+
+
+def mono_at(source: Source, rate: int) -> np.ndarray:
+    """A decoded file as float32 mono (samples,) in [-1, 1] at `rate` Hz: see `read_audio`. Raises AudioError."""
+    samples, source_rate, name = source
+    # One channel needs no mean, and the sum of squares of the whole is finite where every sample is.
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    if not np.isfinite(np.dot(mono, mono)) and not np.isfinite(samples).all():
+        raise AudioError("not-finite", f"{name} holds samples that are infinite or not numbers")
+    if source_rate != rate:
+        mono = soxr.resample(mono, source_rate, rate, quality="HQ")
+    if mono.size == 0:
+        raise AudioError("zero-length", f"{name} holds no samples at {rate} Hz")
+    low, high = float(mono.min()), float(mono.max())
+    peak = max(-low, high)
+    if peak < SILENCE_PEAK:
+        raise AudioError("silent-audio", f"{name} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
+    if high - low < 2 * SILENCE_PEAK:
+        raise AudioError("silent-audio", f"{name} is silent: all its samples are {high:.3g}, a constant offset (DC)")
+    mono = np.ascontiguousarray(mono, dtype=np.float32)
+    return (mono / np.float32(peak)).clip(-1, 1) if peak > 1 else mono
 
 
 def _present_file(path: Path) -> Path:
@@ -169,5 +222,10 @@ def _frame_levels(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
     if samples.ndim != 1 or samples.size == 0:
         raise ValueError(f"samples must be one-dimensional and not empty, not of shape {samples.shape}")
     hop = max(rate // 100, 1)
-    halves = np.pad(samples.astype(np.float64) ** 2, (0, -len(samples) % hop)).reshape(-1, hop).mean(axis=1)
+    whole = len(samples) // hop * hop
+    parts = samples[:whole].reshape(-1, hop)
+    halves = np.einsum("ij,ij->i", parts, parts).astype(np.float64) / hop
+    if whole < len(samples):
+        rest = samples[whole:].astype(np.float64)
+        halves = np.append(halves, np.dot(rest, rest) / hop)
     return np.sqrt((halves + np.append(halves[1:], 0.0)) / 2), hop
