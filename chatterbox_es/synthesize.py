@@ -2,6 +2,7 @@
 
     python -m chatterbox_es.synthesize text="¿Qué tal estás?" out=hola.wav
     python -m chatterbox_es.synthesize file=sentences.txt out=DIR          a wav a line, and an index of them
+    python -m chatterbox_es.synthesize text="…" out=- | aplay -f S16_LE -r 24000      heard while it is being made
 """
 
 import dataclasses
@@ -9,22 +10,26 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from chatterbox_es import command_line
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.errors import UserError
-from chatterbox_es.speech import Speech, Voice, chosen_from, newest_voice
+from chatterbox_es.speech import ENGINES, Speech, Voice, chosen_from, newest_voice
 
 
 @dataclasses.dataclass
 class SynthesizeOptions:
     text: str = dataclasses.field(default="", metadata={"help": "what to say"})
     file: str = dataclasses.field(default="", metadata={"help": "or a UTF-8 file with a sentence a line (id|text also)"})
-    out: str = dataclasses.field(default="", metadata={"help": "a .wav file, or with file= a folder [out.wav, spoken/]"})
-    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the selected or newest one"})
+    out: str = dataclasses.field(default="", metadata={
+        "help": "a .wav file, or with file= a folder [out.wav, spoken/]; - is raw 16-bit sound to a pipe"})
+    run: str = dataclasses.field(default="", metadata={
+        "help": "run directory, checkpoint or exported .onnx; none: the selected or newest one"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
+    engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
 
 
 def main() -> None:
@@ -32,13 +37,17 @@ def main() -> None:
     if bool(options.text) == bool(options.file):
         raise UserError('give either text="…" or file=FILE')
     sentences = _read_sentences(Path(options.file)) if options.file else []
-    out = Path(options.out or ("spoken" if options.file else "out.wav"))
-    if options.text and out.suffix.lower() != ".wav":
+    out, piped = Path(options.out or ("spoken" if options.file else "out.wav")), options.out == "-"
+    if piped and (options.file or sys.stdout.isatty()):
+        raise UserError("out=- writes the sound of text=… into a pipe, such as | aplay -f S16_LE -r 24000")
+    if options.text and not piped and out.suffix.lower() != ".wav":
         raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
-    voice = Voice.load(run, options.dialect or None)
-    print(f"voice: {run}{chosen_from(run)}")
-    if options.text:
+    voice = Voice.load(run, options.dialect or None, options.engine)
+    print(f"voice: {run}{chosen_from(run)}", file=sys.stderr if piped else sys.stdout)
+    if piped:
+        _pipe(voice, options.text, options.speed)
+    elif options.text:
         began = time.monotonic()
         speech = voice.speak(options.text, options.speed)
         seconds = len(speech.samples) / speech.rate
@@ -47,6 +56,19 @@ def main() -> None:
         print(f"{out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
     else:
         _speak_all(voice, sentences, out, options.speed)
+
+
+def _pipe(voice: Voice, text: str, speed: float) -> None:
+    """16-bit little-endian samples to standard output, sentence by sentence; what is said of them goes to standard error."""
+    began, first, samples = time.monotonic(), 0.0, 0
+    for speech in voice.stream(text, speed):
+        sys.stdout.buffer.write((speech.samples * 32767).astype("<i2").tobytes())
+        sys.stdout.buffer.flush()
+        first, samples = first or time.monotonic() - began, samples + len(speech.samples)
+        _report(speech, sys.stderr)
+    rate = voice.checkpoint.contract.sample_rate
+    print(f"{samples / rate:.2f} s of sound at {rate} Hz in {time.monotonic() - began:.2f} s, the first after {first:.2f} s",
+          file=sys.stderr)
 
 
 def _read_sentences(file: Path) -> list[tuple[str, str]]:
@@ -86,8 +108,8 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, spe
           + (f"; {failed} could not be spoken" if failed else ""))
 
 
-def _report(speech: Speech) -> None:
-    print(f"words: {speech.reading.words}\nphonemes: {' '.join(speech.reading.phonemes)}")
+def _report(speech: Speech, file: TextIO | None = None) -> None:
+    print(f"words: {speech.reading.words}\nphonemes: {' '.join(speech.reading.phonemes)}", file=file)
     for span in speech.reading.unknown:
         print(f"not spoken: {span.written!r}", file=sys.stderr)
 
