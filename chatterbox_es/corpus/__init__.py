@@ -3,8 +3,10 @@
 from chatterbox_es.corpus.demo import make_demo
 from chatterbox_es.corpus.folder import read_folder
 from chatterbox_es.corpus.lint import LintReport
-from chatterbox_es.corpus.sources import corpus_roots, read_corpus
+from chatterbox_es.corpus.mix import draw_rates
+from chatterbox_es.corpus.sources import corpus_roots, corpus_sources, read_corpus
 from chatterbox_es.corpus.splits import split_by_text
 from chatterbox_es.corpus.utterance import Fault, Utterance
 
-__all__ = ["Fault", "LintReport", "Utterance", "corpus_roots", "make_demo", "read_corpus", "read_folder", "split_by_text"]
+__all__ = ["Fault", "LintReport", "Utterance", "corpus_roots", "corpus_sources", "draw_rates", "make_demo", "read_corpus",
+           "read_folder", "split_by_text"]

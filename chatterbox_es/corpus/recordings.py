@@ -3,9 +3,12 @@
 import os
 import posixpath
 import unicodedata
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import soundfile
 
 AUDIO_FOLDERS = ("wavs", "audio", "clips", "")
@@ -17,6 +20,8 @@ _READABLE = ({name.lower() for name in soundfile.available_formats()} - {"raw"})
 }
 _UNREADABLE = {"m4a", "aac", "mp4", "wma", "webm", "amr", "mka", "3gp", "raw"}
 _PREFERENCE = ("wav", "flac")
+CLIP_ENDINGS = ("wav", "flac", "mp3", "opus", "ogg")
+"""Into which corpora are converted."""
 
 
 class Found(NamedTuple):
@@ -32,18 +37,23 @@ class Recordings:
     """The index of a folder's audio files, made by one walk over its listings (no `stat` a row).
 
     Links to folders are followed; hidden folders are not entered. Names are compared in Unicode's composed form
-    (NFC), since some file systems store `ñ` as two characters, and with the extension in any case.
+    (NFC), since some file systems store `ñ` as two characters, and with the extension in any case. A file takes its
+    name's bytes and 32 more, so that a million are held in some 80 MB.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._by_path: dict[str, list[str]] = {}
-        self._by_name: dict[str, list[str]] = {}
+        self._names, starts = bytearray(), array("q", [0])
+        stems, bases = array("q"), array("q")
         for relative in _walk(folder):
             stem, extension = _split_extension(_composed(relative))
             if extension:
-                self._by_path.setdefault(stem, []).append(relative)
-                self._by_name.setdefault(posixpath.basename(stem), []).append(relative)
+                self._names += os.fsencode(relative)
+                starts.append(len(self._names))
+                stems.append(hash(stem))
+                bases.append(hash(posixpath.basename(stem)))
+        self._starts = starts
+        self._stems, self._bases = _Hashes(stems), _Hashes(bases)
 
     def find(self, name: str) -> Found:
         """The recording that a metadata row calls `name`: with or without extension, with or without folder.
@@ -57,10 +67,12 @@ class Recordings:
             return Found(name, None, "outside-folder", f"{name!r} lies outside the corpus folder {self.folder}")
         stem, extension = _split_extension(path)
         for place in AUDIO_FOLDERS:
-            files = self._by_path.get(posixpath.join(place, stem))
+            path = posixpath.join(place, stem)
+            files = [file for file in self._files(self._stems, path) if _stem(file) == path]
             if files:
                 return self._chosen(files, extension)
-        files = self._by_name.get(stem, []) if "/" not in stem else []
+        files = [] if "/" in stem else [
+            file for file in self._files(self._bases, stem) if posixpath.basename(_stem(file)) == stem]
         if len({_split_extension(file)[0] for file in files}) > 1:
             listed = ", ".join(sorted(files)[:3])
             return Found(name, None, "ambiguous-audio", f"{len(files)} recordings bear the name {name!r}: {listed}")
@@ -68,6 +80,11 @@ class Recordings:
             return self._chosen(files, extension)
         places = ", ".join(f"{place}/" for place in AUDIO_FOLDERS if place)
         return Found(name, None, "missing-audio", f"no recording {name!r} in {places} or beside the metadata")
+
+    def _files(self, hashes: "_Hashes", name: str) -> list[str]:
+        """The files that may bear a name: other names may have its hash."""
+        return [os.fsdecode(bytes(self._names[self._starts[number]:self._starts[number + 1]]))
+                for number in hashes.places(hash(name))]
 
     def _relative(self, name: str) -> str | None:
         """`name` as a path from the corpus folder, or None when it leads out of it."""
@@ -97,9 +114,45 @@ class Recordings:
         return Found(name, self.folder / file)
 
 
-def _walk(folder: Path) -> list[str]:
+class _Hashes:
+    """Where each 64-bit hash of a list stands in it."""
+
+    def __init__(self, hashes: array):
+        values = np.frombuffer(hashes, np.int64) if hashes else np.empty(0, np.int64)
+        self.order = np.argsort(values, kind="stable").astype(np.int32)
+        self.sorted = values[self.order]
+
+    def places(self, value: int) -> list[int]:
+        first, end = self.sorted.searchsorted(value, "left"), self.sorted.searchsorted(value, "right")
+        return self.order[first:end].tolist()
+
+
+def find_clip(folder: Path, name: str) -> Path | None:
+    """A recording whose place is known, by its relative path: also converted to another format, in capitals or decomposed.
+
+    Nothing is listed, so that folders of a million files take no memory. None: there is none, or it is no file.
+    """
+    stem, extension = _split_extension(name)
+    own = name[len(stem):] if extension else ""
+    for form in dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))):
+        if "\0" not in form and (folder / form).is_file():
+            return folder / form
+    endings = dict.fromkeys((own.upper(), own.lower(), *(f".{ending}" for ending in CLIP_ENDINGS)))
+    for form in dict.fromkeys((stem, unicodedata.normalize("NFC", stem), unicodedata.normalize("NFD", stem))):
+        for ending in endings:
+            if ending and "\0" not in form and (folder / (form + ending)).is_file():
+                return folder / (form + ending)
+    return None
+
+
+def leads_out(name: str) -> bool:
+    """Whether a relative path leads out of the folder it is in."""
+    path = posixpath.normpath(name.replace("\\", "/"))
+    return path.startswith(("/", "../")) or path == ".." or path[1:3] == ":/"
+
+
+def _walk(folder: Path) -> Iterator[str]:
     """Every file under the folder, as POSIX paths relative to it, in a fixed order."""
-    files: list[str] = []
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         identity = os.path.realpath(parent)
@@ -110,8 +163,11 @@ def _walk(folder: Path) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = Path(parent).relative_to(folder).as_posix()
         # A copy from a Mac holds a `._name.wav` beside each file, which is no audio.
-        files.extend(posixpath.join("" if prefix == "." else prefix, name) for name in names if name[0] != ".")
-    return sorted(files)
+        yield from sorted(posixpath.join("" if prefix == "." else prefix, name) for name in names if name[0] != ".")
+
+
+def _stem(file: str) -> str:
+    return _split_extension(_composed(file))[0]
 
 
 def _composed(name: str) -> str:

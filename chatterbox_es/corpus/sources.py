@@ -1,27 +1,67 @@
 """A corpus as a stream: whichever form it has, each of its rows as an utterance or a fault."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatterbox_es.config import DataConfig
+from chatterbox_es.config import DataConfig, SourceConfig
+from chatterbox_es.corpus.audio_folder import audio_folder_metadata, audio_folder_rows
+from chatterbox_es.corpus.audiobooks import cml_tts_rows, css10_rows, mailabs_rows, mls_rows
+from chatterbox_es.corpus.common_voice import common_voice_rows
 from chatterbox_es.corpus.demo import make_demo
-from chatterbox_es.corpus.folder import read_folder
+from chatterbox_es.corpus.exclusions import only_wanted
+from chatterbox_es.corpus.folder import distinct, folder_rows
+from chatterbox_es.corpus.hub import hub_rows
+from chatterbox_es.corpus.openslr import openslr_rows
 from chatterbox_es.corpus.utterance import Fault, Utterance
 from chatterbox_es.errors import UserError
+from chatterbox_es.text.dialects import DIALECTS
+
+KINDS = ("demo", "folder", "common_voice", "mls", "cml_tts", "openslr", "css10", "mailabs", "hf")
 
 
 def read_corpus(data: DataConfig) -> Iterator[Utterance | Fault]:
     """Every row of the configured corpus, in a fixed order: each an utterance or a fault, none vanishes.
 
-    Rows are given as they are read; none is kept. Recordings are found and not opened.
+    Rows are given as they are read and none is kept; of what is kept (the names of a folder's files, a hash of each id)
+    half a million rows take some 100 MB. Recordings are found and not opened. In a mix the corpora follow one another,
+    and ids and speakers have the corpus's name before them; a corpus whose rows name no speaker is one speaker.
 
     Raises:
         UserError: there is nothing to read, or the corpus has another form than ``data.kind``.
     """
-    if data.kind == "demo":
-        make_demo(corpus_roots(data)[""], data.dialect)
-    utterances, faults = read_folder(corpus_roots(data)[""], data.layout)
-    yield from sorted([*utterances, *faults], key=lambda found: found.row)
+    for name, source in corpus_sources(data).items():
+        dialect = source.dialect or data.dialect
+        for found in _rows(name, source, dialect):
+            yield found if not name else _of_mix(found, name, source)
+
+
+def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
+    """The corpora of a mix by their names; the one corpus under the name "" where there is no mix.
+
+    Raises:
+        UserError: a kind, dialect or weight that there is not, or no folder.
+    """
+    if data.kind == "mix" and not data.sources:
+        raise UserError("data=mix has no corpora: name them in a file of your own, conf/data/NAME.yaml (docs/corpora.md), or "
+                        "as '+data.sources={NAME:{kind:folder,path:DIR},NAME:{kind:common_voice,path:DIR}}'")
+    if not data.temperature > 0:
+        raise UserError(f"data.temperature={data.temperature:g}: must be above 0; 1 draws corpora by their sizes and weights")
+    sources = dict(data.sources) if data.kind == "mix" else {"": data}
+    for name, source in sources.items():
+        where = f"data.sources.{name}" if name else "data"
+        if "kind" not in source or source.kind not in KINDS:  # OmegaConf: one without a value is not in it
+            given = source.kind if "kind" in source else "???"
+            raise UserError(f"{where}.kind={given} is not known; use one of {', '.join(KINDS)}{'' if name else ', mix'}")
+        if not source.path:
+            raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")
+        if source.dialect and source.dialect not in DIALECTS:
+            raise UserError(f"{where}.dialect={source.dialect} is not known; use one of {', '.join(DIALECTS)}")
+        if not 0 < source.weight < float("inf"):
+            raise UserError(f"{where}.weight={source.weight:g}: must be above 0; leave a corpus out by deleting it")
+        if "/" in name:
+            raise UserError(f"{where}: the name of a corpus has no / in it")
+    return sources
 
 
 def corpus_roots(data: DataConfig) -> dict[str, Path | str]:
@@ -29,8 +69,37 @@ def corpus_roots(data: DataConfig) -> dict[str, Path | str]:
 
     A `str` is a data set that is fetched by its name.
     """
-    if data.kind not in ("demo", "folder"):
-        raise UserError(f"data.kind={data.kind} is not known; use demo or folder")
-    if not data.path:
-        raise UserError(f"data={data.name} needs the folder of the recordings: data.path=DIR")
-    return {"": Path(data.path).expanduser()}
+    roots = {}
+    for name, source in corpus_sources(data).items():
+        folder = Path(source.path).expanduser()
+        roots[name] = source.path if source.kind == "hf" and not folder.exists() else folder
+    return roots
+
+
+def _rows(name: str, source: SourceConfig, dialect: str) -> Iterator[Utterance | Fault]:
+    """The rows of one corpus, no id twice, those that are not wanted as excluded."""
+    folder = Path(source.path).expanduser()
+    if source.kind == "hf":
+        metadata = audio_folder_metadata(folder, source.hf_split) if folder.is_dir() else None
+        rows = audio_folder_rows(metadata, source) if metadata else hub_rows(source.path, source)
+    elif source.kind in ("demo", "folder"):
+        if source.kind == "demo":
+            make_demo(folder, dialect)
+        rows = folder_rows(folder, source.layout)
+    else:
+        if not folder.is_dir():
+            raise UserError(f"the corpus folder {folder} does not exist or is none: give it as "
+                            f"data.{f'sources.{name}.' if name else ''}path=DIR")
+        rows = (openslr_rows(folder) if source.kind == "openslr" else
+                {"common_voice": common_voice_rows, "mls": mls_rows, "cml_tts": cml_tts_rows, "css10": css10_rows,
+                 "mailabs": mailabs_rows}[source.kind](folder, source))
+    overlap = source.kind == "common_voice" and len(source.parts or ()) > 1
+    return only_wanted(distinct(rows, overlap), source, dialect)
+
+
+def _of_mix(found: Utterance | Fault, name: str, source: SourceConfig) -> Utterance | Fault:
+    id = f"{name}/{found.id}"
+    if isinstance(found, Fault):
+        return dataclasses.replace(found, id=id, corpus=name)
+    return dataclasses.replace(found, id=id, corpus=name, speaker=f"{name}/{found.speaker}" if found.speaker else name,
+                               dialect=found.dialect or source.dialect or "")

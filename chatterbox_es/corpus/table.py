@@ -1,8 +1,8 @@
 """The rows of a metadata file, and what each of its columns means."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -20,12 +20,16 @@ LAYOUTS = {
 }
 """Columns by position of a file without header. Two columns are `id|text` in each of them."""
 
+SAMPLE = 20_000
+"""Rows that tell three columns apart: more would be held in memory and tell no more."""
+
 HEADER_NAMES = {
     "id": {"id", "audio_file", "file", "filename", "file_name", "path", "file_path", "audio_path", "wav", "audio"},
     "text": {"text", "texto", "transcription", "transcript", "sentence", "raw_text", "transcripcion", "transcripción"},
     "spoken": {"normalized_text", "normalised_text", "text_normalized", "normalized", "normalised", "spoken"},
     "speaker": {"speaker", "speaker_name", "speaker_id", "client_id", "hablante", "locutor"},
-    "dialect": {"dialect", "dialecto", "accent", "accents", "acento"},
+    "dialect": {"dialect", "dialecto"},
+    "accent": {"accent", "accents", "acento"},
 }
 
 
@@ -37,6 +41,9 @@ class Columns:
     counts: frozenset[int]
     form: str
     """The layout in words, for messages: `id|speaker|text`."""
+    separator: str = "|"
+    header_row: int = 0
+    """Its line, from 1; 0: there is none."""
 
     def fits(self, fields: list[str]) -> bool:
         return len(fields) in self.counts
@@ -47,69 +54,115 @@ class Columns:
         return fields[position] if position < len(fields) else ""
 
 
-def read_rows(metadata: Path) -> tuple[list[Row], list[Fault]]:
-    """The non-blank lines of a metadata file, split into fields, and a fault for each line that is not UTF-8.
+def read_rows(metadata: Path, columns: Columns) -> Iterator[Row | Fault]:
+    """The non-blank lines of a metadata file under its header, split into fields; a fault for a line that is not UTF-8.
 
-    Quotes are characters like any other. Lines end in LF, CRLF or CR. Fields are separated by `|`; by tabs in a
-    file whose first line has a tab and no `|`, or that is named `.tsv` and has a tab there. UTF-16 is read when the file
-    says so by its byte order mark.
-
-    Raises UserError for a file that is in another encoding as a whole, and for one without rows.
+    Quotes are characters like any other. Lines end in LF, CRLF or CR. UTF-16 is read when the file says so by its byte
+    order mark. One line is held at a time.
     """
-    lines = _decoded_lines(metadata)
-    faults = [
-        Fault(row, "", "bad-encoding", f"the line is not UTF-8: {line[:60]!r}")
-        for row, line in lines
-        if isinstance(line, bytes)
-    ]
-    texts = [(row, line) for row, line in lines if isinstance(line, str) and line.strip()]
-    if not texts:
-        raise UserError(f"{metadata} has no rows: write one line a recording, `id|text`")
-    first = texts[0][1]
-    separator = "\t" if "\t" in first and ("|" not in first or metadata.suffix == ".tsv") else "|"
-    return [(row, [field.strip() for field in line.split(separator)]) for row, line in texts], faults
+    for row, line in read_lines(metadata):
+        if isinstance(line, bytes):
+            yield Fault(row, "", "bad-encoding", f"the line is not UTF-8: {line[:60]!r}")
+        elif line.strip() and row != columns.header_row:
+            yield row, _fields(line, columns.separator)
 
 
-def _decoded_lines(metadata: Path) -> list[tuple[int, str | bytes]]:
-    """Every line with its number; one that is not UTF-8 stays bytes."""
-    content = metadata.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            content = content.decode("utf-16").encode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{metadata} begins as UTF-16 but is not ({error}): save it as UTF-8") from error
-    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    lines: list[tuple[int, str | bytes]] = []
-    for row, line in enumerate(content.split(b"\n"), start=1):
-        try:
-            lines.append((row, line.decode("utf-8")))
-        except UnicodeDecodeError:
-            lines.append((row, line))
+def read_lines(path: Path) -> Iterator[tuple[int, str | bytes]]:
+    """Every line of a text file with its number, without its end; one that is not UTF-8 stays bytes.
+
+    Raises UserError for a file that begins as UTF-16 and is not.
+    """
+    with path.open("rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    # A damaged byte becomes a lone surrogate, which no text holds and which encodes back to that byte.
+    coding = {"encoding": "utf-16"} if utf16 else {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+    try:
+        with path.open(newline=None, **coding) as file:
+            for row, line in enumerate(file, start=1):
+                line = line.removesuffix("\n")
+                try:
+                    line.encode()
+                    yield row, line
+                except UnicodeEncodeError:
+                    yield row, line.encode("utf-8", "surrogateescape")
+    except UnicodeError as error:
+        raise UserError(f"{path} begins as UTF-16 but is not ({error}): save it as UTF-8") from error
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What one pass over a metadata file finds; nothing of it grows with the file."""
+
+    first: tuple[int, str] | None = None
+    separator: str = "|"
+    rows: int = 0  # non-blank ones under the first
+    counts: Counter[int] = field(default_factory=Counter)  # fields a row, the first one's left out
+    triples: list[list[str]] = field(default_factory=list)  # the first rows with three fields
+    damaged: int = 0
+    first_damaged: int = 0
+    accented: int = 0
+
+
+def _survey(metadata: Path) -> _Survey:
+    found = _Survey()
+    for row, line in read_lines(metadata):
+        if isinstance(line, bytes):
+            found.damaged += 1
+            found.first_damaged = found.first_damaged or row
+            continue
+        found.accented += not line.isascii()
+        if not line.strip():
+            continue
+        if found.first is None:
+            found.first = row, line
+            found.separator = separator_of(line, metadata)
+            continue
+        fields = _fields(line, found.separator)
+        found.rows += 1
+        found.counts[len(fields)] += 1
+        if len(fields) == 3 and len(found.triples) < SAMPLE:
+            found.triples.append(fields)
     # One damaged line is a fault; where most accented lines are undecodable, the file is in another encoding.
-    damaged = [row for row, line in lines if isinstance(line, bytes)]
-    accented = sum(1 for _, line in lines if isinstance(line, str) and not line.isascii())
-    if len(damaged) > accented:
+    if found.damaged > found.accented:
         raise UserError(
-            f"{metadata} is not UTF-8 ({len(damaged)} lines, the first is line {damaged[0]}): convert it, for example "
-            f"with `iconv -f WINDOWS-1252 -t UTF-8 {metadata.name} > metadata.utf8.csv`, and put it in its place"
+            f"{metadata} is not UTF-8 ({found.damaged} lines, the first is line {found.first_damaged}): convert it, for "
+            f"example with `iconv -f WINDOWS-1252 -t UTF-8 {metadata.name} > metadata.utf8.csv`, and put it in its place"
         )
-    return lines
+    if found.first is None:
+        raise UserError(f"{metadata} has no rows: write one line a recording, `id|text`")
+    return found
 
 
-def recognise_columns(metadata: Path, rows: list[Row], layout: str = "auto") -> tuple[Columns, list[Row]]:
-    """What the columns mean, and the rows without the header.
+def separator_of(line: str, metadata: Path) -> str:
+    """`|`; a tab where the first line has one and no `|`, or where the file is named `.tsv` and has a tab there."""
+    return "\t" if "\t" in line and ("|" not in line or metadata.suffix.lower() == ".tsv") else "|"
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip() for field in line.split(separator)]
+
+
+def recognise_columns(metadata: Path, layout: str = "auto") -> Columns:
+    """What the columns of a metadata file mean, from one pass over it.
 
     A first row that names an id column and a text column (`HEADER_NAMES`, as Coqui writes them) is a header and
-    decides, unless `layout` is given. Without one, two columns are `id|text`; for three see `recognise_layout`.
+    decides, unless `layout` is given. Without one, two columns are `id|text`; for three see `recognise_layout`, which
+    looks at the first `SAMPLE` rows.
+
+    Raises UserError for a file without rows, of another form, or in another encoding as a whole.
     """
-    header = _header_positions(rows[0][1])
-    body = rows[1:] if header else rows
-    if not body:
+    found = _survey(metadata)
+    first_row, first = found.first[0], _fields(found.first[1], found.separator)
+    header = header_positions(first)
+    if header and not found.rows:
         raise UserError(f"{metadata} has a header and no rows: write one line a recording under it")
     if header and layout == "auto":
-        return Columns(header, frozenset({len(rows[0][1])}), "|".join(rows[0][1])), body
-    counts = Counter(len(fields) for _, fields in body)
-    usual = max(counts, key=lambda count: (counts[count], count))
+        return Columns(header, frozenset({len(first)}), "|".join(first), found.separator, first_row)
+    if not header:
+        found.counts[len(first)] += 1
+        if len(first) == 3:
+            found.triples.insert(0, first)
+    usual = max(found.counts, key=lambda count: (found.counts[count], count))
     if usual not in (2, 3):
         raise UserError(
             f"most rows of {metadata} have {usual} field{'s' if usual > 1 else ''} separated by `|`; without a header "
@@ -119,11 +172,12 @@ def recognise_columns(metadata: Path, rows: list[Row], layout: str = "auto") -> 
     # Where most rows have two fields, a third is rather a stray `|` in a text, unless the user says otherwise.
     three = usual == 3 or layout == "ljspeech"
     if layout == "auto":
-        layout = recognise_layout(fields for _, fields in body if len(fields) == 3) if three else "ljspeech"
+        layout = recognise_layout(found.triples) if three else "ljspeech"
     names = LAYOUTS[layout] if three else ("id", "text")
     # The normalised text may be left out of a row; a speaker may not, for one could not tell which of two is text.
-    allowed = {2, 3} if names == LAYOUTS["ljspeech"] else {usual}
-    return Columns({name: place for place, name in enumerate(names)}, frozenset(allowed), "|".join(names)), body
+    allowed = frozenset({2, 3} if names == LAYOUTS["ljspeech"] else {usual})
+    positions = {name: place for place, name in enumerate(names)}
+    return Columns(positions, allowed, "|".join(names), found.separator, first_row if header else 0)
 
 
 def recognise_layout(rows: Iterable[list[str]]) -> str:
@@ -145,11 +199,11 @@ def recognise_layout(rows: Iterable[list[str]]) -> str:
     return "ljspeech"
 
 
-def _header_positions(fields: list[str]) -> dict[str, int]:
+def header_positions(fields: list[str]) -> dict[str, int]:
     """Positions of the known columns if this row is a header, else nothing."""
     positions: dict[str, int] = {}
-    for position, field in enumerate(fields):
-        name = field.casefold().replace(" ", "_")
+    for position, written in enumerate(fields):
+        name = written.casefold().replace(" ", "_")
         column = next((column for column, names in HEADER_NAMES.items() if name in names), None)
         if column is not None:
             positions.setdefault(column, position)
