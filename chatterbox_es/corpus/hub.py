@@ -77,8 +77,8 @@ def hub_rows(path: Path | str, source: SourceConfig) -> Iterator[Utterance | Fau
     handle = HubSource(str(path), source.config, source.hf_split)
     data = _load(handle, source.streaming)
     columns = _columns(data.features, source, handle)
-    data = _encoded(data.select_columns([columns.audio, *columns.read(), *_votes(data.features, source, handle)]),
-                    columns.audio)
+    wanted = dict.fromkeys((columns.audio, *columns.read(), *_votes(data.features, source, handle)))
+    data = _encoded(data.select_columns(list(wanted)), columns.audio)
     names = {column: getattr(data.features[column], "int2str", None) for column in columns.read()}
     rows = _streamed(data, columns, handle) if source.streaming else _mapped(data, columns, handle)
     for number, values, audio in rows:

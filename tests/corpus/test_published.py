@@ -1,5 +1,6 @@
 """Published corpora, each in its own layout: who speaks, in which dialect, what is left out and why."""
 
+import functools
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from omegaconf import OmegaConf
 
 from chatterbox_es.acoustics.audio import read_audio
-from chatterbox_es.config import compose
+from chatterbox_es.config import DataConfig, compose
 from chatterbox_es.corpus import Fault, Utterance, read_corpus
 from chatterbox_es.errors import UserError
 
@@ -29,8 +31,15 @@ def sound(path: Path) -> None:
     soundfile.write(path, noise, 24_000, **formats.get(extension, {"format": "WAV"}))
 
 
-def read(*arguments: str) -> tuple[list[Utterance], list[Fault]]:
-    found = list(read_corpus(compose(list(arguments)).data))
+@functools.cache
+def composed(choice: str) -> DataConfig:
+    return compose([choice, "data.path=x"]).data
+
+
+def read(choice: str, *arguments: str) -> tuple[list[Utterance], list[Fault]]:
+    """Utterances and faults of `data=KIND data.KEY=VALUE …`; composing once a kind saves most of the time."""
+    given = OmegaConf.from_dotlist([argument.removeprefix("data.") for argument in arguments])
+    found = list(read_corpus(OmegaConf.merge(composed(choice), given)))
     return [one for one in found if isinstance(one, Utterance)], [one for one in found if isinstance(one, Fault)]
 
 
