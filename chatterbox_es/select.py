@@ -9,6 +9,7 @@ the better; a minus before one where higher is better), with 95 % intervals. Wri
 """
 
 import dataclasses
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from chatterbox_es import command_line
 from chatterbox_es.best import keep
 from chatterbox_es.config import Config, HwConfig
 from chatterbox_es.errors import UserError
-from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.hardware import set_up
 from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import finished_runs, read_card
@@ -73,7 +74,7 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
 
 
 def features_of(run: Path, content: str) -> FeatureSet:
-    """The prepared set that a run was trained on.
+    """The prepared set that a run was trained on: the one with that content hash where it still lies, or made anew.
 
     Raises:
         UserError: its configuration is gone, or its data has changed since.
@@ -81,7 +82,13 @@ def features_of(run: Path, content: str) -> FeatureSet:
     file = run / "config.yaml"
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
-    features = prepare(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file)))
+    config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+    # A relative path is relative to where the run was started: here, or a folder above the run's.
+    for place in (Path.cwd(), *run.resolve().parents):
+        for card in sorted((place / config.data.prepared).glob(f"*/{CARD}")):
+            if json.loads(card.read_text(encoding="utf-8")).get("content") == content:
+                return FeatureSet(card.parent)
+    features = prepare(config)
     if features.card["content"] != content:
         raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
                         f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")

@@ -69,7 +69,10 @@ def analyse(samples: np.ndarray, rate: int) -> Analysis:
 
 
 def mel_cepstra(envelope: np.ndarray, rate: int, order: int = ORDER) -> np.ndarray:
-    """Power spectra (frames, n_fft // 2 + 1) to mel-cepstra (frames, order + 1): log |X(ω)| = Σ c_k cos kω' on the mel axis ω'."""
+    """Power spectra (frames, n_fft // 2 + 1) to mel-cepstra (frames, order + 1).
+
+    They stand for log |X| = Σ c_k cos kω, ω on the mel axis.
+    """
     # Digital silence may have an envelope of zeros; -200 dB is below whatever a microphone hears.
     cepstra = scipy.fft.irfft(np.log(np.maximum(envelope, 1e-20)))[:, :envelope.shape[1]]
     cepstra[:, [0, -1]] /= 2  # the two that are their own mirror images
@@ -142,7 +145,7 @@ class MelCepstralDistortion:
 
     name = "cepstra"
     figures: Mapping[str, Figure] = {
-        "mcd": Figure("dB", "lower", "mel-cepstral distortion: distance of the spectral envelope from the recording's, after DTW")}
+        "mcd": Figure("dB", "lower", "mel-cepstral distortion: how far the spectral envelope is from the recording's, after DTW")}
 
     def __init__(self, pairs: Pairs):
         self.pairs = pairs

@@ -82,7 +82,8 @@ def timing(sound: Sound) -> dict[str, float]:
         raise ValueError("there is no recording to compare with" if sound.recording is None else "the sentence has no phones")
     mine, theirs = (phones / speech_seconds(samples, sound.rate) for samples in (sound.samples, sound.recording))
     ratio = len(sound.samples) / len(sound.recording)
-    return {"duration_ratio": ratio, "duration_error": abs(ratio - 1), "speaking_rate": mine, "rate_error": abs(mine / theirs - 1)}
+    return {"duration_ratio": ratio, "duration_error": abs(ratio - 1), "speaking_rate": mine,
+            "rate_error": abs(mine / theirs - 1)}
 
 
 def speech_seconds(samples: np.ndarray, rate: int) -> float:

@@ -26,7 +26,7 @@ class SpeakerSimilarity:
     name = "speaker_similarity"
     figures: Mapping[str, Figure] = {
         OF_RECORDING: Figure("", "higher", "cosine of the speaker embeddings of sound and recording"),
-        OF_SPEAKER: Figure("", "higher", "cosine of the sound's speaker embedding and the mean of the speaker's other recordings"),
+        OF_SPEAKER: Figure("", "higher", "cosine of the sound's embedding and the mean of the speaker's other recordings"),
     }
 
     def __init__(self, path: Path, rate: int | None = None):

@@ -1,0 +1,133 @@
+"""evaluation.html: an evaluation as one file that needs nothing else, in the look of the reports of runs."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
+from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.report_samples import UNREADABLE, sound_uri
+from chatterbox_es.run_directory import write_whole
+
+TEMPLATE = "evaluation.html.jinja"
+WORST = 8  # sentences a system
+ROOM = 8_000_000  # characters of sound in a page
+RANKED_BY = ("wer", "per", "mcd", "dnsmos_ovrl")  # the first that a system has
+DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "best at 1",
+              "recordings": "best at the recordings'"}
+FACTS = {"made": "made", "sentences": "sentences", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
+         "prepared": "prepared set", "content": "content", "machine": "machine", "seconds": "seconds it took",
+         "commit": "commit"}
+
+
+def write_page(results: Results, folder: Path, path: Path, title: str = "") -> Path:
+    """Write the page; the sounds are those below ``folder``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    page = render(results, folder, title)
+    try:
+        return write_whole(path, lambda file: file.write(page.encode()))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def render(results: Results, folder: Path, title: str = "") -> str:
+    """The page as HTML."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent.parent), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    judged = [system for system in results.systems if system not in (RECORDINGS, ROUND_TRIP)]
+    return environment.get_template(TEMPLATE).render(
+        title=title or f"Evaluation: {', '.join(judged) or 'recordings'}", systems=results.systems,
+        sentences=results.card.get("sentences", len({row.utterance for row in results.rows})),
+        synthetic=results.card.get("synthetic", False), machine=results.card.get("machine", ""), speeds=results.speeds,
+        table=_table(results), worst=_worst(results, judged, folder), failures=_failures(results),
+        facts=[(FACTS[key], str(results.card[key])) for key in FACTS if results.card.get(key) not in (None, "")]
+        + list(results.card.get("checkpoints", {}).items()), coloured=0).lstrip()
+
+
+def _table(results: Results) -> list[dict[str, Any]]:
+    """A row a figure, a cell a system."""
+    estimates, rows = results.estimates(), []
+    for name in results.shown():
+        found = [estimates[system].get(name) for system in results.systems]
+        figure = results.figures[name]
+        rows.append({"name": name, "unit": figure.unit, "meaning": figure.meaning, "better": DIRECTIONS.get(figure.better, ""),
+                     "cells": _cells(found)})
+    scores = results.scores()
+    if scores:
+        found = [Estimate(*scores[system], n=len(results.of(system)), missing=0) if system in scores else None
+                 for system in results.systems]
+        rows.append({"name": "score", "unit": "", "meaning": "1 - per / per_control: 1 is perfect, 0 is babble",
+                     "better": DIRECTIONS["higher"], "cells": _cells(found)})
+    return rows
+
+
+def _cells(found: list[Estimate | None]) -> list[dict[str, Any] | None]:
+    """Estimates as text, with their places on a common axis from 0 to 100."""
+    low = min((estimate.low for estimate in found if estimate), default=0.0)
+    high = max((estimate.high for estimate in found if estimate), default=1.0)
+
+    def place(value: float) -> float:
+        return round(2 + 96 * (value - low) / (high - low), 1) if high > low else 50.0
+
+    cells = []
+    for estimate in found:
+        if estimate is None:
+            cells.append(None)
+            continue
+        texts = {key: shown_value(getattr(estimate, key), estimate.mean) for key in ("mean", "low", "high")}
+        beside = "" if estimate.beside is None else (
+            f"{shown_value(estimate.beside, estimate.mean, sign=True)} [{shown_value(estimate.beside_low, estimate.mean)}, "
+            f"{shown_value(estimate.beside_high, estimate.mean)}]")
+        cells.append(texts | {"n": estimate.n, "missing": estimate.missing, "beside": beside, "x": place(estimate.mean),
+                              "x_low": place(estimate.low), "x_high": place(estimate.high)})
+    return cells
+
+
+def _worst(results: Results, judged: list[str], folder: Path) -> list[dict[str, Any]]:
+    """The sentences that each system says worst, with the sounds that the page has room for."""
+    groups, room, uris = [], [ROOM], {}
+    for system in judged:
+        rows = results.of(system)
+        name = next((name for name in RANKED_BY if any(name in row.figures for row in rows)), None)
+        if name is None:
+            continue
+        better = results.figures[name].better
+        ranked = sorted((row for row in rows if name in row.figures), key=lambda row: row.figures[name],
+                        reverse=better != "higher")[:WORST]
+        groups.append({"system": system, "figure": name, "better": better, "sentences": [
+            _sentence(row, results, folder, room, uris) for row in ranked]})
+    return groups
+
+
+def _sentence(row: Row, results: Results, folder: Path, room: list[int], uris: dict[str, str]) -> dict[str, Any]:
+    beside = [other for other in results.rows if other.utterance == row.utterance and other.system == RECORDINGS]
+    shown = set(results.shown())
+    return {"utterance": row.utterance, "words": row.words, "heard": row.heard,
+            "figures": [(name, shown_value(value, value)) for name, value in row.figures.items() if name in shown],
+            "sounds": [(one.system, _uri(folder, one.sound, room, uris))
+                       for one in (row, *beside) if SOUND not in one.failures]}
+
+
+def _uri(folder: Path, sound: str, room: list[int], uris: dict[str, str]) -> str:
+    """A sound for the page, "" where there is no room for it or it cannot be read; ``room`` is what is left."""
+    if not sound:
+        return ""
+    if sound not in uris:
+        try:
+            uri = sound_uri(folder / sound)
+        except UNREADABLE:
+            uri = ""
+        uris[sound] = uri if len(uri) <= room[0] else ""
+    room[0] -= len(uris[sound])  # a sound that stands twice in the page takes its room twice
+    return uris[sound] if room[0] >= 0 else ""
+
+
+def _failures(results: Results) -> list[tuple[str, str, int, str]]:
+    return [(system, measure, times, reason) for system, measures in results.failures().items()
+            for measure, reasons in measures.items()
+            for reason, times in sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))]

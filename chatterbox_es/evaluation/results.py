@@ -1,0 +1,218 @@
+"""What an evaluation found: rows of sounds, and figures of systems made of them, with intervals and failures."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chatterbox_es.evaluation.intervals import interval, mean_interval, rate_interval, resample
+from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Figure, Measure, Sound
+from chatterbox_es.run_directory import write_whole
+
+SOUND = "sound"  # the key of a failure to make or read a sound at all
+
+
+@dataclasses.dataclass
+class Row:
+    """One sentence of one system."""
+
+    system: str
+    utterance: str
+    words: str
+    sound: str = ""  # file, below the evaluation's folder
+    seconds: float | None = None
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    failures: dict[str, str] = dataclasses.field(default_factory=dict)  # measure → reason
+    heard: str = ""  # by the recogniser
+    said_phones: str = ""  # by the recogniser's names, where it has a phone loop
+    heard_phones: str = ""
+
+    def take(self, measure: Measure, found: Mapping[str, float] | Failure) -> None:
+        """Note what a measure says of the sound."""
+        if isinstance(found, Failure):
+            self.failures[measure.name] = found.reason
+            return
+        self.figures |= {name: float(value) for name, value in found.items() if np.isfinite(value)}
+        lost = [name for name, value in found.items() if not np.isfinite(value)]
+        if lost:
+            self.failures[measure.name] = f"{', '.join(lost)}: not a number"
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A system's figure: its mean over the sentences that have one, or its rate of all of them together."""
+
+    mean: float
+    low: float  # of the 95 % bootstrap interval over utterances
+    high: float
+    n: int
+    missing: int  # sentences without a value; rows say why
+    beside: float | None = None  # its mean less the recordings', on the utterances that both have
+    beside_low: float | None = None
+    beside_high: float | None = None
+
+
+@dataclasses.dataclass
+class Results:
+    """All rows, and what is known of the figures in them."""
+
+    rows: list[Row]
+    figures: dict[str, Figure]
+    rates: dict[str, tuple[str, str]]  # figure → the figures whose sums it divides
+    card: dict[str, Any] = dataclasses.field(default_factory=dict)  # what was evaluated, on what
+    speeds: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)  # system → figures of its speed
+
+    @property
+    def systems(self) -> list[str]:
+        return list(dict.fromkeys(row.system for row in self.rows))
+
+    def of(self, system: str) -> list[Row]:
+        return [row for row in self.rows if row.system == system]
+
+    def shown(self) -> list[str]:
+        """Figures that some system has, in the order of the measures; parts of rates are not shown by themselves."""
+        parts = {part for pair in self.rates.values() for part in pair}
+        found = {name for row in self.rows for name in row.figures} - parts
+        return [name for name in self.figures if name in found]
+
+    def estimates(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
+        """System → figure → estimate."""
+        recorded = {row.utterance: row.figures for row in self.of(RECORDINGS)}
+        return {system: {name: estimate for name in self.shown()
+                         if (estimate := self._estimate(name, self.of(system), recorded, seed)) is not None}
+                for system in self.systems}
+
+    def _estimate(self, name: str, rows: Sequence[Row], recorded: Mapping[str, Mapping[str, float]],
+                  seed: int) -> Estimate | None:
+        having = [row for row in rows if name in row.figures]
+        if not having:
+            return None
+        parts = self.rates.get(name)
+        if parts and all(part in row.figures for row in having for part in parts):
+            counts, units = (np.array([row.figures[part] for row in having]) for part in parts)
+            mean, (low, high) = float(counts.sum() / units.sum()), rate_interval(counts, units, seed)
+        else:
+            values = np.array([row.figures[name] for row in having])
+            mean, (low, high) = float(values.mean()), mean_interval(values, seed)
+        beside = (None, None, None)
+        pairs = [(row.figures[name], recorded[row.utterance][name]) for row in having
+                 if name in recorded.get(row.utterance, {})]
+        if pairs and rows[0].system != RECORDINGS:
+            gaps = np.array([mine - theirs for mine, theirs in pairs])
+            beside = (float(gaps.mean()), *mean_interval(gaps, seed))
+        return Estimate(mean, low, high, len(having), len(rows) - len(having), *beside)
+
+    def scores(self, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+        """System → 1 - per / per_control with its interval, where a recogniser has a phone loop: 1 perfect, 0 babble."""
+        scores = {}
+        if not {"per", "per_control"} <= set(self.rates):
+            return scores
+        parts = [*self.rates["per"], *self.rates["per_control"]]
+        for system in self.systems:
+            rows = [row.figures for row in self.of(system) if all(part in row.figures for part in parts)]
+            if rows:
+                weights = np.vstack([np.ones(len(rows)), resample(len(rows), seed)])
+                sums = weights @ [[row[part] for part in parts] for row in rows]
+                values = 1 - (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
+                scores[system] = (float(values[0]), *interval(values[1:]))
+        return scores
+
+    def failures(self) -> dict[str, dict[str, dict[str, int]]]:
+        """System → measure → reason → how often, where there is any."""
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for row in self.rows:
+            for measure, reason in row.failures.items():
+                reasons = found.setdefault(row.system, {}).setdefault(measure, {})
+                reasons[reason] = reasons.get(reason, 0) + 1
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json."""
+        scores = self.scores()
+        return {
+            **self.card,
+            "figures": {name: dataclasses.asdict(self.figures[name]) for name in self.shown()},
+            "systems": {system: {
+                "sentences": len(self.of(system)), "spoken": sum(SOUND not in row.failures for row in self.of(system)),
+                "figures": {name: dataclasses.asdict(estimate) for name, estimate in figures.items()},
+                **({"intelligibility_score": dict(zip(("value", "low", "high"), scores[system], strict=True))}
+                   if system in scores else {}),
+                **({"speed": self.speeds[system]} if system in self.speeds else {}),
+                "failures": self.failures().get(system, {}),
+            } for system, figures in self.estimates().items()}}
+
+    def write(self, folder: Path) -> None:
+        """rows.jsonl and summary.json.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        rows = "".join(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n" for row in self.rows)
+        write_whole(folder / "rows.jsonl", lambda file: file.write(rows.encode()))
+        summary = json.dumps(self.summary(), ensure_ascii=False, indent=1)
+        write_whole(folder / "summary.json", lambda file: file.write(summary.encode()))
+
+
+def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Sequence[Measure],
+            step: Any = lambda text: None) -> Results:
+    """Apply every measure to every sound; ``said`` holds each system's rows with their sounds, None where there is none."""
+    rows = [row for pairs in said.values() for row, _ in pairs]
+    for measure in measures:
+        step(measure.name)
+        pairs = [(row, sound) for some in said.values() for row, sound in some if sound is not None]
+        for (row, sound), found in zip(pairs, measure([sound for _, sound in pairs]), strict=True):
+            row.take(measure, found)
+            heard = getattr(measure, "heard", {}).get((sound.system, sound.utterance))
+            row.heard = heard.words if heard is not None else row.heard
+            if heard is not None:
+                row.said_phones, row.heard_phones = " ".join(heard.said), " ".join(heard.phones)
+    figures = {name: figure for measure in measures for name, figure in measure.figures.items()}
+    rates = {name: parts for measure in measures for name, parts in getattr(measure, "rates", {}).items()}
+    return Results(rows, figures, rates)
+
+
+def table(results: Results, columns: int = 6) -> str:
+    """Systems and their figures with intervals, in blocks of so many columns."""
+    estimates, names, blocks = results.estimates(), results.shown(), []
+    scores = results.scores()
+    for start in range(0, len(names), columns):
+        some = names[start:start + columns]
+        lines = [("", *(_head(name, results.figures[name]) for name in some))]
+        for system in results.systems:
+            lines.append((system, *(_cell(estimates[system].get(name)) for name in some)))
+        blocks.append(_columns(lines))
+    if scores:
+        lines = [("", "intelligibility score (1 perfect, 0 babble)")]
+        lines += [(system, f"{value:.3f} [{low:.3f}, {high:.3f}]") for system, (value, low, high) in scores.items()]
+        blocks.append(_columns(lines))
+    if results.speeds:
+        lines = [("", "rtf, mel only", "rtf, with sound", "first sound, s", "whole text, s", "n")]
+        lines += [(system, f"{speed['rtf_mel']:.4f}", f"{speed['rtf']:.4f}", f"{speed['latency']:.3f}", f"{speed['whole']:.3f}",
+                   str(speed["n"])) for system, speed in results.speeds.items()]
+        blocks.append(_columns(lines))
+    return "\n\n".join(blocks)
+
+
+def _head(name: str, figure: Figure) -> str:
+    return f"{name}, {figure.unit}" if figure.unit else name
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    mean, low, high = (shown_value(value, estimate.mean) for value in (estimate.mean, estimate.low, estimate.high))
+    return f"{mean} [{low}, {high}]" + (f" n={estimate.n}" if estimate.missing else "")
+
+
+def shown_value(value: float, size: float, sign: bool = False) -> str:
+    """A number with as many decimals as one of about ``size`` needs: four digits in all, three decimals at most."""
+    decimals = max(0, 4 - len(str(int(abs(size))))) if abs(size) < 1e4 else 0
+    return f"{value:{'+' if sign else ''}.{decimals}f}"
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
