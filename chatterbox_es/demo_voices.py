@@ -1,0 +1,84 @@
+"""The voices that the demo offers: finished runs and the selected voice, those that cannot speak with the reason."""
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
+from chatterbox_es.errors import UserError
+from chatterbox_es.onnx_voice import OnnxModel
+from chatterbox_es.run_directory import DAMAGED, finished_runs, state_of
+from chatterbox_es.speech import BEST, VOICE, Voice, voice_file
+from chatterbox_es.text import SymbolTable
+
+KEPT = 3  # voices held in memory, some 120 MB each
+
+
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """A voice as the page lists it: ``reason`` says why it cannot speak, or is empty."""
+
+    name: str
+    run: Path
+    dialect: str = ""
+    reason: str = ""
+
+
+class Shelf:
+    """Voices below ``outputs`` and the one that was named, loaded when first asked for; safe for several users at once."""
+
+    def __init__(self, outputs: Path, run: Path | None = None, engine: str = "torch"):
+        self.outputs, self.run, self.engine = outputs, run, engine
+        self.loaded: OrderedDict[tuple[Path, int], Voice] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def offers(self) -> list[Offer]:
+        """The named voice, the selected one, then finished runs, the newest first; damaged runs last."""
+        runs = [self.run] if self.run else []
+        best = self.outputs / BEST
+        if (best / VOICE).is_file():
+            runs.append(best)
+        runs += reversed(finished_runs(self.outputs))
+        offers = [self._offer(run) for run in dict.fromkeys(runs)]
+        torn = sorted(file.parent for file in self.outputs.glob("**/run.json") if state_of(file.parent) == DAMAGED)
+        return offers + [Offer(self._name(run), run, reason=f"{run}/run.json cannot be read") for run in torn]
+
+    def _offer(self, run: Path) -> Offer:
+        try:
+            checkpoint = facts_of(voice_file(run))
+            checkpoint.check_symbols(SymbolTable(), str(run), "this version")
+        except (UserError, KeyError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, UserError) else f"the checkpoint lacks what it should hold ({error})"
+            return Offer(self._name(run), run, reason=reason)
+        return Offer(self._name(run), run, checkpoint.front_end["dialect"])
+
+    def _name(self, run: Path) -> str:
+        try:
+            return str(run.relative_to(self.outputs))
+        except ValueError:
+            return str(run)
+
+    def voice(self, name: str) -> Voice:
+        """The voice of that name, from memory when its file has not changed since.
+
+        Raises:
+            UserError: there is none of that name, or it cannot be loaded.
+        """
+        run = next((offer.run for offer in self.offers() if offer.name == name), None)
+        if run is None:
+            raise UserError(f"there is no voice {name!r} any more")
+        path = voice_file(run)
+        key = (path, path.stat().st_mtime_ns)
+        with self.lock:
+            if key not in self.loaded:
+                self.loaded[key] = Voice.load(path, engine=self.engine)
+            self.loaded.move_to_end(key)
+            while len(self.loaded) > KEPT:
+                self.loaded.popitem(last=False)
+            return self.loaded[key]
+
+
+def facts_of(path: Path) -> Checkpoint:
+    """What a voice's file says of itself; weights are not read."""
+    return OnnxModel(path).checkpoint if path.suffix == ".onnx" else load_checkpoint(path, mmap=True)
