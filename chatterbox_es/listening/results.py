@@ -23,8 +23,8 @@ RULES = {  # in English, in Spanish; {f}: found, {a}: allowed
                   "puntuó la referencia oculta por debajo de 90 en el {f:.0%} de las frases (se admite el {a:.0%}, BS.1534-3)"),
     "anchor": ("anchor above 90 in {f:.0%} of the sentences (allowed: {a:.0%}, BS.1534-3)",
                "puntuó el ancla por encima de 90 en el {f:.0%} de las frases (se admite el {a:.0%}, BS.1534-3)"),
-    "order": ("the reference's mean is below the anchor's by {f:.2f}", "la media de la referencia queda por debajo de la del ancla"
-              " ({f:.2f})"),
+    "order": ("the reference's mean is below the anchor's ({f:.2f})",
+              "la media de la referencia queda por debajo de la del ancla ({f:.2f})"),
     "constant": ("one answer to all {f:.0f} questions", "la misma respuesta a las {f:.0f} preguntas"),
     "fast": ("{f:.0%} of the answers in less time than the sounds last (allowed: {a:.0%})",
              "el {f:.0%} de las respuestas en menos tiempo del que duran los sonidos (se admite el {a:.0%})"),

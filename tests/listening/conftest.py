@@ -1,0 +1,90 @@
+"""What the tests of listening tests share: sounds, built tests, a server, a browser."""
+
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatterbox_es.listening.server import Server
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+import bench_listening as bench  # noqa: E402
+
+ENGINES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders one, two and reference, with the same five tones of a third of a second."""
+    folder = tmp_path_factory.mktemp("sounds")
+    bench.write_sounds(folder, ("reference", "one", "two"), items=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build(sounds: Path, command: Callable) -> Callable[..., str]:
+    """``listening_test build`` of systems one and two with their reference; later arguments win. What it printed."""
+    def built(out: Path, *more: str) -> str:
+        given = [f"systems=one:{sounds}/one,two:{sounds}/two", f"reference={sounds}/reference", "method=mos", "checks=0",
+                 f"out={out}", *more]
+        arguments = {argument.partition("=")[0]: argument for argument in given}
+        output = command("listening_test", "build", *arguments.values(), cwd=sounds)
+        assert output.returncode == 0, output.stdout + output.stderr
+        return output.stdout
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def tests_of(build: Callable, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small test of each method, built once; nobody may answer in it (copy it)."""
+    folder, known = tmp_path_factory.mktemp("tests"), {}
+
+    def test_of(method: str) -> Path:
+        if method not in known:
+            build(folder / method, f"method={method}", "items=2", "pairs=reference" if method in ("ab", "cmos") else "items=2")
+            known[method] = folder / method
+        return known[method]
+
+    return test_of
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Path], str]]:
+    """Serve a test's folder in this process until the test ends; its address."""
+    servers = []
+
+    def serve(folder: Path) -> str:
+        servers.append(Server(folder, "127.0.0.1", 0))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
+        return servers[-1].addresses()[0]
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+        server.store.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A headless Chromium with an empty profile, driven over its own protocol."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    engine = next((path for name in ENGINES if (path := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if not engine or not driver:
+        pytest.skip("no Chromium with chromedriver here (Debian: apt install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = engine
+    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+                     "disable-component-update", "disable-sync", "mute-audio",
+                     f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    browser.set_page_load_timeout(60)
+    yield browser
+    browser.quit()
