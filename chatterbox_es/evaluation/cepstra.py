@@ -145,7 +145,8 @@ class MelCepstralDistortion:
 
     name = "cepstra"
     figures: Mapping[str, Figure] = {
-        "mcd": Figure("dB", "lower", "mel-cepstral distortion: how far the spectral envelope is from the recording's, after DTW")}
+        "mcd": Figure("dB", "lower",
+                      "mel-cepstral distortion: how far the spectral envelope is from the recording's, after warping")}
 
     def __init__(self, pairs: Pairs):
         self.pairs = pairs
