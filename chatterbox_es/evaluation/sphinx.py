@@ -27,6 +27,7 @@ from chatterbox_es.text.symbols import PHONES
 WORD = re.compile(r"[a-záéíóúüñ]+")
 VARIANT = re.compile(r"\(\d+\)$")  # word(2): another way to say it
 PAUSE = "SIL"
+FRAMES_PER_SECOND = 100
 FEWEST_SAMPLES = 0.1  # s; less than a phone's three states need
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -197,6 +198,8 @@ class Sphinx:
             if search == "words":
                 settings |= {"lm": str(self.model.lm or self.folder / "words.arpa"), "dict": str(self.folder / "words.dict"),
                              "lw": 6.5, "beam": 1e-60, "wbeam": 1e-40}
+            elif search == "alignment":
+                settings |= {"lm": None, "dict": None, "bestpath": False}
             else:
                 grammar = self.folder / "phones.arpa"
                 settings |= {"lm": None, "dict": None, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20}
@@ -222,8 +225,49 @@ class Sphinx:
         if len(samples) < FEWEST_SAMPLES * rate or float(np.abs(samples).max()) < SILENCE_PEAK:
             return []
         decoder = self._decoder(search)
-        decoder.start_utt()
-        decoder.process_raw(pcm(samples, rate, self.sample_rate), no_search=False, full_utt=True)
-        decoder.end_utt()
+        self._decode(decoder, pcm(samples, rate, self.sample_rate))
         heard = [VARIANT.sub("", segment.word) for segment in decoder.seg() or ()]
         return [word for word in heard if word in self.names or (search == "words" and WORD.fullmatch(word))]
+
+    def align(self, samples: np.ndarray, rate: int, phonemes: Sequence[str]) -> np.ndarray:
+        """Where each phoneme lies: (phonemes, 2) begin and end in seconds, NaN for marks, which have no place.
+
+        Forced alignment, with an optional pause at every mark.
+
+        Raises:
+            ValueError: the sound cannot hold these phonemes.
+        """
+        runs, places = [[]], []
+        for place, phoneme in enumerate(phonemes):
+            if phoneme in self.name_of:
+                runs[-1].append(self.name_of[phoneme])
+                places.append(place)
+            elif runs[-1]:
+                runs.append([])
+        runs = [run for run in runs if run]
+        if not runs or len(samples) < FEWEST_SAMPLES * rate:
+            raise ValueError("there is nothing to be aligned")
+        decoder, sound = self._decoder("alignment"), pcm(samples, rate, self.sample_rate)
+        names = [f"run-{'-'.join(run)}" for run in runs]
+        for name, run in zip(names, runs, strict=True):
+            if decoder.lookup_word(name) is None:
+                decoder.add_word(name, " ".join(run), update=True)
+        try:
+            decoder.set_align_text(" ".join(names))
+            self._decode(decoder, sound)
+            decoder.set_alignment()
+            self._decode(decoder, sound)
+            segments = [phone for word in decoder.get_alignment() if word.name in names for phone in word]
+        except RuntimeError:
+            segments = []
+        if len(segments) != len(places):
+            raise ValueError("the sound does not fit the phonemes: no alignment was found")
+        spans = np.full((len(phonemes), 2), np.nan)
+        spans[places] = [(phone.start, phone.start + phone.duration) for phone in segments]
+        return spans / FRAMES_PER_SECOND
+
+    @staticmethod
+    def _decode(decoder: Any, sound: bytes) -> None:
+        decoder.start_utt()
+        decoder.process_raw(sound, no_search=False, full_utt=True)
+        decoder.end_utt()
