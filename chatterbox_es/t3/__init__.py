@@ -1,0 +1,16 @@
+"""Resemble AI's Chatterbox: text and a voice to speech tokens (T3), and speech tokens to sound.
+
+    tokens        written Spanish to ids of Chatterbox's vocabulary; dialect tags
+    codec         recordings to speech tokens and speaker embeddings, speech tokens to sound: Resemble's own networks
+    prompts       which other clip of a speaker an utterance is conditioned on
+    batches       utterances side by side
+    conditioning  speaker, prompt and emotion to the first positions of the sequence
+    model         T3: a Llama over conditions, text and speech
+    loss          what is minimised
+    lora, phases  what a phase trains
+    memory, cost  what a step takes, what a run costs
+    generation    text to speech tokens
+    weights       files that Resemble's package reads and writes
+
+Needs the extra ``chatterbox`` (transformers, peft, tokenizers); sound needs Resemble's package, see docs/chatterbox.md.
+"""

@@ -1,0 +1,65 @@
+"""What T3 is trained on: the next speech token, the end among them, and a little the next text token.
+
+The published package's own `T3.loss` compares each state with the token it has just read; here a state is compared with
+the token after it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chatterbox_es.t3.batches import IGNORED, T3Batch
+from chatterbox_es.t3.model import STOP_SPEECH, T3
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each mean counts in the loss."""
+
+    speech: float = 1.0
+    text: float = 0.1
+
+
+@dataclass
+class T3Losses:
+    """Means over the tokens that are predicted: nats, natural logarithm. A guess among all codes scores 8.79."""
+
+    speech: Tensor
+    text: Tensor
+    accuracy: Tensor  # share of the speech tokens whose likeliest prediction is right
+    end_accuracy: Tensor  # the same of the stop tokens alone
+
+    def total(self, weights: LossWeights = LossWeights()) -> Tensor:  # noqa: B008, it is frozen
+        return weights.speech * self.speech + weights.text * self.text
+
+    def parts(self) -> Tensor:
+        """(4,) float64: speech, text, accuracy and accuracy of the end, without their gradients."""
+        return torch.stack([self.speech, self.text, self.accuracy, self.end_accuracy]).detach().double()
+
+
+def losses_of(model: nn.Module, batch: T3Batch, speech_tokens: int | None = None, text_tokens: int | None = None,
+              utterances: int | None = None) -> T3Losses:
+    """The losses of a batch.
+
+    ``speech_tokens``, ``text_tokens`` and ``utterances`` are those of the whole batch where this is a piece of it: the
+    losses of all pieces, and their gradients, then add up to the batch's. Of nothing to predict (no text is heard) the
+    mean is 0.
+    """
+    states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
+                   batch.starts)
+    core: T3 = getattr(model, "module", model)
+    speech_sum, hits, targets = _entropy(core.speech_head, states.speech, batch.speech_targets)
+    text_sum, _, texts = _entropy(core.text_head, states.text, batch.text_targets)
+    ends = targets == STOP_SPEECH
+    codes = max(1, speech_tokens or len(targets))
+    return T3Losses(speech_sum / codes, text_sum / max(1, text_tokens or len(texts)), hits.sum() / codes,
+                    hits[ends].sum() / max(1, utterances or len(batch.text)))
+
+
+def _entropy(head: nn.Linear, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum of the cross-entropies at the places that have a target, whether each is predicted right, and these targets."""
+    there = targets != IGNORED
+    logits, wanted = head(states[there]).float(), targets[there]
+    return functional.cross_entropy(logits, wanted, reduction="sum"), logits.detach().argmax(-1) == wanted, wanted

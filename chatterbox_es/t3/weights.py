@@ -1,0 +1,199 @@
+"""Files of weights as Resemble AI publishes them, read strictly and written so that its own loader takes them unchanged.
+
+| file of the folder | what | needed for |
+|---|---|---|
+| `t3_mtl23ls_v2.safetensors`, `t3_cfg.safetensors` (English), `t3_*.safetensors` (others) | T3 | training, speaking |
+| `grapheme_mtl_merged_expanded_v1.json`, `tokenizer.json` (English) | vocabulary | training, speaking |
+| `ve.pt` or `ve.safetensors` | speaker encoder | preparing, a new voice |
+| `s3gen*.pt` or `s3gen*.safetensors` | speech tokeniser, S3Gen, vocoder | preparing, speaking |
+| `conds.pt` | a voice to speak with | speaking without a reference recording |
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.t3.model import T3, T3Size
+from chatterbox_es.t3.tokens import LANGUAGE, tagged_vocabulary
+
+MULTILINGUAL_T3, ENGLISH_T3 = "t3_mtl23ls_v2.safetensors", "t3_cfg.safetensors"
+MULTILINGUAL_VOCABULARY, ENGLISH_VOCABULARY = "grapheme_mtl_merged_expanded_v1.json", "tokenizer.json"
+PUBLISHED_ROWS = {2454: MULTILINGUAL_T3, 704: ENGLISH_T3}  # text rows that Resemble's loader knows
+REPOSITORY = "ResembleAI/chatterbox"
+FETCHED = [MULTILINGUAL_T3, MULTILINGUAL_VOCABULARY, "ve.pt", "s3gen.pt", "conds.pt"]
+
+
+@dataclass(frozen=True)
+class WeightsFolder:
+    """Where the parts are; None for what the folder does not have."""
+
+    folder: Path
+    t3: Path
+    vocabulary: Path
+    speaker_encoder: Path | None
+    codec: Path | None
+    voice: Path | None
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "WeightsFolder":
+        """
+        Raises:
+            UserError: T3 or the vocabulary is missing, or it cannot be told which of several is meant.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder} with Chatterbox's weights; fetch them: hf download {REPOSITORY} "
+                            f"{' '.join(FETCHED)} --local-dir {folder}")
+        named = [folder / name for name in (MULTILINGUAL_T3, ENGLISH_T3) if (folder / name).is_file()]
+        found = named or sorted(folder.glob("t3_*.safetensors"))
+        if len(found) != 1:
+            names = ", ".join(path.name for path in found) or "no t3_*.safetensors"
+            raise UserError(f"{folder} has {names}; exactly one T3 is needed. Fetch it: hf download {REPOSITORY} "
+                            f"{MULTILINGUAL_T3} --local-dir {folder}; of several, move the others away")
+        english = found[0].name == ENGLISH_T3
+        vocabulary = folder / (ENGLISH_VOCABULARY if english else MULTILINGUAL_VOCABULARY)
+        if not vocabulary.is_file():
+            raise UserError(f"{folder} has no {vocabulary.name}, the vocabulary of {found[0].name}; fetch it: hf download "
+                            f"{REPOSITORY} {vocabulary.name} --local-dir {folder}")
+        return cls(folder, found[0], vocabulary, _first(folder, "ve.pt", "ve.safetensors"),
+                   _first(folder, "s3gen.pt", "s3gen.safetensors", "s3gen*.pt", "s3gen*.safetensors"),
+                   _first(folder, "conds.pt"))
+
+
+def fetch(folder: Path | str, repository: str = REPOSITORY) -> WeightsFolder:
+    """The weights from the Hugging Face hub, by its own client; about 3.2 GB, once.
+
+    Raises:
+        UserError: the client is not installed, or the hub cannot be reached.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        raise UserError("fetching weights needs huggingface_hub: pip install -e '.[chatterbox]'") from None
+    try:
+        snapshot_download(repository, allow_patterns=FETCHED, local_dir=folder)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(f"{repository} could not be fetched ({str(error).splitlines()[0]}); put the files into {folder} by "
+                        f"hand: {', '.join(FETCHED)}") from error
+    return WeightsFolder.open(folder)
+
+
+def load_t3(file: Path | str) -> T3:
+    """T3 with the weights of a file, of the size they have, in float32.
+
+    Raises:
+        UserError: the file cannot be read, or is not a T3; the message names the first weight that does not fit.
+    """
+    state = read_state(file)
+    try:
+        size = T3Size.of({name: weight.shape for name, weight in state.items()})
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(f"{file} holds no T3: {error} is missing") from error
+    with torch.device("meta"):
+        model = T3(size)
+    mine = model.state_dict()
+    for name in [*mine, *state]:
+        if name not in mine or name not in state:
+            raise UserError(f"{file} is no T3 of Chatterbox: {name} is {'missing' if name in mine else 'not of it'}")
+        if mine[name].shape != state[name].shape:
+            raise UserError(f"{file} is no T3 of Chatterbox: {name} is {tuple(state[name].shape)}, wanted "
+                            f"{tuple(mine[name].shape)}")
+    model.load_state_dict({name: weight.float() for name, weight in state.items()}, assign=True)
+    # What is computed and in no file: the rotary frequencies.
+    model.tfmr.rotary_emb = type(model.tfmr.rotary_emb)(model.tfmr.config)
+    return model
+
+
+def read_state(file: Path | str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in their own types.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{file} cannot be read as safetensors ({error}); fetch it again") from error
+
+
+def add_tags(model: T3, vocabulary: Path | str, tags: list[str]) -> tuple[dict, dict[str, int]]:
+    """Dialect tags for a model and its vocabulary, each beginning as ``[es]``: the new vocabulary, and the id of each tag.
+
+    Raises:
+        UserError: the vocabulary has no ``[es]``, or one of the tags already.
+    """
+    content = json.loads(Path(vocabulary).read_text(encoding="utf-8"))
+    known = content["model"]["vocab"] | {token["content"]: token["id"] for token in content["added_tokens"]}
+    if f"[{LANGUAGE}]" not in known:
+        raise UserError(f"{vocabulary} has no [{LANGUAGE}] that a dialect could begin as; tags need the multilingual weights")
+    new, ids = tagged_vocabulary(content, tags, model.size.text_rows)
+    extend_text(model, ids, known[f"[{LANGUAGE}]"])
+    return new, ids
+
+
+@torch.no_grad()
+def extend_text(model: T3, ids: dict[str, int], like: int) -> None:
+    """Rows of the text embedding and its head for new ids, beginning as that of ``like``; the tables grow where they must."""
+    rows = max([model.size.text_rows, *(number + 1 for number in ids.values())])
+    more = rows - model.size.text_rows
+    for part in (model.text_emb, model.text_head):
+        weight = torch.cat([part.weight, part.weight[like].expand(more, -1)])
+        for number in ids.values():
+            weight[number] = part.weight[like]
+        part.weight = nn.Parameter(weight, requires_grad=part.weight.requires_grad)
+    model.text_emb.num_embeddings = model.text_head.out_features = rows
+    model.size = T3Size(**model.sizes() | {"text_rows": rows})
+
+
+def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str, beside: WeightsFolder | None = None,
+           dtype: torch.dtype = torch.float32, trim: bool = False) -> Path:
+    """A folder that Resemble's ``from_local(folder, device)`` reads, unchanged and strictly.
+
+    ``state`` is T3's, adapters merged (`lora.merged_state`). Speaker encoder, codec and voice are copied from ``beside``.
+    Resemble's loader knows tables of 704 and 2454 text rows alone: tags that stand in rows behind those cannot go along,
+    and with ``trim`` they are cut off (such a text is then read with ``[es]``).
+
+    Raises:
+        UserError: the table is of another size, and ``trim`` was not asked for.
+    """
+    folder = Path(folder)
+    rows = len(state["text_emb.weight"])
+    fitting = max((known for known in PUBLISHED_ROWS if known <= rows), default=None)
+    if fitting is None or fitting < rows and not trim:
+        raise UserError(f"the text table has {rows} rows and Resemble's loader takes {' or '.join(map(str, PUBLISHED_ROWS))}: "
+                        "its vocabulary had no free ids for the dialect tags. Export with trim=true to leave the tags out; "
+                        "this project's own checkpoint keeps them")
+    content = vocabulary if isinstance(vocabulary, dict) else json.loads(Path(vocabulary).read_text(encoding="utf-8"))
+    if fitting < rows:
+        state = state | {name: state[name][:fitting] for name in ("text_emb.weight", "text_head.weight")}
+        content = content | {"added_tokens": [t for t in content["added_tokens"] if t["id"] < fitting],
+                             "model": content["model"] | {"vocab": {token: number for token, number in
+                                                                    content["model"]["vocab"].items() if number < fitting}}}
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / PUBLISHED_ROWS[fitting]
+    save_file({name: weight.to(dtype).contiguous() for name, weight in state.items()}, file, metadata={"format": "pt"})
+    english = file.name == ENGLISH_T3
+    (folder / (ENGLISH_VOCABULARY if english else MULTILINGUAL_VOCABULARY)).write_text(
+        json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    for part in (beside.speaker_encoder, beside.codec, beside.voice) if beside else ():
+        if part is not None and part.parent.resolve() != folder.resolve():
+            shutil.copy2(part, folder / ("s3gen" + part.suffix if part == beside.codec else part.name))
+    return file
+
+
+def dtype_of(file: Path | str) -> torch.dtype:
+    """What most of a file's weights are stored in."""
+    with safe_open(file, "pt") as opened:
+        return opened.get_tensor("text_emb.weight").dtype
+
+
+def _first(folder: Path, *patterns: str) -> Path | None:
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
