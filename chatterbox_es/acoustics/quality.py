@@ -7,6 +7,7 @@ figures and `data.drop` excludes by them.
 import functools
 import hashlib
 import math
+import re
 
 import numba
 import numpy as np
@@ -17,7 +18,7 @@ from chatterbox_es.acoustics.mel import MelContract, mel_basis
 QUALITY = np.dtype([
     ("seconds", "<f4"), ("rate", "<i4"), ("channels", "<i2"), ("level", "<f4"), ("dc", "<f4"), ("clipping", "<f4"),
     ("bandwidth", "<f4"), ("snr", "<f4"), ("silence", "<f4"), ("longest_pause", "<f4"), ("head", "<f4"), ("tail", "<f4"),
-    ("speaking_rate", "<f4"), ("audio", "<u8"), ("fingerprint", "<u8", (2,)),
+    ("speaking_rate", "<f4"), ("audio", "<u8"), ("fingerprint", "<u8", (2,)), ("text", "<u8"),
 ])  # fmt: skip
 """One recording's figures.
 
@@ -33,6 +34,7 @@ QUALITY = np.dtype([
     speaking_rate    phones a second of speech, pauses left out
     audio            hash of the frames' powers: equal for equal samples
     fingerprint      128 bits that stay about the same when a recording is coded anew or made louder
+    text             hash of the letters and digits that are spoken
 """
 
 FINGERPRINT_BITS = 128
@@ -45,7 +47,7 @@ _NOISE_BIAS = 1.4  # the floor found by minima is too low by this factor of powe
 
 
 def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelContract, cut: tuple[float, float],
-            phones: int) -> np.void:
+            phones: int, words: str) -> np.void:
     """The `QUALITY` of a recording, in some 0.4 ms a sentence.
 
     Args:
@@ -54,6 +56,7 @@ def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelC
         mel: (frames, bins) float32 natural-log mels of ``samples``.
         cut: seconds that were trimmed from both ends.
         phones: spoken in it.
+        words: likewise.
     """
     powers = np.exp(2 * mel + _widths(contract))
     energies = powers.sum(1)
@@ -71,8 +74,7 @@ def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelC
         seconds, source.rate, source.samples.shape[1], level, offset, clipping, bandwidth(samples, mel, contract),
         signal_to_noise(powers, speech), min((head + tail + paused * frame) / max(seconds, frame), 1.0), longest * frame,
         head, tail, phones / max((last - first - paused) * frame, frame),
-        int.from_bytes(hashlib.blake2b(energies.tobytes(), digest_size=8).digest(), "little"),
-        fingerprint(mel[first:last])), QUALITY)[()]  # fmt: skip
+        _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)[()]  # fmt: skip
 
 
 def signal_to_noise(powers: np.ndarray, speech: float) -> float:
@@ -129,6 +131,15 @@ def _file_levels(source: Source, active: float) -> tuple[float, float, float]:
             held = _held(samples, low + _EQUAL, high - _EQUAL)
             clipping = max(clipping, held / len(source.samples))
     return 10 * math.log10(energy / min(max(active * source.rate, 1), len(source.samples)) + 1e-20), offset, clipping
+
+
+def text_identity(words: str) -> str:
+    """What makes two texts the same: their letters and digits, in order."""
+    return " ".join(re.findall(r"\w+", words.casefold())) or words.strip()
+
+
+def _hash(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 @functools.lru_cache(maxsize=4)
