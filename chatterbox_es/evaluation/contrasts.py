@@ -13,19 +13,17 @@ voice with seseo, docs/evaluation.md), hence the high bar.
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GroupKFold
 
-from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.recognisers import in_processes, resampled
+from chatterbox_es.evaluation.minimal_pairs import PAIR, Voice, minimal_pairs, say_pairs
+from chatterbox_es.evaluation.places import Aligner, Place, cut
+from chatterbox_es.evaluation.recognisers import in_processes
+from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Figure, Sound
 from chatterbox_es.text import DIALECTS, FrontEnd
 
@@ -33,24 +31,6 @@ FEWEST_PLACES = 10  # of a member in the recordings
 FEWEST_SENTENCES = 5
 TOLD_APART = 0.85  # balanced accuracy on the recordings
 CLEAR = 0.8  # share of places that makes a verdict
-NUCLEI = frozenset("aeiou") | {f"ˈ{vowel}" for vowel in "aeiou"} | frozenset("jwɪʊ")
-PLACES = {"θ": ("θ",), "ʎ": ("ʎ",), "ʝ": ("ʝ",), "f x": ("f", "x"), "sonorants": ("j", "l", "ɲ", "n", "ð")}
-NEUTRAL = {"θ": "s", "ʎ": "ʝ"}
-PAIRS = Path(__file__).with_name("minimal_pairs.tsv")
-CARRIER = "Ahora digo {} de nuevo."  # holds no place of any contrast
-PAIR = "pair:"  # how ids of carrier sentences begin
-
-
-class Voice(Protocol):
-    """Who can say a sentence, such as `speech.Voice`; what it gives has samples (samples,) and their rate in Hz."""
-
-    def speak(self, text: str) -> Any: ...
-
-
-class Aligner(Protocol):
-    """Where the phonemes of a sound lie, such as `sphinx.Sphinx`."""
-
-    def align(self, samples: np.ndarray, rate: int, phonemes: Sequence[str]) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,39 +60,6 @@ def expected(contrast: Contrast, kind: str, dialect: str) -> str | None:
     if contrast.name == "final s":
         return "f x" if DIALECTS[dialect].aspirates else "s"
     return "s" if dialect == "rioplatense" else "sonorants"
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """One place of a contrast in one sound."""
-
-    sound: int  # number of the sound
-    kind: str
-    spectrum: np.ndarray  # (bins,)
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """So many of so many, with Wilson's 95 % interval (Wilson 1927)."""
-
-    count: int
-    of: int
-
-    @property
-    def value(self) -> float:
-        return self.count / self.of if self.of else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        if not self.of:
-            return 0.0, 1.0
-        z, n, p = float(norm.ppf(0.975)), self.of, self.value
-        middle, width = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, (middle - width) / (1 + z * z / n)), min(1.0, (middle + width) / (1 + z * z / n))
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.count} of {self.of} ({self.value:.0%} [{low:.0%}, {high:.0%}])" if self.of else "none"
 
 
 @dataclasses.dataclass
@@ -167,17 +114,18 @@ class Contrasts:
         self.findings: list[Finding] = []
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        given, sounds = len(sounds), [*sounds, *(pair for name, voice in self.voices.items() for pair in say_pairs(name, voice))]
+        given = len(sounds)
+        sounds = [*sounds, *(pair for name, voice in self.voices.items() for pair in say_pairs(name, voice))]
         readings = [self.front_end.read(sound.words).phonemes for sound in sounds]
         tasks = [(sound.samples, sound.rate, reading) for sound, reading in zip(sounds, readings, strict=True)]
-        cut = in_processes(_cut, self.aligner, tasks, self.processes)
-        places = [Place(number, kind, spectrum) for number, found in enumerate(cut) if not isinstance(found, Failure)
+        found_places = in_processes(cut, self.aligner, tasks, self.processes)
+        places = [Place(number, kind, spectrum) for number, found in enumerate(found_places) if not isinstance(found, Failure)
                   for kind, spectrum in found]
         self.findings, kept = [], np.zeros((len(sounds), 2))
         for contrast in CONTRASTS:
             self._judge(contrast, sounds, places, kept)
         return [found if isinstance(found, Failure) else _row(*kept[number])
-                for number, found in enumerate(cut[:given])]
+                for number, found in enumerate(found_places[:given])]
 
     def _judge(self, contrast: Contrast, sounds: Sequence[Sound], places: Sequence[Place], kept: np.ndarray) -> None:
         """Findings of one contrast for every system; adds to ``kept`` (sounds, 2), places said as expected and all."""
@@ -195,7 +143,8 @@ class Contrasts:
                                   sum(place.kind == kind for place, _ in running)) for kind in contrast.tested}
             paired = {sounds[place.sound].utterance: first for place, first in of
                       if sounds[place.sound].utterance.startswith(PAIR)}
-            finding = Finding(system, contrast, shares, hearing.ceiling, "", pairs_realised(contrast, paired) if hearing.ceiling >= TOLD_APART else None)
+            pairs = pairs_realised(contrast, paired) if hearing.ceiling >= TOLD_APART else None
+            finding = Finding(system, contrast, shares, hearing.ceiling, "", pairs)
             finding.verdict = verdict(finding)
             self.findings.append(finding)
             for place, first in running if finding.is_usable else ():
@@ -266,24 +215,6 @@ def verdict(finding: Finding) -> str:
     return "ll and y as ʃ" if all(high) else "ll and y not as ʃ" if all(low) else "ll and y now as ʃ, now not"
 
 
-@functools.cache
-def minimal_pairs() -> tuple[tuple[str, str, str], ...]:
-    """(contrast, word with its first member, word with its second)."""
-    rows = [line.split("\t") for line in PAIRS.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-    return tuple((contrast, first, second) for contrast, first, second in rows)
-
-
-def pair_sentences() -> list[tuple[str, str]]:
-    """(id, sentence) of each word of the minimal pairs in a carrier: for a system to say beside the held-out sentences."""
-    return [(f"{PAIR}{contrast}:{word}", CARRIER.format(word)) for contrast, *words in minimal_pairs() for word in words]
-
-
-def say_pairs(name: str, voice: Voice) -> list[Sound]:
-    """The minimal pairs as a voice says them."""
-    said = [(utterance, text, voice.speak(text)) for utterance, text in pair_sentences()]
-    return [Sound(name, utterance, text, (), speech.samples, speech.rate) for utterance, text, speech in said]
-
-
 def pairs_realised(contrast: Contrast, is_first: Mapping[str, bool]) -> Share | None:
     """Of the pairs both of whose sentences were judged (id → heard as the first member), how many keep their words apart."""
     names = [[f"{PAIR}{name}:{word}" for word in words] for name, *words in minimal_pairs() if name == contrast.name]
@@ -294,32 +225,3 @@ def pairs_realised(contrast: Contrast, is_first: Mapping[str, bool]) -> Share | 
 def _row(kept: float, places: float) -> dict[str, float]:
     counts = {"contrasts_kept": float(kept), "contrasts_places": float(places)}
     return counts | ({"contrasts": float(kept / places)} if places else {})
-
-
-def kind_of(phonemes: Sequence[str], place: int) -> str | None:
-    """Which kind of place a phoneme of a Castilian reading is, if any."""
-    phoneme = phonemes[place]
-    if phoneme == "s":
-        return "s" if phonemes[place + 1] in NUCLEI else "final s"
-    return next((kind for kind, members in PLACES.items() if phoneme in members), None)
-
-
-def _cut(aligner: Aligner, samples: np.ndarray, rate: int, phonemes: tuple[str, ...]) -> list[tuple[str, np.ndarray]] | Failure:
-    """(kind, mean log-mels of its middle half less the sentence's) of each place of interest."""
-    contract = MelContract()
-    try:
-        spans = aligner.align(samples, rate, [NEUTRAL.get(phoneme, phoneme) for phoneme in phonemes])
-        mel = log_mel(resampled(samples, rate, contract.sample_rate), contract).numpy()
-    except ValueError as error:
-        return Failure(str(error))
-    spectra, mean = [], mel.mean(0)
-    for place in range(len(phonemes)):
-        kind = kind_of(phonemes, place)
-        if kind is None or np.isnan(spans[place, 0]):
-            continue
-        begin, end = spans[place] * contract.frames_per_second
-        quarter = (end - begin) / 4
-        frames = mel[int(begin + quarter):max(int(np.ceil(end - quarter)), int(begin + quarter) + 1)]
-        if len(frames):
-            spectra.append((kind, frames.mean(0) - mean))
-    return spectra

@@ -12,16 +12,13 @@ same heard phones against the texts of up to 20 other sentences, which is what s
 
 import dataclasses
 import functools
-import multiprocessing
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 
 import jiwer
 import numpy as np
 
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser, Recogniser
+from chatterbox_es.evaluation.recognisers import PhoneRecogniser, Recogniser, in_processes
 from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
 from chatterbox_es.text import DIALECTS
 from chatterbox_es.text.normaliser import Normaliser
@@ -45,6 +42,7 @@ class Heard:
 
     words: str  # normalised, without punctuation
     phones: tuple[str, ...] = ()  # by the recogniser's names; none where it has no phone loop
+    said: tuple[str, ...] = ()  # what was to be said, by the same names
 
 
 class Intelligibility:
@@ -61,18 +59,19 @@ class Intelligibility:
     def __init__(self, recogniser: Recogniser, dialect: str = "castilian", processes: int | None = None):
         self.recogniser = recogniser
         self.words = functools.partial(words_of, normaliser=Normaliser(DIALECTS[dialect].locale))
-        self.processes = processes or os.cpu_count() or 1
+        self.processes = processes
         self.heard: dict[tuple[str, str], Heard] = {}
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
         self.recogniser.expect(sorted({self.words(sound.words) for sound in sounds} - {""}))
         controls = self._controls(sounds)
+        listened = in_processes(_hear, self.recogniser, [(sound.samples, sound.rate) for sound in sounds], self.processes)
         rows: list[dict[str, float] | Failure] = []
-        for sound, heard, control in zip(sounds, self._listen(sounds), controls, strict=True):
+        for sound, heard, control in zip(sounds, listened, controls, strict=True):
             if isinstance(heard, Failure):
                 rows.append(heard)
                 continue
-            heard = dataclasses.replace(heard, words=self.words(heard.words))
+            heard = dataclasses.replace(heard, words=self.words(heard.words), said=self._said(sound))
             self.heard[sound.system, sound.utterance] = heard
             rows.append(self._figures(sound, heard, control))
         return rows
@@ -90,10 +89,15 @@ class Intelligibility:
         return figures
 
     def _phone_rate(self, name: str, sound: Sound, heard: Heard) -> dict[str, float]:
-        said = [phone for _, phone in self.recogniser.names_of(sound.phonemes)]
+        said = self._said(sound)
         if not said:
             return {}
         return _rate(name, f"{name}_phones", jiwer.process_words(" ".join(said), " ".join(heard.phones)))
+
+    def _said(self, sound: Sound) -> tuple[str, ...]:
+        if not isinstance(self.recogniser, PhoneRecogniser):
+            return ()
+        return tuple(phone for _, phone in self.recogniser.names_of(sound.phonemes))
 
     def _controls(self, sounds: Sequence[Sound]) -> list[list[Sound]]:
         """For each sound, other sentences: the next ones of its system that say something else."""
@@ -107,16 +111,6 @@ class Intelligibility:
                 said = {sounds[place].phonemes, ()}
                 controls[place] = [other for other in circle if other.phonemes not in said][:CONTROLS]
         return controls
-
-    def _listen(self, sounds: Sequence[Sound]) -> Iterable[Heard | Failure]:
-        tasks = [(sound.samples, sound.rate) for sound in sounds]
-        processes = min(self.processes, len(tasks) // 4)  # a process takes a second to start
-        if processes < 2 or not getattr(self.recogniser, "is_parallel", False):
-            yield from (_hear(self.recogniser, *task) for task in tasks)
-            return
-        # spawn: a fork of a process with torch's threads may hang
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (self.recogniser,)) as pool:
-            yield from pool.map(_hear_in_process, *zip(*tasks, strict=True), chunksize=2)
 
 
 def words_of(text: str, normaliser: Normaliser) -> str:
@@ -160,13 +154,11 @@ def _hear(recogniser: Recogniser, samples: np.ndarray, rate: int) -> Heard | Fai
     return Heard(words, phones)
 
 
-_recogniser: Recogniser | None = None  # of this process
-
-
-def _start(recogniser: Recogniser) -> None:
+# SHIM
+def _start(recogniser):
     global _recogniser
     _recogniser = recogniser
 
 
-def _hear_in_process(samples: np.ndarray, rate: int) -> Heard | Failure:
+def _hear_in_process(samples, rate):
     return _hear(_recogniser, samples, rate)

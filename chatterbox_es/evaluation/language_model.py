@@ -27,7 +27,7 @@ def write_trigram(sentences: Iterable[Sequence[str]], path: Path) -> None:
             if gram != (BEGIN,):  # is never predicted
                 places[gram[:-1]] += count
                 kinds[gram[:-1]] += 1
-    uniform = 1 / len(counts[1])
+    uniform = 1 / (len(counts[1]) - 1)  # all tokens but <s>
     probability: dict[tuple[str, ...], float] = {}
 
     def likelihood(gram: tuple[str, ...]) -> float:

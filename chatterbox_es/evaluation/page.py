@@ -19,7 +19,7 @@ DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "
               "recordings": "best at the recordings'"}
 FACTS = {"made": "made", "sentences": "sentences", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
          "prepared": "prepared set", "content": "content", "machine": "machine", "seconds": "seconds it took",
-         "commit": "commit"}
+         "recogniser": "recogniser", "commit": "commit"}
 
 
 def write_page(results: Results, folder: Path, path: Path, title: str = "") -> Path:
@@ -44,7 +44,7 @@ def render(results: Results, folder: Path, title: str = "") -> str:
         title=title or f"Evaluation: {', '.join(judged) or 'recordings'}", systems=results.systems,
         sentences=results.card.get("sentences", len({row.utterance for row in results.rows})),
         synthetic=results.card.get("synthetic", False), machine=results.card.get("machine", ""), speeds=results.speeds,
-        table=_table(results), worst=_worst(results, judged, folder), failures=_failures(results),
+        table=_table(results), findings=results.findings, worst=_worst(results, judged, folder), failures=_failures(results),
         facts=[(FACTS[key], str(results.card[key])) for key in FACTS if results.card.get(key) not in (None, "")]
         + list(results.card.get("checkpoints", {}).items()), coloured=0).lstrip()
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class Results:
     rows: list[Row]
     figures: dict[str, Figure]
     rates: dict[str, tuple[str, str]]  # figure → the figures whose sums it divides
+    findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # of the dialect's contrasts
     card: dict[str, Any] = dataclasses.field(default_factory=dict)  # what was evaluated, on what
     speeds: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)  # system → figures of its speed
 
@@ -100,7 +101,8 @@ class Results:
         beside = (None, None, None)
         pairs = [(row.figures[name], recorded[row.utterance][name]) for row in having
                  if name in recorded.get(row.utterance, {})]
-        if pairs and rows[0].system != RECORDINGS:
+        # Where the recordings all have the same value, the figure is one of being compared with them.
+        if rows[0].system != RECORDINGS and len({theirs for _, theirs in pairs}) > 1:
             gaps = np.array([mine - theirs for mine, theirs in pairs])
             beside = (float(gaps.mean()), *mean_interval(gaps, seed))
         return Estimate(mean, low, high, len(having), len(rows) - len(having), *beside)
@@ -135,6 +137,7 @@ class Results:
         return {
             **self.card,
             "figures": {name: dataclasses.asdict(self.figures[name]) for name in self.shown()},
+            "contrasts": self.findings,
             "systems": {system: {
                 "sentences": len(self.of(system)), "spoken": sum(SOUND not in row.failures for row in self.of(system)),
                 "figures": {name: dataclasses.asdict(estimate) for name, estimate in figures.items()},
@@ -157,8 +160,11 @@ class Results:
 
 
 def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Sequence[Measure],
-            step: Any = lambda text: None) -> Results:
-    """Apply every measure to every sound; ``said`` holds each system's rows with their sounds, None where there is none."""
+            step: Callable[[str], None] = lambda name: None) -> Results:
+    """Apply every measure to every sound; ``step`` is told of each measure before it begins.
+
+    ``said`` holds each system's rows with their sounds, None where there is none.
+    """
     rows = [row for pairs in said.values() for row, _ in pairs]
     for measure in measures:
         step(measure.name)
@@ -171,7 +177,17 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
                 row.said_phones, row.heard_phones = " ".join(heard.said), " ".join(heard.phones)
     figures = {name: figure for measure in measures for name, figure in measure.figures.items()}
     rates = {name: parts for measure in measures for name, parts in getattr(measure, "rates", {}).items()}
-    return Results(rows, figures, rates)
+    findings = [_described(finding) for measure in measures for finding in getattr(measure, "findings", ())]
+    return Results(rows, figures, rates, findings)
+
+
+def _described(finding: Any) -> dict[str, Any]:
+    """What a system does with a contrast of its dialect, as plain values."""
+    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()}
+    shares |= {"minimal pairs": finding.pairs} if finding.pairs is not None else {}
+    return {"system": finding.system, "contrast": finding.contrast.name, "verdict": finding.verdict, "ceiling": finding.ceiling,
+            "shares": {name: {"count": share.count, "of": share.of, "interval": list(share.interval)}
+                       for name, share in shares.items()}}
 
 
 def table(results: Results, columns: int = 6) -> str:
@@ -187,6 +203,12 @@ def table(results: Results, columns: int = 6) -> str:
     if scores:
         lines = [("", "intelligibility score (1 perfect, 0 babble)")]
         lines += [(system, f"{value:.3f} [{low:.3f}, {high:.3f}]") for system, (value, low, high) in scores.items()]
+        blocks.append(_columns(lines))
+    if results.findings:
+        lines = [("", "contrast", "heard", "", "told apart in the recordings")]
+        for finding in results.findings:
+            shares = ", ".join(f"{name} {share['count']} of {share['of']}" for name, share in finding["shares"].items())
+            lines.append((finding["system"], finding["contrast"], finding["verdict"], shares, f"{finding['ceiling']:.2f}"))
         blocks.append(_columns(lines))
     if results.speeds:
         lines = [("", "rtf, mel only", "rtf, with sound", "first sound, s", "whole text, s", "n")]

@@ -9,8 +9,8 @@ from typing import Any
 
 from chatterbox_es.acoustics.audio import AudioError, read_audio
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.contrasts import Share
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser
+from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.refinement.phone_errors import Spoken, misheard_places

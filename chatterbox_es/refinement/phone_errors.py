@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import jiwer
 
-from chatterbox_es.evaluation.contrasts import Share
+from chatterbox_es.evaluation.shares import Share
 
 DELETED = "∅"
 PRIOR = 20.0  # places

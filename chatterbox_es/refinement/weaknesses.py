@@ -4,8 +4,8 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from chatterbox_es.evaluation.contrasts import Share
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser
+from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.refinement.findings import Evaluation, Part, parts
 from chatterbox_es.refinement.phone_errors import Errors, drawn, phone_errors
 from chatterbox_es.text.symbols import PHONES

@@ -1,0 +1,92 @@
+"""Are seseo and distinción heard where they are known to be?
+
+    python scripts/bench_contrasts.py run=RUN [recogniser=pocketsphinx:../shared/judge] [sentences=40] [prepared=DIR]
+
+One trained Castilian voice speaks the held-out sentences and the minimal pairs as Castilian and as Latin American Spanish;
+espeak-ng speaks the demo's sentences and the pairs with its voices es and es-419. In each half the classifier learns from
+recordings with distinción: the corpus's own, and espeak-ng's es.
+"""
+
+import dataclasses
+import functools
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+import torch
+
+from chatterbox_es import command_line
+from chatterbox_es.acoustics.audio import read_audio
+from chatterbox_es.checkpoints import load_checkpoint
+from chatterbox_es.corpus.demo import Espeak, read_sentences
+from chatterbox_es.evaluation.contrasts import Contrasts
+from chatterbox_es.evaluation.recognisers import load_recogniser
+from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
+from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.run_directory import final_checkpoint
+from chatterbox_es.speech import Voice
+
+RATE = 24_000
+
+
+@dataclasses.dataclass
+class Options:
+    run: str = dataclasses.field(metadata={"help": "run directory or checkpoint of a Castilian voice"})
+    recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
+    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out sentences"})
+    prepared: str = dataclasses.field(default="outputs/prepared", metadata={"help": "where prepared sets are"})
+
+
+class Said(NamedTuple):
+    samples: np.ndarray
+    rate: int
+
+
+class Synthesiser:
+    """espeak-ng as a voice."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @functools.cache  # noqa: B019
+    def speak(self, text: str) -> Said:
+        with Espeak(self.name) as voice:
+            return Said(soxr.resample(voice.speak(text), voice.rate, RATE), RATE)
+
+
+def main() -> None:
+    options = command_line.parse(Options, sys.argv[1:], __doc__)
+    aligner = load_recogniser(options.recogniser)
+    run = final_checkpoint(Path(options.run))
+    content = load_checkpoint(run).lineage["content"]
+    features = next(f for f in map(FeatureSet, Path(options.prepared).glob("*-*[0-9a-f]")) if f.card["content"] == content)
+    numbers = features.validation[np.linspace(0, len(features.validation) - 1, options.sentences).astype(int)]
+    held_out = [features.utterance(int(number)) for number in numbers]
+    natural = [Sound(RECORDINGS, row["id"], row["words"], (), read_audio(row["audio"], RATE), RATE) for row in held_out]
+    voices = {dialect: Voice.load(run, dialect) for dialect in ("castilian", "latin_american")}
+    hear(aligner, natural, voices, [(row["id"], row["words"]) for row in held_out])
+    texts = [(f"demo-{number}", sentence.spoken) for number, sentence in enumerate(read_sentences()[:options.sentences])]
+    espeak = {f"espeak-ng {name}": Synthesiser(name) for name in ("es", "es-419")}
+    first = next(iter(espeak.values()))
+    hear(aligner, say(RECORDINGS, first, texts), espeak, texts)
+
+
+def say(system: str, voice: Voice | Synthesiser, texts: list[tuple[str, str]]) -> list[Sound]:
+    said = [(utterance, text, voice.speak(text)) for utterance, text in texts]
+    return [Sound(system, utterance, text, (), speech.samples, speech.rate) for utterance, text, speech in said]
+
+
+def hear(aligner: object, natural: list[Sound], voices: dict, texts: list[tuple[str, str]]) -> None:
+    sounds = natural + [sound for name, voice in voices.items() for sound in say(name, voice, texts)]
+    measure, began = Contrasts(aligner, "castilian", voices), time.process_time()
+    failures = sum(isinstance(row, Failure) for row in measure(sounds))
+    print(f"{len(sounds)} sounds, {failures} that could not be aligned, {time.process_time() - began:.0f} s of processor time")
+    print(*measure.findings, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    command_line.run(main)
