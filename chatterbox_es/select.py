@@ -22,11 +22,14 @@ from chatterbox_es import command_line
 from chatterbox_es.best import keep
 from chatterbox_es.config import Config, HwConfig
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.judge import Judge
+from chatterbox_es.evaluation.measures import MeasureOptions, measure_of
 from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.hardware import set_up
 from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import finished_runs, read_card
 from chatterbox_es.selection import (
+    Judging,
     Ranking,
     Rule,
     check_comparable,
@@ -39,7 +42,7 @@ from chatterbox_es.speech import BEST, chosen_from
 
 
 @dataclasses.dataclass
-class SelectOptions:
+class SelectOptions(MeasureOptions):
     by: str = dataclasses.field(default="val_loss", metadata={"help": "figure, or weighted sum of figures; lower is better"})
     average: int = dataclasses.field(default=3, metadata={"help": "checkpoints whose mean is tried; 0: none"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
@@ -48,8 +51,11 @@ class SelectOptions:
 
 
 def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path, accelerator: str = "",
-           threads: int | None = None) -> tuple[Ranking, list[str]]:
+           threads: int | None = None, measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
     """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
+
+    Where the rule names a figure of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
+    recogniser, predictor or speaker embedding they are judged.
 
     Raises:
         UserError: nothing to choose from, checkpoints of different data, an unknown figure.
@@ -62,15 +68,22 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     features = features_of(next(iter(paths)), content)
     accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
     fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
-    ranking = rank(load_candidates(paths, rule, features, fabric), rule)
+    judge = judge_of(rule, features, measures)
+    ranking = rank(load_candidates(paths, rule, features, fabric, judge), rule)
     tried = ""
     if average > 1:
-        ranking, tried = try_average(ranking, average, features, fabric)
+        ranking, tried = try_average(ranking, average, features, fabric, judge)
     notes = [*ranking.verdict(), *filter(None, [tried])]
     before = chosen_from(outputs / BEST)
     best = keep(ranking, notes, features, outputs)
     replaced = f", in place of the one{before}" if before else ""
     return ranking, [*notes, f"{best}: the voice that synthesize uses from now on{replaced}"]
+
+
+def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -> Judging | None:
+    """Who makes the figures of a rule that the validation does not make; None where it makes them all."""
+    figures = [name for name in rule.terms if measure_of(name)]
+    return Judge.of(figures, features, options or MeasureOptions()) if figures else None
 
 
 def features_of(run: Path, content: str) -> FeatureSet:
@@ -142,7 +155,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = Path(options.outputs)
     paths = find([a for a in arguments if "=" not in a], outputs)
-    ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads)
+    ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads, options)
     print(table(ranking), *notes, sep="\n")
 
 

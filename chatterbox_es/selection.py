@@ -7,7 +7,7 @@ Which of two checkpoints is better is judged on the same utterances: they are re
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from lightning_fabric import Fabric
 
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, weights_digest
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.intervals import FEW, interval, resample
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.validation import UtteranceValues, utterance_values
 
 log = logging.getLogger(__name__)
 
-RESAMPLES = 4000
-FEW = 20  # utterances; below, a bootstrap is too sure of itself
+Judging = Callable[[Checkpoint, str], Mapping[str, dict[str, float]]]
+"""More figures of a checkpoint's weights: figure → utterance → value."""
 _TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
 
 
@@ -175,21 +176,16 @@ def rank(candidates: Sequence[Candidate], rule: Rule, seed: int = 0) -> Ranking:
     if lost:
         raise UserError(f"{rule.written} is no number for {', '.join(lost)}: those weights have diverged; leave them out")
     utterances = len(candidates[0].values.utterances)
-    counts = np.random.default_rng(seed).multinomial(utterances, np.full(utterances, 1 / utterances), RESAMPLES).astype(float)
+    counts = resample(utterances, seed)
     best = int(np.argmin(values))
     reference = rule.resampled(candidates[best].values, counts)
     standings = []
     for candidate, value in zip(candidates, values, strict=True):
         resampled = rule.resampled(candidate.values, counts)
-        standings.append(Standing(candidate, value, _interval(resampled), value - values[best],
-                                  _interval(resampled - reference)))
+        standings.append(Standing(candidate, value, interval(resampled), value - values[best],
+                                  interval(resampled - reference)))
     first = standings.pop(best)
     return Ranking(rule, [first, *sorted(standings, key=lambda standing: standing.value)])
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
 
 
 def checkpoints_of(run: Path) -> list[Path]:
@@ -197,8 +193,11 @@ def checkpoints_of(run: Path) -> list[Path]:
     return sorted(path for kind in ("best", "final", "ema") for path in (run / "checkpoints").glob(f"{kind}_*.pt"))
 
 
-def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: FeatureSet, fabric: Fabric) -> list[Candidate]:
+def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: FeatureSet, fabric: Fabric,
+                    judge: Judging | None = None) -> list[Candidate]:
     """The checkpoints of some runs with their figures; the same weights twice (best and final) are taken once.
+
+    ``judge`` adds figures to those of the validation.
 
     Raises:
         UserError: a file is damaged, or does not fit the prepared set; a figure of the rule is not known.
@@ -212,14 +211,17 @@ def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: 
             continue
         seen.add(digest)
         checkpoint.check_fits(features, str(path))
-        candidates.append(_measured(checkpoint, path, run, features, fabric))
+        candidates.append(_measured(checkpoint, path, run, features, fabric, judge))
         rule.check(candidates[-1].values)
         log.info("%s: %s", path, ", ".join(f"{name} {value:.4f}" for name, value in candidates[-1].values.means().items()))
     return candidates
 
 
-def _measured(checkpoint: Checkpoint, path: Path, run: Path, features: FeatureSet, fabric: Fabric) -> Candidate:
-    values = utterance_values(fabric, fabric.to_device(checkpoint.build()), features)
+def _measured(checkpoint: Checkpoint, path: Path, run: Path, features: FeatureSet, fabric: Fabric,
+              judge: Judging | None = None) -> Candidate:
+    values = utterance_values(fabric, fabric.to_device(checkpoint.build(features)), features)
+    for name, by_utterance in (judge(checkpoint, str(path)) if judge else {}).items():
+        values.add(name, by_utterance)
     size = sum(weight.numel() for weight in checkpoint.weights.values())
     return Candidate(path, run, checkpoint.lineage, size, values)
 
@@ -241,7 +243,7 @@ def check_comparable(paths: Sequence[Path]) -> str:
     return str(reference.get("content", "unknown"))
 
 
-def average(candidates: Sequence[Candidate], features: FeatureSet, fabric: Fabric) -> Candidate:
+def average(candidates: Sequence[Candidate], features: FeatureSet, fabric: Fabric, judge: Judging | None = None) -> Candidate:
     """The mean of the weights of some checkpoints of one run, measured."""
     total, first = {}, candidates[0].load()
     for candidate in candidates:
@@ -250,11 +252,12 @@ def average(candidates: Sequence[Candidate], features: FeatureSet, fabric: Fabri
     weights = {name: weight.to(first.weights[name].dtype) for name, weight in total.items()}
     mean = dataclasses.replace(first, weights=weights,
                                lineage=first.lineage | {"mean_of": [str(candidate.path) for candidate in candidates]})
-    measured = _measured(mean, candidates[0].path, candidates[0].run, features, fabric)
+    measured = _measured(mean, candidates[0].path, candidates[0].run, features, fabric, judge)
     return dataclasses.replace(measured, mean=mean)
 
 
-def try_average(ranking: Ranking, k: int, features: FeatureSet, fabric: Fabric) -> tuple[Ranking, str]:
+def try_average(ranking: Ranking, k: int, features: FeatureSet, fabric: Fabric,
+                judge: Judging | None = None) -> tuple[Ranking, str]:
     """The ranking with the mean of the ``k`` best checkpoints of the winner's run, if that mean wins; what came of it.
 
     It wins when it is better than the best by more than chance: the 95 % interval of their difference lies below 0.
@@ -263,7 +266,7 @@ def try_average(ranking: Ranking, k: int, features: FeatureSet, fabric: Fabric) 
     parts = [s.candidate for s in ranking.standings if s.candidate.run == ranking.best.candidate.run][:k]
     if len(parts) < 2:
         return ranking, f"no mean was tried: {ranking.best.candidate.run} has one checkpoint (train.keep_best=3 keeps more)"
-    mean = average(parts, features, fabric)
+    mean = average(parts, features, fabric, judge)
     together = rank([ranking.best.candidate, mean], ranking.rule)
     other = together.standings[1]
     names = ", ".join(part.path.name for part in parts)

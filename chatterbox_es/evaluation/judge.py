@@ -1,0 +1,51 @@
+"""Figures of an evaluation for the selection of checkpoints: ``by=mcd``, ``by=-dnsmos_ovrl+0.1*mcd``, ``by=wer``."""
+
+from collections.abc import Sequence
+
+from chatterbox_es.checkpoints import Checkpoint
+from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.comparison import evaluate
+from chatterbox_es.evaluation.measures import MeasureOptions, build_measures, measure_of
+from chatterbox_es.evaluation.results import SOUND
+from chatterbox_es.evaluation.sounds import Measure
+from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
+from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.speech import Voice
+
+
+class Judge:
+    """Has checkpoints say the held-out sentences, all of them, and gives figures by utterance."""
+
+    def __init__(self, figures: Sequence[str], measures: Sequence[Measure], sentences: Sequence[Sentence], rate: int):
+        self.figures, self.measures, self.sentences, self.rate = figures, measures, sentences, rate
+
+    @classmethod
+    def of(cls, figures: Sequence[str], features: FeatureSet, options: MeasureOptions) -> "Judge":
+        """A judge that makes the named figures.
+
+        Raises:
+            UserError: a package or a model that a figure needs is missing.
+        """
+        measures = build_measures(options, features.card["dialect"], [measure_of(figure) for figure in figures])
+        return cls(figures, measures, held_out(features), features.contract.sample_rate)
+
+    def __call__(self, checkpoint: Checkpoint, name: str) -> dict[str, dict[str, float]]:
+        """Figure → utterance → value, of one set of weights.
+
+        Raises:
+            UserError: some sentence has none, with the reason.
+        """
+        voice = Spoken(name, Voice(checkpoint, name), self.rate)
+        # Some measures learn from the recordings, so these are heard too.
+        results = evaluate([Recordings(self.rate), voice], self.sentences, self.measures, say=lambda text: None)
+        rows = results.of(name)
+        found = {figure: {row.utterance: row.figures[figure] for row in rows if figure in row.figures}
+                 for figure in self.figures}
+        for figure, values in found.items():
+            lacking = [row for row in rows if row.utterance not in values]
+            if lacking:
+                failures = lacking[0].failures
+                reason = failures.get(SOUND) or failures.get(measure_of(figure)) or "it is undefined there"
+                raise UserError(f"by=: {len(lacking)} of {len(rows)} sentences of {name} have no {figure}, such as "
+                                f"{lacking[0].utterance} ({reason})")
+        return found
