@@ -1,0 +1,205 @@
+"""Recordings to speech tokens and speaker embeddings, and speech tokens to sound: by Resemble AI's own networks.
+
+The protocols are what the rest of the package knows; the classes beneath call the published package (chatterbox-tts), which
+is installed beside this one, and read the weights that lie in the user's folder. Nothing here is trained.
+"""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from chatterbox_es.acoustics.mel import MelContract
+from chatterbox_es.errors import UserError
+from chatterbox_es.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
+from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder
+
+RATE = 16_000  # Hz, what tokeniser and speaker encoder hear
+SOUND_RATE = 24_000  # Hz, what is spoken
+CODE_RATE = 25  # speech tokens a second
+PROMPT_SECONDS, REFERENCE_SECONDS = 6, 10  # of a reference recording, for T3 and for S3Gen
+INSTALL = ("pip install --no-deps chatterbox-tts==0.1.7 s3tokenizer resemble-perth conformer==0.3.2 diffusers==0.29.0 && "
+           "pip install einops, and torchaudio for your torch; see docs/chatterbox.md")  # fmt: skip
+
+
+class SpeechTokenizer(Protocol):
+    """Recordings to codes."""
+
+    def __call__(self, recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Samples at 16 kHz, each (samples,) in [-1, 1], to int16 codes (25 a second,), of 0 … 6560."""
+        ...
+
+
+class SpeakerEncoder(Protocol):
+    """Recordings to voices."""
+
+    def __call__(self, recordings: Sequence[np.ndarray]) -> np.ndarray:
+        """Samples at 16 kHz to (B, 256) float32 of unit norm."""
+        ...
+
+
+class TokenVocoder(Protocol):
+    """Codes to sound."""
+
+    def __call__(self, codes: Tensor, reference: dict[str, Any]) -> np.ndarray:
+        """Codes (S,) in the voice of a reference to samples in [-1, 1] at 24 kHz, 960 a code, watermarked."""
+        ...
+
+
+class ResembleTokenizer:
+    """S3Tokenizer v2, with the weights that S3Gen's file holds; several recordings at a time, on the device of S3Gen."""
+
+    def __init__(self, s3gen: nn.Module):
+        self.tokenizer = s3gen.tokenizer
+
+    def __call__(self, recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
+        padded = self.tokenizer.pad([np.asarray(samples, dtype=np.float32) for samples in recordings], RATE)
+        codes, lengths = self.tokenizer(padded)
+        return [row[:length].astype(np.int16) for row, length in
+                zip(codes.cpu().numpy(), lengths.tolist(), strict=True)]
+
+
+class ResembleSpeakerEncoder:
+    """The published VoiceEncoder.
+
+    Raises:
+        UserError: the package or the weights are not there.
+    """
+
+    def __init__(self, weights: WeightsFolder, device: torch.device | str = "cpu"):
+        encoder = published("voice_encoder").VoiceEncoder()
+        load_strictly(encoder, needed(weights.speaker_encoder, weights, "ve.pt"))
+        self.encoder = encoder.to(device).eval()
+
+    def __call__(self, recordings: Sequence[np.ndarray]) -> np.ndarray:
+        """
+        Raises:
+            UserError: a recording without a voice in it.
+        """
+        for number, samples in enumerate(recordings):
+            if len(samples) < RATE // 10 or not np.abs(samples).max() > 0:
+                raise UserError(f"recording {number + 1} of {len(recordings)} is silent or shorter than 0.1 s: there is no voice")
+        return self.encoder.embeds_from_wavs([np.asarray(samples, dtype=np.float32) for samples in recordings],
+                                             sample_rate=RATE).astype(np.float32)
+
+
+class ResembleVocoder:
+    """S3Gen (codes to mels by flow matching, 10 steps) and its HiFT vocoder; what it says carries Resemble's watermark."""
+
+    def __init__(self, s3gen: nn.Module):
+        self.s3gen = s3gen
+        watermarker = getattr(importlib.import_module("perth"), "PerthImplicitWatermarker", None)
+        if watermarker is None:  # perth sets it to None where one of its own imports failed
+            raise UserError("the watermark of resemble-perth cannot be loaded, and nothing is spoken without it: "
+                            "pip install librosa 'setuptools<81'")
+        self.watermarker = watermarker()
+
+    def reference(self, samples: np.ndarray) -> dict[str, Any]:
+        """What S3Gen takes of a voice: of its first 10 s, (samples,) at 24 kHz."""
+        return self.s3gen.embed_ref(np.asarray(samples[:REFERENCE_SECONDS * SOUND_RATE], np.float32), SOUND_RATE)
+
+    def __call__(self, codes: Tensor, reference: dict[str, Any]) -> np.ndarray:
+        if not len(codes):
+            return np.zeros(0, np.float32)
+        sound, _ = self.s3gen.inference(speech_tokens=codes.to(self.s3gen.device)[None], ref_dict=dict(reference))
+        return self.watermarker.apply_watermark(sound[0].float().cpu().numpy(), sample_rate=SOUND_RATE).astype(np.float32)
+
+
+class HiFT:
+    """S3Gen's vocoder alone, an `acoustics.vocoder.Vocoder`: it fits any mels of the same contract, `model=fase4`'s too."""
+
+    def __init__(self, s3gen: nn.Module):
+        self.contract = MelContract()
+        self.vocoder = s3gen.mel2wav
+
+    def __call__(self, mel: np.ndarray) -> np.ndarray:
+        device = next(self.vocoder.parameters()).device
+        sound, _ = self.vocoder.inference(speech_feat=torch.from_numpy(np.asarray(mel, np.float32).T).to(device)[None])
+        return sound[0].cpu().numpy()
+
+
+def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> nn.Module:
+    """Speech tokeniser, S3Gen and vocoder, in one file of weights.
+
+    Raises:
+        UserError: the package or the weights are not there.
+    """
+    s3gen = published("s3gen").S3Gen()
+    load_strictly(s3gen, needed(weights.codec, weights, "s3gen.pt"), getattr(s3gen, "ignore_state_dict_missing", ()))
+    return s3gen.to(device).eval()
+
+
+def voice_of(samples: np.ndarray, slower: np.ndarray, tokenizer: SpeechTokenizer, speakers: SpeakerEncoder,
+             vocoder: ResembleVocoder, emotion: float = EMOTION) -> tuple[Conditions, dict[str, Any]]:
+    """What T3 and S3Gen take of a reference recording, at 24 kHz and ``slower`` at 16 kHz, as the published package does."""
+    prompt = tokenizer([slower[:PROMPT_SECONDS * RATE]])[0][:PROMPT_TOKENS].astype(np.int64)
+    conditions = Conditions(torch.from_numpy(speakers([slower])), torch.from_numpy(prompt)[None], torch.tensor([len(prompt)]),
+                            torch.tensor([emotion]))
+    return conditions, vocoder.reference(samples)
+
+
+def read_voice(file: Path) -> tuple[Conditions, dict[str, Any]]:
+    """A voice as it is published, ``conds.pt``.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        t3, prompt = content["t3"], content["t3"]["cond_prompt_speech_tokens"]
+        prompt = torch.zeros(1, 0, dtype=torch.int64) if prompt is None else prompt.reshape(1, -1).long()
+        emotion = torch.as_tensor(t3["emotion_adv"], dtype=torch.float32).reshape(-1)
+        conditions = Conditions(t3["speaker_emb"].reshape(1, -1).float(), prompt if prompt.shape[1] else prompt.new_zeros(1, 1),
+                                torch.tensor([prompt.shape[1]]), emotion)
+        return conditions, content["gen"]
+    except Exception as error:  # torch.load and what is inside fail in many ways, all of which mean this
+        raise UserError(f"{file} holds no voice of Chatterbox ({type(error).__name__}: {error}); fetch it again: hf download "
+                        f"{REPOSITORY} conds.pt --local-dir {file.parent}, or give a reference recording") from error
+
+
+def published(part: str) -> ModuleType:
+    """A module of ``chatterbox.models``.
+
+    Raises:
+        UserError: the package, or one that it needs, is not installed.
+    """
+    try:
+        return importlib.import_module(f"chatterbox.models.{part}")
+    except (ImportError, OSError) as error:  # OSError: torchaudio of another torch
+        raise UserError(f"Chatterbox's own package is needed and cannot be imported ({error}): {INSTALL}") from error
+
+
+def needed(file: Path | None, weights: WeightsFolder, name: str) -> Path:
+    """A file of the weights folder.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if file is None:
+        raise UserError(f"{weights.folder} has no {name}; fetch it: hf download {REPOSITORY} {name} --local-dir {weights.folder}")
+    return file
+
+
+def load_strictly(module: nn.Module, file: Path, may_miss: Sequence[str] = ()) -> None:
+    """The weights of a file; all but those that are computed (``may_miss``) must be there, and no others.
+
+    Raises:
+        UserError: the file cannot be read or does not fit.
+    """
+    try:
+        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+        missing, unexpected = module.load_state_dict(state, strict=False)
+    except (OSError, SafetensorError, RuntimeError, EOFError, AttributeError, TypeError, KeyError) as error:
+        raise UserError(f"{file} cannot be read as weights of {type(module).__name__} ({str(error).splitlines()[0]}); "
+                        f"fetch it again: hf download {REPOSITORY} {file.name} --local-dir {file.parent}") from error
+    wrong = [*(name for name in missing if name not in may_miss), *unexpected]
+    if wrong:
+        raise UserError(f"{file} does not fit chatterbox-tts 0.1.7: {wrong[0]} is "
+                        f"{'missing' if wrong[0] in missing else 'not of it'} ({len(wrong)} in all)")
