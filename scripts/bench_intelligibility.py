@@ -55,8 +55,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for run in [*runs, untrained(runs[0], Path(scratch))]:
             sounds += spoken(run, features, numbers)
+            print(f"{run} has spoken, {time.process_time() - began:.0f} s of processor time so far", flush=True)
     sounds += shuffled([sound for sound in sounds if sound.system == str(runs[0])])
-    print(f"{len(sounds)} sounds in {time.process_time() - began:.0f} s of processor time", flush=True)
     began = time.monotonic()
     rows = measure(sounds)
     print(f"heard in {time.monotonic() - began:.0f} s by {measure.recogniser.name}; task: {measure.recogniser.task}")

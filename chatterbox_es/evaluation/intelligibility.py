@@ -152,13 +152,3 @@ def _hear(recogniser: Recogniser, samples: np.ndarray, rate: int) -> Heard | Fai
     except (RuntimeError, ValueError) as error:  # a recogniser that gives up on one sound has the others left
         return Failure(f"{recogniser.name} gave up: {error}")
     return Heard(words, phones)
-
-
-# SHIM
-def _start(recogniser):
-    global _recogniser
-    _recogniser = recogniser
-
-
-def _hear_in_process(samples, rate):
-    return _hear(_recogniser, samples, rate)
