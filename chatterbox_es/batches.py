@@ -25,6 +25,8 @@ class Batch:
     token_mask: Tensor  # (B, N) bool, true where there is a token
     mels: Tensor  # (frames, bins) float32, standardised
     frame_mask: Tensor  # (B, T) bool, true where there is a frame
+    speakers: Tensor  # (B,) int64, places in the card's "speakers"
+    dialects: Tensor  # (B,) int64, likewise
 
     def to(self, device: torch.device | str) -> "Batch":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
@@ -35,7 +37,7 @@ class Batch:
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return dataclasses.replace(self, **{name: change(getattr(self, name))
-                                            for name in ("tokens", "token_mask", "mels", "frame_mask")})
+                                            for name in ("tokens", "token_mask", "mels", "frame_mask", "speakers", "dialects")})
 
 
 def mask_of(lengths: list[int]) -> Tensor:
@@ -48,7 +50,8 @@ def collate(features: FeatureSet, utterances: list[int]) -> Batch:
     texts = [features.token_ids(number) for number in utterances]
     mels = [features.mel(number) for number in utterances]
     return Batch(utterances, torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), mask_of([len(t) for t in texts]),
-                 torch.cat(mels), mask_of([len(m) for m in mels]))
+                 torch.cat(mels), mask_of([len(m) for m in mels]), features.ids("speaker", utterances),
+                 features.ids("dialect", utterances))
 
 
 @dataclasses.dataclass

@@ -35,11 +35,51 @@ class Checkpoint:
     front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
     lineage: dict[str, Any]  # data, its content hash, the run it started from, step, epoch, metrics
 
-    def build(self) -> Fase4:
-        """The model with these weights, ready to speak."""
+    def build(self, features: FeatureSet | None = None) -> Fase4:
+        """The model with these weights, ready to speak; where it is told who does, by the ids of a prepared set."""
         model = Fase4(**self.model)
         model.load_state_dict(self.weights)
+        if features is not None:
+            model.number(features.names)
         return model.eval()
+
+    @staticmethod
+    def vectors_key(what: str) -> str:
+        return f"{what}_embedding.embedding.weight"
+
+    def vectors(self, what: str) -> dict[str, torch.Tensor]:
+        """The vector (width,) of each "speaker" or "dialect" the model is told, by name; nothing where it is told none."""
+        names = self.model.get(f"{what}s", ())
+        return dict(zip(names, self.weights[self.vectors_key(what)][1:], strict=True)) if names else {}
+
+    def fold(self, what: str, name: str | None) -> "Checkpoint":
+        """The same with one speaker (or dialect) for good, and no longer told: the vector goes into every token's.
+
+        What it says is what this one says of that name, but for the rounding of a sum. No name: the mean of all; a name
+        that has no vector: that of the others.
+        """
+        vectors = self.vectors(what)
+        if not vectors:
+            return self
+        weights = dict(self.weights)
+        others = weights.pop(self.vectors_key(what))[0]
+        vector = torch.stack(list(vectors.values())).mean(0) if name is None else vectors.get(name, others)
+        weights["text_encoder.embedding.weight"] = weights["text_encoder.embedding.weight"] + vector
+        model = {key: value for key, value in self.model.items() if key != f"{what}s"}
+        return dataclasses.replace(self, weights=weights, model=model)
+
+    def as_speaker(self, speaker: str, dialect: str) -> "Checkpoint":
+        """One voice of a checkpoint that is told its speaker: without a name, the one with the most recordings.
+
+        Raises:
+            UserError: it has no such speaker.
+        """
+        names = self.model.get("speakers", ())
+        if speaker and speaker not in names:
+            listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+            raise UserError(f"speaker={speaker} is not known to this voice; " + (
+                f"it has {listed}" if names else "it was trained as one voice: leave speaker= out"))
+        return self.fold("speaker", speaker or next(iter(names), None)).fold("dialect", dialect)
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all.

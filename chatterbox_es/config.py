@@ -75,7 +75,20 @@ class DataConfig(SourceConfig):
     validation_minimum: int = 20  # utterances, but never more than a fifth of the corpus
     validation_maximum: int = 200
     split_seed: int = 0
-    workers: int | None = None  # processes; null: one a core
+    split: str = "text"  # text: no text on both sides | speaker: no speaker on both sides
+    workers: int | None = None  # processes that prepare; null: one a core
+
+
+@dataclass
+class PrepareConfig:
+    """How a corpus is prepared; nothing here changes what comes out. docs/preparation.md"""
+
+    engine: str = "local"  # local: processes on this machine | ray: Ray Data, on a cluster
+    workers: int | None = None  # processes, or Ray's tasks, at once; null: data.workers, or one a core
+    shard: int = 512  # utterances in a file of mels, which is also what one process does at a time
+    check: str = "quick"  # whether files have changed: quick | full, see docs/preparation.md
+    cache: str | None = None  # where copies of remote sets are kept; null: ~/.cache/chatterbox_es/prepared
+    address: str | None = None  # ray: of the cluster; null: RAY_ADDRESS, or one that is started here
 
 
 @dataclass
@@ -88,6 +101,9 @@ class ModelConfig:
     feedforward: int = MISSING
     dropout: float = MISSING
     duration_hidden: int = MISSING
+    use_speaker: bool = False  # tell the model who speaks: an embedding for each speaker of the corpus
+    use_dialect: bool = False  # likewise in which dialect
+    speaker_minimum: int = 10  # recordings to train on; speakers with fewer share one embedding
 
 
 @dataclass
@@ -183,6 +199,7 @@ class Config:
     model: ModelConfig = MISSING
     phase: PhaseConfig = MISSING
     hw: HwConfig = MISSING
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     outputs: str = "outputs"

@@ -48,6 +48,8 @@ class ExportOptions:
     run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the selected or newest one"})
     out: str = dataclasses.field(default="voice.onnx", metadata={"help": "the file to write"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
+    speaker: str = dataclasses.field(default="", metadata={
+        "help": "of a voice with several; none: the one with the most recordings"})
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
     if out.suffix != ".onnx":
         raise UserError(f"out={out}: name a file that ends in .onnx")
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
-    agreement = export_voice(checkpoint, out)
+    agreement = export_voice(checkpoint, out, options.speaker)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMAT}, opset {OPSET}, from {checkpoint}\n{agreement}")
 
 
@@ -129,8 +131,10 @@ def predict_durations(predictor: DurationPredictor, states: Tensor) -> Tensor:
     return predictor.output(x)[0, :, 0].exp()
 
 
-def export_voice(checkpoint: Path, out: Path) -> Agreement:
+def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
     """Write a checkpoint's file as ONNX, whole or not at all, and only if it says the same as the checkpoint does.
+
+    Of a checkpoint with several speakers the graph has the one that is named, and its own dialect.
 
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, the graph says something else, or it cannot be written.
@@ -141,6 +145,7 @@ def export_voice(checkpoint: Path, out: Path) -> Agreement:
     except ImportError as error:
         raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
     loaded = load_checkpoint(checkpoint)
+    loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     proto = _to_onnx(loaded)
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
     onnx.helper.set_model_props(proto, facts | {"format": FORMAT, "source": file_digest(checkpoint)})

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 from torch import nn
@@ -23,8 +24,29 @@ FRAMES = 2048  # a step of `fit_decoder`
 
 def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
     """The arguments of `Fase4` for a run's configuration and data."""
-    arguments = {name: value for name, value in OmegaConf.to_container(config.model).items() if name != "name"}
-    return arguments | {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
+    model = config.model
+    arguments = {name: value for name, value in OmegaConf.to_container(model).items()
+                 if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum")}
+    arguments |= {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
+    for use, what, least in ((model.use_speaker, "speaker", model.speaker_minimum), (model.use_dialect, "dialect", 1)):
+        if use:
+            arguments[f"{what}s"] = told_names(features, what, least)
+    return arguments
+
+
+def told_names(features: FeatureSet, what: str, least: int) -> list[str]:
+    """The speakers or dialects with at least so many utterances to train on, the one with most of them first.
+
+    Raises:
+        UserError: the corpus names fewer than two.
+    """
+    counts = np.bincount(features.ids(what, features.train), minlength=len(features.names(what)))
+    named = {name: int(count) for name, count in zip(features.names(what), counts, strict=True) if name and count >= least}
+    if len(named) < 2:
+        raise UserError(f"model.use_{what}=true, and {features.folder} has {len(named)} {what}s with a name and at least "
+                        f"{least} utterances to train on; there is nothing to tell apart: leave it out"
+                        + (", or lower model.speaker_minimum" if what == "speaker" and len(counts) > 2 else ""))
+    return sorted(named, key=lambda name: (-named[name], name))
 
 
 def build_model(config: Config, features: FeatureSet) -> Fase4:
@@ -36,7 +58,9 @@ def build_model(config: Config, features: FeatureSet) -> Fase4:
     if len(features.symbols) > config.model.symbols:
         raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
     dropout = {} if config.hw.dropout is None else {"dropout": config.hw.dropout}
-    return Fase4(**model_arguments(config, features) | dropout)
+    model = Fase4(**model_arguments(config, features) | dropout)
+    model.number(features.names)
+    return model
 
 
 def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
@@ -47,7 +71,7 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
         parent = load_checkpoint(path)
         parent.check_fits(features, str(path), statistics=False)
         rebase(parent.weights, parent.statistics, features.statistics)
-        load_weights(model, parent.weights, str(path))
+        load_weights(model, retold(parent, model, features), str(path))
         return model, {"finetuned_from": str(path), "of": parent.lineage}
     if config.phase.decoder_start == "mels":
         fit_decoder(model.mel_decoder, features, config.train.seed)
@@ -58,7 +82,7 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
     path = encoder_checkpoint(config, features)
     parent = load_checkpoint(path)
     parent.check_fits(features, str(path))
-    kept = {name: w for name, w in parent.weights.items() if not name.startswith("mel_decoder.")}
+    kept = {name: w for name, w in retold(parent, model, features).items() if not name.startswith("mel_decoder.")}
     load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
     log.info("text encoder from %s", path)
     return model, {"encoder_from": str(path), "of": parent.lineage}
@@ -85,6 +109,27 @@ def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
 def is_of(checkpoint: Checkpoint, phase: str, features: FeatureSet) -> bool:
     """Whether a checkpoint was trained in a phase on a prepared set."""
     return checkpoint.phase == phase and checkpoint.lineage.get("content") == features.card["content"]
+
+
+def retold(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
+    """The parent's weights for a model that is told other speakers or dialects than the parent, none, or for the first time.
+
+    A name that both know keeps its vector; a new one begins as the mean of the parent's, or as 0 where it had none. Where
+    the model is told nothing, a vector goes into every token's (`Checkpoint.fold`): that of the data's one speaker (or
+    dialect) if the parent knew it, else the mean of all.
+    """
+    for what in ("speaker", "dialect"):
+        mine, old = model.named(what), parent.vectors(what)
+        if mine is not None:
+            width = mine.embedding.embedding_dim
+            default = torch.stack(list(old.values())).mean(0) if old else torch.zeros(width)
+            key = parent.vectors_key(what)
+            others = parent.weights[key][0] if old else default
+            parent.weights[key] = torch.stack([others, *(old.get(name, default) for name in mine.names)])
+        elif old:
+            heard = [name for name in features.names(what) if name]
+            parent = parent.fold(what, heard[0] if len(heard) == 1 and heard[0] in old else None)
+    return parent.weights
 
 
 def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:

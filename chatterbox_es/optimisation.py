@@ -52,7 +52,8 @@ def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optim
         more = fabric.world_size > 1 and piece is not step.pieces[-1]
         with fabric.no_backward_sync(model) if more else nullcontext():
             piece = piece.to(fabric.device)
-            prediction = model(piece.tokens, piece.token_mask, piece.mels, piece.frame_mask)
+            prediction = model(piece.tokens, piece.token_mask, piece.mels, piece.frame_mask, piece.speakers,
+                               piece.dialects)
             losses = losses_of(prediction, piece.mels, step.tokens, step.frames)
             fabric.backward(losses.total() * (counts * fabric.world_size))  # processes average their gradients
             parts += losses.parts() * counts

@@ -160,9 +160,10 @@ def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[i
 
     with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
             torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        losses = losses_of(model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask), batch.mels)
+        prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers, batch.dialects)
+        losses = losses_of(prediction, batch.mels)
         total = losses.total()
-    del losses, total
+    del prediction, losses, total
     return sum(kept.values())
 
 

@@ -63,22 +63,25 @@ class Voice:
     """A checkpoint with the front end it was trained with, an engine for its model, and a vocoder."""
 
     def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
-                 acoustic: AcousticModel | None = None):
-        self.checkpoint, self.name = checkpoint, name
+                 acoustic: AcousticModel | None = None, speaker: str = ""):
+        self.name, self.told = name, checkpoint
         self.front_end = _front_end(checkpoint, dialect)
+        self.speaker = speaker or next(iter(checkpoint.model.get("speakers", ())), "")
+        self.checkpoint = checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
         checkpoint.check_symbols(self.front_end.table, name, "this version")
         self.acoustic = acoustic or TorchModel(checkpoint)
         self.vocoder = vocoder or GriffinLim(checkpoint.contract)
 
     @classmethod
-    def load(cls, run: Path, dialect: str | None = None, engine: str = "torch") -> "Voice":
+    def load(cls, run: Path, dialect: str | None = None, engine: str = "torch", speaker: str = "") -> "Voice":
         """The voice of a run (its final checkpoint), of ``outputs/best``, of a checkpoint's file, or of an exported one.
 
         With ``engine="onnx"`` the voice is exported first, unless that was done before; a file that ends in .onnx is
-        spoken with ONNX in any case.
+        spoken with ONNX in any case. Of a voice with several speakers ``speaker`` names one; without, it is the one with the
+        most recordings.
 
         Raises:
-            UserError: there is no such voice, it is damaged, or a package that the engine needs is missing.
+            UserError: there is no such voice or speaker, it is damaged, or a package that the engine needs is missing.
         """
         if engine not in ENGINES:
             raise UserError(f"engine={engine} is not known; use one of {', '.join(ENGINES)}")
@@ -86,9 +89,12 @@ class Voice:
         if path.suffix == ".onnx" or engine == "onnx":
             from chatterbox_es.onnx_voice import OnnxModel, exported_beside
 
+            if speaker:
+                raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
+                                f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
             model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path)
             return cls(model.checkpoint, str(path), dialect, acoustic=model)
-        return cls(load_checkpoint(path), str(path), dialect)
+        return cls(load_checkpoint(path), str(path), dialect, speaker=speaker)
 
     def in_dialect(self, dialect: str) -> "Voice":
         """The same voice, reading as another dialect does; the weights are shared.
@@ -98,6 +104,8 @@ class Voice:
         """
         if dialect == self.front_end.dialect.name:
             return self
+        if self.told.model.get("dialects"):  # other weights then
+            return Voice(self.told, self.name, dialect, self.vocoder, speaker=self.speaker)
         voice = copy.copy(self)
         voice.front_end = _front_end(self.checkpoint, dialect)
         return voice

@@ -28,6 +28,8 @@ class SynthesizeOptions:
         "help": "run directory, checkpoint or exported .onnx; none: the selected or newest one"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
+    speaker: str = dataclasses.field(default="", metadata={
+        "help": "of a voice with several; none: the one with the most recordings"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
     engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
 
@@ -43,8 +45,9 @@ def main() -> None:
     if options.text and not piped and out.suffix.lower() != ".wav":
         raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
-    voice = Voice.load(run, options.dialect or None, options.engine)
-    print(f"voice: {run}{chosen_from(run)}", file=sys.stderr if piped else sys.stdout)
+    voice = Voice.load(run, options.dialect or None, options.engine, options.speaker)
+    speaker = f", speaker {voice.speaker}" if voice.speaker else ""
+    print(f"voice: {run}{chosen_from(run)}{speaker}", file=sys.stderr if piped else sys.stdout)
     if piped:
         _pipe(voice, options.text, options.speed)
     elif options.text:

@@ -35,6 +35,7 @@ from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
+from chatterbox_es.batches import collate
 from chatterbox_es.checkpoints import Checkpoint, weights_digest
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
@@ -282,13 +283,13 @@ class Keeper(Validated):
         for number in self.shown:
             check()
             utterance, tokens = features.utterance(number), features.token_ids(number)
-            mels, durations = speak(self.fabric, model, tokens)
+            mels, durations = speak(self.fabric, model, features, number)
             samples = self.vocoder(features.statistics.restore(mels).numpy())
             name = utterance["id"].replace("/", "_")
             write_audio(folder / f"{name}.wav", samples, features.contract.sample_rate)
             self.save_recording(utterance, name)
             recorded = features.mel(number)
-            aligned = recorded_durations(self.fabric, model, tokens, recorded)
+            aligned = recorded_durations(self.fabric, model, features, number)
             label = "synthetic recording, " if features.card["synthetic"] else ""
             draw_mels(folder / f"{name}.png", mels.numpy(), recorded.numpy(), features.symbols.symbols_of(tokens.tolist()),
                       durations.numpy(), aligned.numpy(), features.contract.frames_per_second,
@@ -308,11 +309,11 @@ class Keeper(Validated):
 
 
 @torch.no_grad()
-def recorded_durations(fabric, model: Fase4, tokens: torch.Tensor, recorded: torch.Tensor) -> torch.Tensor:
-    """(tokens,) frames of each token in a recording (frames, bins), by the model's alignment."""
-    masks = [torch.ones(1, len(x), dtype=torch.bool, device=fabric.device) for x in (tokens, recorded)]
+def recorded_durations(fabric, model: Fase4, features: FeatureSet, number: int) -> torch.Tensor:
+    """(tokens,) frames of each token in an utterance's recording, by the model's alignment."""
+    batch = collate(features, [number]).to(fabric.device)
     with fabric.autocast():
-        prediction = model(tokens[None].to(fabric.device), masks[0], recorded.to(fabric.device), masks[1])
+        prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers, batch.dialects)
     return prediction.durations.cpu()
 
 

@@ -79,12 +79,13 @@ def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
     for start in range(0, len(order), BATCH):
         batch = collate(features, order[start:start + BATCH].tolist()).to(fabric.device)
         with fabric.autocast():
-            prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask)
+            prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers,
+                               batch.dialects)
         error = (prediction.mels.float() - batch.mels).square().mean(1, dtype=torch.float64)
         squared += [float(frames.mean()) for frames in error.split(batch.frame_mask.sum(1).tolist())]
         for number in batch.utterances:
             check()
-            spoken, _ = speak(fabric, model, features.token_ids(number))
+            spoken, _ = speak(fabric, model, features, number)
             recorded = features.mel(number)
             warped.append(warped_error(spoken, recorded) if spoken.isfinite().all() else float("nan"))
             length.append(abs(len(spoken) / len(recorded) - 1))
@@ -93,8 +94,9 @@ def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
                             "val_length_error": np.array(length)})
 
 
-def speak(fabric: Fabric, model: Fase4, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """`Fase4.speak` in the run's precision, on the CPU."""
+def speak(fabric: Fabric, model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
+    """`Fase4.speak` of an utterance's text, as its speaker and in its dialect, in the run's precision; on the CPU."""
+    told = model.told(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))
     with fabric.autocast():
-        mels, durations = model.speak(tokens.to(fabric.device))
+        mels, durations = model.speak(features.token_ids(number).to(fabric.device), told=told)
     return mels.cpu(), durations.cpu()

@@ -20,7 +20,8 @@ def standard(frames: int) -> torch.Tensor:
 def two_sentences() -> Batch:
     mels = standard(70)
     tokens = torch.nn.utils.rnn.pad_sequence([torch.arange(3, 17), torch.arange(20, 28)], batch_first=True)
-    return Batch([0, 1], tokens, mask_of([14, 8]), mels, mask_of([45, 25]))
+    nobody = torch.zeros(2, dtype=torch.int64)
+    return Batch([0, 1], tokens, mask_of([14, 8]), mels, mask_of([45, 25]), nobody, nobody)
 
 
 def test_losses_are_means_over_what_they_name():
@@ -100,7 +101,8 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
     tokens, frames = int(whole.token_mask.sum()), len(whole.mels)
     split = int(whole.frame_mask[0].sum())
     pieces = [Batch([row], whole.tokens[row][whole.token_mask[row]][None], whole.token_mask[row][whole.token_mask[row]][None],
-                    mels, mask_of([len(mels)])) for row, mels in enumerate((whole.mels[:split], whole.mels[split:]))]
+                    mels, mask_of([len(mels)]), whole.speakers[:1], whole.dialects[:1])
+              for row, mels in enumerate((whole.mels[:split], whole.mels[split:]))]
     for parts in ([whole], pieces):
         torch.manual_seed(0)
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")

@@ -4,13 +4,14 @@
 
 The sizes are the write-up's: text encoder 23,272,960 parameters, mel decoder 607,312 (4_2) or 4,804,688 (4_3). It
 never said how text meets frames; here monotonic alignment search does while training, and a duration predictor,
-whose parameters are counted apart, when speaking.
+whose parameters are counted apart, when speaking. So are those of the speaker's and the dialect's embedding, which it
+did not have and which are there on request.
 """
 
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from chatterbox_es.model.alignment import align, frame_positions, whole_frames
 from chatterbox_es.model.dropout import Dropout
+from chatterbox_es.model.told import NamedEmbedding
 
 LONGEST_TEXT = 4096  # tokens; the position table is a constant, not a parameter
 LONGEST_TOKEN = 1024  # frames
@@ -83,8 +85,10 @@ class TextEncoder(nn.Module):
         self.dropout = Dropout(dropout)
         self.register_buffer("positions", sinusoids(LONGEST_TEXT, width, 10_000), persistent=False)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor, told: Tensor | None = None) -> Tensor:
         """``tokens`` (B, N) int64 and ``mask`` (B, N) bool to packed states (tokens, width).
+
+        ``told`` (B, width) is added to each token of its sentence, so that all that follows can depend on it.
 
         Raises:
             ValueError: a text longer than the position table.
@@ -92,6 +96,8 @@ class TextEncoder(nn.Module):
         if tokens.shape[1] > LONGEST_TEXT:
             raise ValueError(f"a text of {tokens.shape[1]} tokens; the encoder takes {LONGEST_TEXT}: split it into sentences")
         x = self.embedding(tokens[mask]) + self.positions[mask.nonzero()[:, 1]]
+        if told is not None:
+            x = x + functional.embedding(mask.nonzero()[:, 0], told)  # the gradient adds up in a fixed order
         x = self.dropout(x)
         for layer in self.layers:
             x = layer(x, mask)
@@ -146,7 +152,7 @@ class Fase4(nn.Module):
 
     def __init__(self, symbols: int = 8000, width: int = 512, layers: int = 6, heads: int = 8, feedforward: int = 2048,
                  dropout: float = 0.1, decoder_hidden: Sequence[int] = (1024, 2048, 1024), bins: int = 80,
-                 duration_hidden: int = 256):
+                 duration_hidden: int = 256, speakers: Sequence[str] = (), dialects: Sequence[str] = ()):
         super().__init__()
         self.text_encoder = TextEncoder(symbols, width, layers, heads, feedforward, dropout)
         self.mel_decoder = MelDecoder(width, decoder_hidden, bins)
@@ -154,6 +160,36 @@ class Fase4(nn.Module):
         since = sinusoids(LONGEST_TOKEN, width // 2, 200)
         self.register_buffer("frame_sinusoids", since, persistent=False)
         self.alignment_seconds = 0.0  # spent searching so far, which training reports as a share
+        # Last, so that the other parts begin with the same weights with and without them.
+        if speakers:
+            self.speaker_embedding = NamedEmbedding(speakers, width)
+        if dialects:
+            self.dialect_embedding = NamedEmbedding(dialects, width)
+
+    def named(self, what: str) -> NamedEmbedding | None:
+        """The embedding of "speaker" or "dialect"; None where the model is not told."""
+        return getattr(self, f"{what}_embedding", None)
+
+    def number(self, names: Callable[[str], Sequence[str]]) -> None:
+        """Let ids of speakers and dialects be places in ``names("speaker")`` and ``names("dialect")``."""
+        for what in ("speaker", "dialect"):
+            if embedding := self.named(what):
+                embedding.number(names(what))
+
+    def told(self, speakers: Tensor | None, dialects: Tensor | None) -> Tensor | None:
+        """What is added to each sentence's tokens, (B, width), from ids (B,); None where the model is told nothing.
+
+        Raises:
+            ValueError: the model is told what is not given.
+        """
+        parts = []
+        for what, ids in (("speaker", speakers), ("dialect", dialects)):
+            if embedding := self.named(what):
+                if ids is None:
+                    raise ValueError(f"the model is told the {what}, and no {what}s are given")
+                parts.append(embedding(ids))
+        return torch.stack(parts).sum(0) if parts else None
+
 
     def frame_states(self, states: Tensor, durations: Tensor) -> Tensor:
         """Each token's state repeated over its frames, plus sinusoids of the frame's distance from both its ends.
@@ -166,13 +202,14 @@ class Fase4(nn.Module):
         spread = functional.embedding(token, states)
         return spread + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
 
-    def forward(self, tokens: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Prediction:
+    def forward(self, tokens: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor, speakers: Tensor | None = None,
+                dialects: Tensor | None = None) -> Prediction:
         """Predict the recorded ``mels`` (frames, bins; standardised, packed) under their best alignment to the tokens.
 
-        ``tokens`` and ``token_mask`` are (B, N), ``frame_mask`` is (B, T). The duration predictor reads the states
-        but does not train them.
+        ``tokens`` and ``token_mask`` are (B, N), ``frame_mask`` is (B, T). ``speakers`` and ``dialects``, (B,) ids of the
+        prepared set, are read where the model is told them. The duration predictor reads the states but does not train them.
         """
-        states = self.text_encoder(tokens, token_mask)
+        states = self.text_encoder(tokens, token_mask, self.told(speakers, dialects))
         token_mels = self.mel_decoder(states)
         durations = self.search(token_mels.detach().float(), token_mask, mels, frame_mask)
         frames = self.mel_decoder(self.frame_states(states, durations))
@@ -205,9 +242,12 @@ class Fase4(nn.Module):
         return durations
 
     @torch.inference_mode()
-    def speak(self, tokens: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,)."""
+    def speak(self, tokens: Tensor, speed: float = 1.0, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,).
+
+        ``told`` (1, width) is what `told` gives.
+        """
         tokens, mask = tokens[None], torch.ones_like(tokens, dtype=torch.bool)[None]
-        states = self.text_encoder(tokens, mask)
+        states = self.text_encoder(tokens, mask, told)
         durations = whole_frames(self.duration_predictor(states, mask).float().exp(), speed)
         return self.mel_decoder(self.frame_states(states, durations)).float(), durations
