@@ -52,7 +52,7 @@ class BenchOptions:
     clickers: int = dataclasses.field(default=10, metadata={"help": "more listeners who answer at random"})
     items: int = dataclasses.field(default=12, metadata={"help": "sentences"})
     systems: int = dataclasses.field(default=3, metadata={"help": "beside reference and anchor"})
-    bootstrap: int = dataclasses.field(default=500, metadata={"help": "draws of the bootstrap beside; 0: none"})
+    bootstrap: int = dataclasses.field(default=200, metadata={"help": "draws of the bootstrap beside; 0: none"})
 
 
 # Panels with known true scores ----------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ class Panel:
             return self._anything(trial) if self.chance.random() < INATTENTION else trial.expected
         heard = [self._impression(stimulus, severity, taste) for stimulus in trial.stimuli]
         if method == "mos":
-            return int(np.clip(round(heard[0]), 1, 5))
+            return min(max(round(heard[0]), 1), 5)
         if method == "mushra":
             return dict(zip(trial.stimuli, map(self._score, trial.stimuli, heard), strict=True))
         difference = heard[1] - heard[0]
         if method == "cmos":
-            return int(np.clip(round(difference), -3, 3))
+            return min(max(round(difference), -3), 3)
         return 0 if abs(difference) < 0.3 else int(np.sign(difference))
 
     def _impression(self, stimulus: str, severity: float, taste: dict[str, float]) -> float:
@@ -107,7 +107,7 @@ class Panel:
     def _score(self, stimulus: str, impression: float) -> int:
         if self.design.condition_of(stimulus) == REFERENCE:  # found nearly always, since it can be compared with the open one
             return 100 if self.chance.random() < 0.97 else int(self.chance.integers(70, 100))
-        return int(np.clip(round(20 * impression), 0, 100))
+        return min(max(round(20 * impression), 0), 100)
 
 
 def design_of(options: BenchOptions, method: str, items: int) -> Design:
@@ -169,8 +169,8 @@ def simulate(options: BenchOptions, method: str) -> bool:
     means, differences, boot = Tally(), Tally(), Tally()
     careful_out = clickers_out = 0
     people = options.listeners or 50
+    design = design_of(options, method, options.items)
     for seed in range(options.simulations):
-        design = design_of(options, method, options.items)
         panel = Panel(design, seed)
         listeners = [panel.listener(row % len(design.orders), row < people) for row in range(people + options.clickers)]
         clickers = {listener.token for listener in listeners[people:]}

@@ -126,12 +126,12 @@ class AnswerStore:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
-            self._database.execute("ROLLBACK" if kind else "COMMIT")
-        except sqlite3.Error:  # the disk is full: nothing of it may stay half open
+            if kind is None:
+                self._database.execute("COMMIT")
+        finally:
+            # Nothing stays half open; where the disk is full, SQLite has rolled back by itself.
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-            raise
-        finally:
             self._lock.release()
 
     def enter(self, token: str) -> Listener:

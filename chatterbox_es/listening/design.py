@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import math
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from chatterbox_es.listening.scales import METHODS, SCALES
 
 REFERENCE, ANCHOR, INSTRUCTION = "reference", "anchor", "instruction"
 DESIGN_FILE = "design.json"
-MOST_ORDERS = 120  # of a MUSHRA test, whose sentences and conditions would otherwise ask for hundreds
+MOST_ORDERS = 120  # of a MUSHRA test; every sentence first and every order of the conditions could be many hundreds
 
 
 @dataclass(frozen=True)
@@ -211,20 +210,23 @@ class _Orders:
             return self._pages()
         rows, size = len(self.square), len(self.turns)
         blocks = [self.items[start:start + size] for start in range(0, len(self.items), size)]
-        count = math.lcm(rows, len(blocks))
-        orders = [self._row(row, blocks, mirrored=False) for row in range(count)]
+        turns = [(row, first) for first in range(len(blocks)) for row in range(rows)]
+        orders = [self._row(*turn, blocks, mirrored=False) for turn in turns]
         if self.method in ("ab", "cmos"):  # every order once more with first and second sound exchanged
-            mirrored = [self._row(row, blocks, mirrored=True) for row in range(count)]
+            mirrored = [self._row(*turn, blocks, mirrored=True) for turn in turns]
             orders = [order for both in zip(orders, mirrored, strict=True) for order in both]
             self.balanced_after *= 2
         return orders
 
-    def _row(self, row: int, blocks: list[list[str]], mirrored: bool) -> list[Presentation]:
-        """Blocks of as many sentences as there are conditions: each condition once a block, in a row of the square."""
+    def _row(self, row: int, first: int, blocks: list[list[str]], mirrored: bool) -> list[Presentation]:
+        """Blocks of as many sentences as there are conditions: each condition once a block, in a row of the square.
+
+        ``row`` turns the square, ``first`` says which block begins.
+        """
         rows, size, order = len(self.square), len(self.turns), []
         for turn in range(size if self.rounds_all else 1):
             for place in range(len(blocks)):
-                number = (place + row + turn) % len(blocks)
+                number = (place + first + turn) % len(blocks)
                 for condition in self.square[(row + number + turn) % rows]:
                     which = (condition + row + turn) % size
                     if which < len(blocks[number]):
@@ -235,12 +237,12 @@ class _Orders:
 
     def _pages(self) -> list[list[Presentation]]:
         rows, pages = len(self.square), len(self.items)
-        count = math.lcm(rows, pages)
         orders = []
-        for row in range(count if count <= MOST_ORDERS else rows):
+        for turn in range(rows * max(1, min(pages, MOST_ORDERS // rows))):
+            row, first = turn % rows, turn // rows
             order = []
             for place in range(pages):
-                number = (place + row) % pages
+                number = (place + first) % pages
                 shown = [self.judged[condition] for condition in self.square[(row + number) % rows]]
                 order.append(self._present(self.items[number], tuple(shown)))
             orders.append(order)

@@ -36,7 +36,7 @@ function mergeAnswers(answers) {
 
 // The server, where there is one ---------------------------------------------------------------------------------------
 
-let served = /^https?:$/.test(location.protocol), delivering = false, wait = 1000, refused = "", timer = null;
+let served = /^https?:$/.test(location.protocol), delivering = false, away = false, wait = 1000, refused = "", timer = null;
 
 async function put(path, content) {
   const response = await fetch(`api/listeners/${state.listener}${path}`, {method: "PUT",
@@ -77,7 +77,9 @@ async function deliver() {
       save();
     }
     wait = 1000;
+    away = false;
   } catch (error) {
+    away = !error.final;
     if (error.final) refused = error.message;
     else { timer = setTimeout(deliver, wait); wait = Math.min(2 * wait, 30000); }
   }
@@ -94,7 +96,8 @@ function showStatus() {
   statusLine.textContent = refused ? `El servidor no acepta las respuestas (${refused}). Siga: al final podrá descargarlas.`
     : !keeps ? "Este navegador no guarda nada: no cierre ni recargue la página hasta el final."
     : !served ? (state.stage === "welcome" ? "" : "Sus respuestas se guardan en este aparato.")
-    : count || state.formWaits ? `Sin conexión con el servidor: ${here} en este aparato y se enviarán solas. Puede seguir.`
+    : away && count ? `Sin conexión con el servidor: ${here} en este aparato y se enviarán solas. Puede seguir.`
+    : count ? "Guardando…"
     : Object.keys(state.answers).length ? "Todas sus respuestas están guardadas." : "";
 }
 
@@ -392,7 +395,7 @@ function showDelivery() {
     try { await enter(); } catch (error) {
       if (error.nobody) served = false;
       else if (error.final) refused = error.message;
-      else timer = setTimeout(deliver, wait);
+      else { away = true; timer = setTimeout(deliver, wait); }
     }
     if (state.row === null) state.stage = "welcome";
     else if (state.stage === "welcome" && state.form.consent) state.stage = "volume";

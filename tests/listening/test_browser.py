@@ -3,16 +3,20 @@
 import json
 import re
 import shutil
-import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chatterbox_es import listening_test
 from chatterbox_es.listening.answers import AnswerStore, Listener
 from chatterbox_es.listening.design import Design
 from chatterbox_es.listening.scales import METHODS
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+import bench_listening as bench  # noqa: E402
 
 pytest.importorskip("selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -60,10 +64,17 @@ class Visitor:
         return self.wait("return document.querySelector('h2')?.textContent")
 
     def hear_all(self) -> None:
-        for place, button in enumerate(self.all(".sound button")):
-            self.script("arguments[0].scrollIntoView({block: 'center'})", button)
-            button.click()
-            self.wait(f"return document.querySelectorAll('.sound')[{place}].querySelector('.heard').textContent")
+        """A real click on the first sound, which browsers ask for; the others one after the other."""
+        self.click(".sound button")
+        self.script("""
+            const players = [...document.querySelectorAll('.sound')];
+            const heard = player => player.querySelector('.heard').textContent;
+            window.listening = setInterval(() => {
+              const next = players.find(player => !heard(player)), button = next?.querySelector('button');
+              if (!next) clearInterval(window.listening);
+              else if (button.textContent.startsWith('▶')) button.click();
+            }, 10)""")
+        self.wait("return [...document.querySelectorAll('.heard')].every(mark => mark.textContent)")
 
     def begin(self) -> None:
         """To the first question."""
@@ -78,6 +89,18 @@ class Visitor:
         self.click("#next")
         assert self.title() == "Práctica"
         self.answer()
+
+    def skip_to_questions(self) -> None:
+        """What comes before the questions, as if it had been heard."""
+        self.title()
+        self.script("""
+            enter().then(() => {
+              Object.assign(state, {form: {consent: true, device: "auriculares"}, formWaits: true});
+              history.replaceState(null, "", `#oyente=${state.listener}`);
+              go("trials");
+              deliver();
+            })""")
+        self.wait("return document.querySelector('h2').textContent.startsWith('Pregunta 1')")
 
     def answer(self, option: int = 0) -> None:
         """Answer the question that is shown, and see the next one."""
@@ -118,15 +141,17 @@ def listeners_of(folder: Path) -> list[Listener]:
     return listeners
 
 
-def analysed(command: Callable, folder: Path, *more: str) -> dict:
-    output = command("listening_test", "analyse", f"test={folder}", *more, cwd=folder)
-    assert output.returncode == 0, output.stderr
+def analysed(folder: Path, answers: str = "") -> dict:
+    listening_test.analyse(listening_test.AnalyseOptions(test=str(folder), answers=answers))
     return json.loads((folder / "results" / "results.json").read_text())
 
 
-@pytest.mark.parametrize(("method", "width", "scheme"), [("mos", 360, "dark"), ("ab", 1440, "light"), ("cmos", 360, "light"),
-                                                         ("mushra", 360, "light"), ("mushra", 1440, "dark")])
-def test_from_the_first_click_to_the_analysis(visitor, copy_of, serving, command, method, width, scheme):
+@pytest.mark.parametrize(("method", "width", "scheme"), [
+    ("mos", 1440, "dark"), ("mushra", 360, "light"),
+    pytest.param("cmos", 360, "dark", marks=pytest.mark.slow), pytest.param("ab", 1440, "light", marks=pytest.mark.slow),
+    pytest.param("mos", 360, "light", marks=pytest.mark.slow),
+    pytest.param("mushra", 1440, "dark", marks=pytest.mark.slow), pytest.param("ab", 360, "dark", marks=pytest.mark.slow)])
+def test_from_the_first_click_to_the_analysis(visitor, copy_of, serving, method, width, scheme):
     folder = copy_of(method)
     visitor.open(serving(folder), width, scheme)
     looks = []
@@ -151,14 +176,14 @@ def test_from_the_first_click_to_the_analysis(visitor, copy_of, serving, command
     for answer in listener.answers.values():
         heard = sum(design.seconds[stimulus] for stimulus in design.trials[answer.trial].stimuli)
         assert answer.milliseconds >= 900 * heard and answer.plays >= len(design.trials[answer.trial].stimuli)
-    results = analysed(command, folder)
+    results = analysed(folder)
     assert results["listeners"] == 1 and results["incomplete"] == 0 and results["method"] == method in METHODS
 
 
 def test_nothing_can_be_answered_before_it_was_heard_to_its_end(visitor, copy_of, serving):
     visitor.open(serving(copy_of("ab")))
     assert not visitor.all("#next")[0].is_enabled()
-    visitor.begin()
+    visitor.skip_to_questions()
     first, second = visitor.all(".sound button")
     usable = "return [document.querySelector('fieldset').disabled, document.querySelector('#next').disabled]"
     assert visitor.script(usable) == [True, True]
@@ -177,7 +202,7 @@ def test_nothing_can_be_answered_before_it_was_heard_to_its_end(visitor, copy_of
 
 def test_one_sound_plays_at_a_time(visitor, copy_of, serving):
     visitor.open(serving(copy_of("ab")))
-    visitor.begin()
+    visitor.skip_to_questions()
     first, second = visitor.all(".sound button")
     visitor.script("arguments[0].click(); arguments[1].click()", first, second)
     assert first.text.startswith("▶") and second.text.startswith("■")
@@ -231,7 +256,7 @@ def test_by_the_keyboard_alone(visitor, copy_of, serving):
 def test_a_reload_goes_on_at_the_same_question_and_so_does_another_device(visitor, copy_of, serving):
     folder = copy_of("mos")
     visitor.open(serving(folder))
-    visitor.begin()
+    visitor.skip_to_questions()
     visitor.answer(0)
     visitor.answer(1)
     title, link = visitor.title(), visitor.browser.current_url
@@ -257,7 +282,7 @@ def test_a_reload_goes_on_at_the_same_question_and_so_does_another_device(visito
 def test_a_double_click_answers_one_question(visitor, copy_of, serving):
     folder = copy_of("mos")
     visitor.open(serving(folder))
-    visitor.begin()
+    visitor.skip_to_questions()
     visitor.hear_all()
     visitor.click(".choice input")
     visitor.script("const next = document.querySelector('#next'); next.click(); next.click(); next.click()")
@@ -268,7 +293,7 @@ def test_a_double_click_answers_one_question(visitor, copy_of, serving):
     assert len(listener.answers) == 1
 
 
-def test_from_a_file_without_network(visitor, copy_of, command, tmp_path):
+def test_from_a_file_without_network(visitor, copy_of, tmp_path):
     folder = copy_of("mos")
     visitor.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "got")})
     visitor.open((folder / "test.html").as_uri())
@@ -288,18 +313,18 @@ def test_from_a_file_without_network(visitor, copy_of, command, tmp_path):
     assert content == json.loads(visitor.script("return document.querySelector('#content').value"))
     assert content["row"] == 1 and files[0].name == f"respuestas-{content['listener'][:8]}.json"
     assert visitor.console() == []
-    results = analysed(command, folder, f"answers={tmp_path}/got")
+    results = analysed(folder, f"{tmp_path}/got")
     assert results["listeners"] == 1 and results["incomplete"] == 0 and results["faults"] == []
 
 
-def test_answers_wait_while_the_server_is_away(visitor, copy_of, monkeypatch):
+def test_answers_wait_while_the_server_is_away(visitor, copy_of):
     """The server is killed and started again half-way; the listener goes on, and everything arrives once."""
     folder = copy_of("mos")
-    served = pytest.importorskip("bench_listening").Served(folder)
+    served = bench.Served(folder)
     served.start()
     try:
         visitor.open(f"http://127.0.0.1:{served.port}/")
-        visitor.begin()
+        visitor.skip_to_questions()
         visitor.answer()
         served.kill()
         visitor.answer()
@@ -317,10 +342,7 @@ def test_answers_wait_while_the_server_is_away(visitor, copy_of, monkeypatch):
     assert errors == []
 
 
-def test_the_results_page_in_a_browser(visitor, copy_of, command):
-    from chatterbox_es.listening.design import plan  # noqa: F401
-
-    bench = pytest.importorskip("bench_listening")
+def test_the_results_page_in_a_browser(visitor, copy_of):
     folder = copy_of("mos")
     design = Design.read(folder)
     store, panel = AnswerStore(folder, design), bench.Panel(design, 0)
@@ -330,7 +352,7 @@ def test_the_results_page_in_a_browser(visitor, copy_of, command):
         for answer in listener.answers.values():
             store.keep(listener.token, answer)
     store.close()
-    analysed(command, folder)
+    analysed(folder)
     for width, scheme in ((360, "light"), (1440, "dark")):
         visitor.open((folder / "results" / "results.html").as_uri(), width, scheme)
         assert visitor.script("return document.documentElement.scrollWidth <= innerWidth")
@@ -338,7 +360,7 @@ def test_the_results_page_in_a_browser(visitor, copy_of, command):
             return [...document.querySelectorAll('.lane')].map(lane => { const box = lane.getBoundingClientRect();
               return [...lane.querySelectorAll('i')].every(mark => { const at = mark.getBoundingClientRect();
                 return at.left >= box.left - 8 && at.right <= box.right + 8; }); })""")
-        assert lanes == [True] * 4
+        assert lanes == [True] * len(design.conditions)
         assert visitor.console() == []
 
 
@@ -347,5 +369,4 @@ def test_the_page_needs_nothing_else_and_tells_nothing(tests_of):
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     for name in ("one", "two", "anchor", "reference"):
         assert not re.search(rf'"{name}"', page)
-    script = page[page.rindex("<script>"):]
-    assert subprocess.run(["true"], check=True).returncode == 0 and "http://" not in script
+    assert "http" not in page[page.rindex("<script>"):].replace("https?:", "").replace("HTTP", "")
