@@ -68,9 +68,13 @@ class DataConfig(SourceConfig):
     lexicon: str | None = None  # your own pronunciations
     prepared: str = "outputs/prepared"  # where prepared sets are kept
     max_seconds: float = 30.0  # a longer recording is a fault
+    max_channels: int = 2  # likewise one with more channels; they are averaged
+    check_files: bool = True  # a recording that breaks off, or whose extension is another format's, is a fault
     trim_silence: bool = True  # at both ends, with a margin
     loudness: float | None = -23.0  # dBFS of the active speech; null leaves recordings as they are
     max_fault_share: float = 0.05  # of the rows; above it preparation stops
+    drop: str | None = None  # rules for what is left out on purpose, such as "snr<15, duplicate_audio"; see docs/lint.md
+    drop_list: str | None = None  # likewise a file of ids
     validation_share: float = 0.05
     validation_minimum: int = 20  # utterances, but never more than a fifth of the corpus
     validation_maximum: int = 200
