@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from chatterbox_es.batches import Batches, Budget, collate
+from chatterbox_es.batches import Batches, Budget, Order, collate
 from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import held_memory, present_memory
@@ -68,9 +68,7 @@ def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig
     held = held_memory(fabric)
     weights = sum(p.numel() * p.element_size() for p in trained)
     activations = Activations.measure(fabric, model, batches)
-    largest = max((piece for epoch in (batches.first_epoch, batches.order(2)) for batch in epoch
-                   for piece in batches.pieces(batch)),
-                  key=lambda piece: activations.of(batches, piece))
+    largest = activations.largest(batches, batches.first_epoch, batches.order(2))
     working = WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0
     memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
               "working": working}
@@ -97,7 +95,7 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
     while budget > batches.frames[longest[0]]:
         budget = max(int(budget * 0.9), int(batches.frames[longest[0]]))
         smaller.budget = Budget(budget, batches.budget.tokens)
-        if all(activations.of(smaller, piece) <= room for batch in batches.first_epoch for piece in smaller.pieces(batch)):
+        if activations.of(smaller, activations.largest(smaller, batches.first_epoch)) <= room:
             break
     return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
 
@@ -141,6 +139,16 @@ class Activations:
         fitted, _ = scipy.optimize.nnls(sizes / scale, np.array(kept, dtype=float))
         return cls(fitted / scale)
 
+    def largest(self, batches: Batches, *orders: Order) -> list[int]:
+        """The piece of some epochs that takes most."""
+        found = []
+        for order in orders:
+            pieces = batches.all_pieces(order)
+            sizes = np.stack([np.ones(len(pieces)), pieces.sums(batches.tokens), pieces.sums(batches.frames),
+                              pieces.sizes() * pieces.largest(batches.tokens).astype(float) ** 2], 1)
+            found.append(pieces[int(np.argmax(sizes @ self.weights))])
+        return max(found, key=lambda piece: self.of(batches, piece))
+
     def of(self, batches: Batches, piece: list[int]) -> float:
         """Bytes of the forward pass of a piece, and of what its backward pass takes beside."""
         return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, piece)))
@@ -169,8 +177,10 @@ def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[i
 
 def trial_steps(batches: Batches, count: int) -> list[list[int]]:
     """Batches of the first epoch to measure the speed with: the largest first, then ``count`` from short to long."""
-    ordered = sorted(batches.first_epoch, key=lambda batch: batches.size(batch)[1])
-    return [ordered[-1], *(ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count))]
+    epoch = batches.first_epoch
+    ordered = np.argsort(epoch.sums(batches.frames), kind="stable").tolist()
+    spread = (ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count))
+    return [epoch[place] for place in (ordered[-1], *spread)]
 
 
 def plan_time(plan: Plan, seconds_per_step: float, seconds_per_validation: float, steps: int, validations: int,

@@ -1,36 +1,42 @@
 """Recordings and their texts to a prepared set: tokens, mels, statistics, a split, and a list of what was left out.
 
-    python -m chatterbox_es.prepare data=folder data.path=DIR [data.dialect=latin_american] [data.KEY=VALUE …]
+    python -m chatterbox_es.prepare data=folder data.path=DIR [data.dialect=latin_american] [prepare.KEY=VALUE …]
 
 `chatterbox_es.train` does this by itself when it has not been done; a second run reuses it. The set is kept in
-outputs/prepared/ under a key of all it depends on: recordings, text, dialect, mel contract, and the code that reads
-them.
+outputs/prepared/ (data.prepared: a folder or an fsspec URL) under a key of all it depends on: recordings, text, dialect,
+mel contract, and the code that reads them. Work is done in shards: what is done stays done when this is ended in between.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import torch
 from omegaconf import OmegaConf
-from tqdm import tqdm
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, read_audio, trim_silence
-from chatterbox_es.acoustics.mel import MelContract, log_mel
-from chatterbox_es.config import Config, DataConfig, compose
-from chatterbox_es.corpus import LintReport, Utterance, read_folder, split_by_text
+from chatterbox_es.acoustics.mel import MelContract
+from chatterbox_es.config import Config, DataConfig, PrepareConfig, compose
+from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
 from chatterbox_es.corpus.demo import make_demo
 from chatterbox_es.errors import UserError
-from chatterbox_es.feature_set import CARD, INDEX, FeatureSet, content_hash, training_statistics
-from chatterbox_es.text import FrontEnd, Reading
+from chatterbox_es.feature_set import CARD, Copies, FeatureSet
+from chatterbox_es.preparation import local_engine, ray_engine
+from chatterbox_es.preparation.assembly import assemble
+from chatterbox_es.preparation.listing import listing_digest
+from chatterbox_es.preparation.manifest import manifest_places, write_manifest
+from chatterbox_es.preparation.shards import forget_places, shards_done
+from chatterbox_es.preparation.stages import Treatment
+from chatterbox_es.preparation.storage import Storage, remove_partials
+from chatterbox_es.preparation.work_progress import WorkProgress
+
+ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
+# Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
+UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list")
 
 
 def prepare(config: Config) -> FeatureSet:
@@ -39,185 +45,151 @@ def prepare(config: Config) -> FeatureSet:
     Raises:
         UserError: no corpus, or more faults in it than ``data.max_fault_share`` allows.
     """
-    corpus = corpus_folder(config)
+    data, options = config.data, config.prepare
+    for key, value, known in (("prepare.engine", options.engine, ENGINES), ("data.split", data.split, SPLITS),
+                              ("prepare.check", options.check, CHECKS)):
+        if value not in known:
+            raise UserError(f"{key}={value} is not known; use {' or '.join(known)}")
+    if options.shard < 1:
+        raise UserError(f"prepare.shard={options.shard}: must be 1 or more utterances")
     contract = MelContract(**OmegaConf.to_container(config.mel))
-    target = Path(config.data.prepared) / f"{config.data.name}-{_key(corpus, contract, config.data)[:12]}"
-    if (target / CARD).is_file():
-        print(f"prepared set {target}: reused")
-        return FeatureSet(target)
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        _write(partial, corpus, contract, config.data, lint_path=target.with_name(f"{target.name}.lint.jsonl"))
-        shutil.rmtree(target, ignore_errors=True)  # without a card it was never whole
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    features = FeatureSet(target)
-    left_out = features.card["left_out"]
-    if left_out:
-        print(f"{sum(left_out.values())} rows left out, listed in {target}/lint.jsonl: "
-              + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
-    hours = features.card["seconds"] / 3600
-    print(f"prepared set {target}: {len(features.train)} utterances to train on, {len(features.validation)} held out, "
-          f"{hours:.2f} h, {features.card['symbols_seen']} of {len(features.symbols.in_use)} symbols seen "
-          f"({len(features.symbols)} rows in the table)")
+    roots = _roots(config)
+    prepared = Storage(data.prepared)
+    kept = (prepared.path("") if prepared.is_local else cache_folder(options)) / "listings"
+    folders = {name: root for name, root in roots.items() if isinstance(root, Path)}
+    listing = listing_digest(folders, kept, full=options.check == "full")
+    target = prepared.below(f"{data.name}-{_key(listing, roots, contract, data)[:12]}")
+    if target.exists(CARD):
+        features = _open(target, options)
+        print(f"prepared set {target.url}: reused")
+        return features
+    with target.locked(f"another process prepares {target.url}: waiting for it"):
+        if not target.exists(CARD):
+            _make(target, config, contract, {name: str(root) for name, root in roots.items()})
+    features = _open(target, options)
+    _tell(features, target.url)
     return features
 
 
-def corpus_folder(config: Config) -> Path:
-    """The folder with the recordings; the demo's is made here at first use."""
+def cache_folder(options: PrepareConfig) -> Path:
+    """Where copies of remote prepared sets are kept."""
+    if options.cache:
+        return Path(options.cache).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "chatterbox_es" / "prepared"
+
+
+def _open(target: Storage, options: PrepareConfig) -> FeatureSet:
+    if target.is_local:
+        return FeatureSet(target.path(""))
+    where = hashlib.sha256(target.url.encode()).hexdigest()[:8]
+    folder = cache_folder(options) / f"{target.url.rpartition('/')[2]}-{where}"
+    return FeatureSet(folder, Copies(target, folder))
+
+
+def _tell(features: FeatureSet, url: str) -> None:
+    left_out = features.card["left_out"]
+    if left_out:
+        print(f"{sum(left_out.values())} rows left out, listed in {url}/lint.jsonl: "
+              + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+    print(f"prepared set {url}: {len(features.train)} utterances to train on, {len(features.validation)} held out, "
+          f"{features.card['seconds'] / 3600:.2f} h, {features.card['symbols_seen']} of {len(features.symbols.in_use)} symbols "
+          f"seen ({len(features.symbols)} rows in the table)")
+
+
+def _roots(config: Config) -> dict[str, Path | str]:
+    """The folders (or names of data sets) that the corpus is read from; the demo's is made here at first use."""
     data = config.data
-    if data.kind == "folder":
-        if not data.path:
-            raise UserError("data=folder needs the folder of the recordings: data.path=DIR")
-        return Path(data.path).expanduser()
     if data.kind == "demo":
-        folder = Path(data.path or f"{config.outputs}/demo_corpus/{data.dialect}")
-        make_demo(folder, data.dialect)
-        return folder
-    raise UserError(f"data.kind={data.kind} is not known; use demo or folder")
+        data.path = data.path or f"{config.outputs}/demo_corpus/{data.dialect}"
+        make_demo(Path(data.path), data.dialect)
+    if data.kind == "folder" and not data.get("path"):
+        raise UserError("data=folder needs the folder of the recordings: data.path=DIR")
+    return corpus_roots(data)
 
 
-def _key(corpus: Path, contract: MelContract, data: DataConfig) -> str:
+def _key(listing: str, roots: dict[str, Path | str], contract: MelContract, data: DataConfig) -> str:
     """SHA-256 of all that the content depends on; of recordings the name, size and time stand for the content."""
-    digest = hashlib.sha256()
-    kept = {key: value for key, value in OmegaConf.to_container(data).items()
-            if key not in ("path", "prepared", "workers", "max_fault_share", "name")}
-    digest.update(json.dumps([dataclasses.asdict(contract), kept], sort_keys=True).encode())
+    values = OmegaConf.to_container(data)
+    kept = {key: value for key, value in values.items() if key not in UNSEEN}
+    kept["sources"] = {name: {key: value for key, value in source.items() if key not in ("path", "weight")}
+                       for name, source in values["sources"].items()}
+    kept.pop("weight")
+    names = {name: root for name, root in roots.items() if isinstance(root, str)}
+    digest = hashlib.sha256(json.dumps([dataclasses.asdict(contract), kept, names, listing], sort_keys=True).encode())
     if data.lexicon and Path(data.lexicon).is_file():
         digest.update(Path(data.lexicon).read_bytes())
     for file in _code():
         digest.update(file.read_bytes())
-    for folder, files in _listings(corpus):
-        for name in sorted(files):
-            path = Path(folder, name)
-            if path.suffix in (".csv", ".tsv", ".txt"):
-                digest.update(path.read_bytes())
-            elif path.exists():
-                stat = path.stat()
-                digest.update(f"{path.relative_to(corpus)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def _code() -> list[Path]:
+def _code() -> Iterator[Path]:
     """The files whose change may change what is prepared."""
     package = Path(__file__).parent
-    return [Path(__file__), package / "acoustics" / "audio.py", package / "acoustics" / "mel.py",
-            *sorted((package / "text").glob("*.*")), *sorted((package / "corpus").glob("*.*"))]
+    yield from (package / "acoustics" / f"{name}.py" for name in ("audio", "containers", "mel", "quality", "spectrum"))
+    for room in ("text", "corpus", "preparation"):
+        yield from (file for file in sorted((package / room).glob("*.*")) if "engine" not in file.name)
 
 
-def _listings(corpus: Path) -> list[tuple[str, list[str]]]:
-    """Every folder of a corpus with its files; links to folders are followed (wavs/ often is one), but not in circles."""
-    listings, seen = [], set()
-    for folder, folders, files in os.walk(corpus, followlinks=True):
-        if os.path.realpath(folder) in seen:
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        listings.append((folder, files))
-    return sorted(listings)
+def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[str, str]) -> None:
+    """Make the set in its own folder; the card comes last, and without it the next run goes on here."""
+    data, options = config.data, config.prepare
+    target.make_folder("work")
+    target.make_folder("mels")
+    if target.is_local:
+        remove_partials(target.path(""))
+    treatment = Treatment(contract, data.dialect, data.lexicon, data.max_seconds, data.trim_silence, data.loudness,
+                          data.split_seed, data.max_channels, data.check_files)
+    size = _shard_size(target, options.shard)
+    places = manifest_places(target)
+    if places is None:
+        rows = write_manifest(target, read_corpus(data))
+        forget_places()
+    else:
+        rows = len(places) - 1
+    shards = -(-rows // size)
+    _make_shards(target, treatment, shards, rows, size, config)
+    lint_path = target.path("lint.jsonl") if target.is_local else Path(tempfile.mkdtemp(prefix="chatterbox_es_"), "lint.jsonl")
+    lint = LintReport(lint_path)
+    try:
+        assemble(target, treatment, data, shards, lint, {name: os.path.abspath(root) if os.path.exists(root) else root
+                                                         for name, root in corpus.items()})
+    finally:
+        lint.write()
+        if not target.is_local:
+            target.write("lint.jsonl", lint_path.read_bytes())
+    target.remove("work")
 
 
-def _write(folder: Path, corpus: Path, contract: MelContract, data: DataConfig, lint_path: Path) -> None:
-    utterances, faults = read_folder(corpus, data.layout)
-    rows = len(utterances) + len(faults)
-    lint = LintReport(lint_path, faults)
-    front_end = FrontEnd(data.dialect, lexicon=data.lexicon)
-    spoken = [(utterance, reading) for utterance, reading
-              in zip(utterances, front_end.read_many(u.spoken or u.text for u in utterances), strict=True)
-              if _speakable(utterance, reading, lint)]
-    kept = _write_mels(folder, spoken, contract, data, lint)
-    lint.write()
-    lint.check_share(rows, data.max_fault_share)
-
-    index, tokens = _index(kept, data)
-    np.save(folder / "index.npy", index)
-    np.save(folder / "tokens.npy", tokens)
-    mels = np.load(folder / "mels.npy", mmap_mode="r")
-    (folder / "statistics.json").write_text(json.dumps(training_statistics(mels, index).to_dict()))
-    with (folder / "utterances.jsonl").open("w", encoding="utf-8") as file:
-        for utterance, reading, _ in kept:
-            file.write(json.dumps({"id": utterance.id, "text": utterance.text, "words": reading.words,
-                                   "audio": str(utterance.audio.resolve()), "row": utterance.row,
-                                   "speaker": utterance.speaker}, ensure_ascii=False) + "\n")
-    os.replace(lint_path, folder / "lint.jsonl")
-    card = {"corpus": str(corpus.resolve()), "synthetic": data.kind == "demo", "dialect": data.dialect,
-            "mel": dataclasses.asdict(contract), "symbols": front_end.table.to_dict(), "utterances": len(kept),
-            "left_out": lint.counts(), "seconds": float(index["frames"].sum() / contract.frames_per_second),
-            "symbols_seen": len(np.unique(tokens)), "content": content_hash(folder)}
-    (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1), encoding="utf-8")
+def _shard_size(target: Storage, wanted: int) -> int:
+    """Utterances a shard: those that work in this folder was begun with."""
+    name = "work/shard.json"
+    if target.exists(name):
+        return json.loads(target.read(name))
+    target.write(name, json.dumps(wanted).encode())
+    return wanted
 
 
-def _speakable(utterance: Utterance, reading: Reading, lint: LintReport) -> bool:
-    if not reading.is_speakable:
-        lint.add(utterance.row, utterance.id, "no-speakable-symbol", f"nothing in {utterance.text!r} can be spoken")
-    return reading.is_speakable
-
-
-def _write_mels(folder: Path, spoken: list[tuple[Utterance, Reading]], contract: MelContract, data: DataConfig,
-                lint: LintReport) -> list[tuple[Utterance, Reading, int]]:
-    """Write mels.npy; the utterances that made it, with their frames, in the order of the metadata."""
-    kept, raw = [], folder / "mels.raw"
-    with raw.open("wb") as file:
-        for (utterance, reading), mel in zip(spoken, _mels([u for u, _ in spoken], contract, data), strict=True):
-            if isinstance(mel, AudioError):
-                lint.add(utterance.row, utterance.id, mel.reason, mel.detail)
-            elif len(mel) < len(reading.ids):
-                lint.add(utterance.row, utterance.id, "too-short-for-phones",
-                         f"{len(mel) / contract.frames_per_second:.2f} s of sound for {len(reading.ids)} tokens; "
-                         f"each needs {1000 / contract.frames_per_second:.0f} ms at least: is the text another one's?")
-            else:
-                file.write(mel.tobytes())
-                kept.append((utterance, reading, len(mel)))
-    frames = sum(count for _, _, count in kept)
-    with (folder / "mels.npy").open("wb") as file, raw.open("rb") as source:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f2", "fortran_order": False, "shape": (frames, contract.bins)})
-        shutil.copyfileobj(source, file, 1 << 24)
-    raw.unlink()
-    return kept
-
-
-def _mels(utterances: list[Utterance], contract: MelContract, data: DataConfig) -> Iterator[np.ndarray | AudioError]:
-    """float16 log-mels (frames, bins) of each recording, or why there are none, in order."""
-    def one(utterance: Utterance) -> np.ndarray | AudioError:
+def _make_shards(target: Storage, treatment: Treatment, shards: int, rows: int, size: int, config: Config) -> None:
+    """Make those that are not done, with the engine that was asked for."""
+    options, done = config.prepare, shards_done(target, shards)
+    waiting = [number for number in range(shards) if number not in done]
+    if not waiting:
+        return
+    workers = options.workers or config.data.workers
+    if options.engine == "ray":
+        made = ray_engine.make_shards(target, treatment, waiting, size, workers, options.address)
+    else:
+        made = local_engine.make_shards(target, treatment, waiting, size, workers)
+    with WorkProgress(rows, sum(count for count, _ in done.values()), treatment.contract.frames_per_second) as progress:
         try:
-            samples = read_audio(utterance.audio, contract.sample_rate, data.max_seconds)
-        except AudioError as error:
-            return error
-        if data.trim_silence:
-            samples = trim_silence(samples, contract.sample_rate).samples
-        if data.loudness is not None:
-            samples = normalise_loudness(samples, contract.sample_rate, data.loudness)
-        if len(samples) <= contract.margin:
-            return AudioError("zero-length", f"{utterance.audio} holds {len(samples)} samples, less than a frame needs")
-        return log_mel(samples, contract).numpy().astype(np.float16)
-
-    threads = torch.get_num_threads()
-    # Reading, resampling and the Fourier transform leave the interpreter's lock, so threads are enough.
-    with ThreadPoolExecutor(data.workers or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        ahead = 4096  # recordings in flight: memory stays flat however long the corpus is
-        with tqdm(total=len(utterances), desc="mels", unit="utt", disable=not sys.stderr.isatty()) as progress:
-            for start in range(0, len(utterances), ahead):
-                for mel in pool.map(one, utterances[start:start + ahead]):
-                    progress.update()
-                    yield mel
-    torch.set_num_threads(threads)  # what a worker sets is also what the products of training would use
-
-
-def _index(kept: list[tuple[Utterance, Reading, int]], data: DataConfig) -> tuple[np.ndarray, np.ndarray]:
-    """The `INDEX` records and the packed tokens."""
-    sides = split_by_text([reading.words for _, reading, _ in kept], data.validation_share, data.validation_minimum,
-                          data.validation_maximum, data.split_seed)
-    index = np.zeros(len(kept), INDEX)
-    index["frames"] = [frames for _, _, frames in kept]
-    index["tokens"] = [len(reading.ids) for _, reading, _ in kept]
-    for start, length in (("frame", "frames"), ("token", "tokens")):
-        index[start] = np.cumsum(index[length]) - index[length]
-    index["validation"] = [side == "validation" for side in sides]
-    return index, np.concatenate([np.asarray(reading.ids, np.int16) for _, reading, _ in kept])
+            for count, frames in made:
+                progress.add(count, frames)
+        except KeyboardInterrupt:
+            print(f"ended after {progress.rows} of {rows} rows: what is done is kept, the same command goes on", flush=True)
+            raise
+        finally:
+            made.close()
 
 
 def main() -> None:

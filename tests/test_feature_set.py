@@ -1,18 +1,18 @@
 """Statistics, the baseline, and what standardised means."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from chatterbox_es.feature_set import INDEX, FeatureSet, Statistics, content_hash, training_statistics
+from chatterbox_es.feature_set import FeatureSet, Statistics, content_hash
 
 
 def recorded(features: FeatureSet, numbers: np.ndarray) -> np.ndarray:
     """(frames, bins) log-mels as they lie on disk, in double precision."""
-    rows = [features.index[n] for n in numbers]
-    return np.concatenate([features.mels[r["frame"]:r["frame"] + r["frames"]] for r in rows]).astype(np.float64)
+    return np.concatenate([features.stored_mel(n) for n in numbers]).astype(np.float64)
 
 
 def test_standardised_training_frames_have_mean_zero_and_variance_one(features):
@@ -32,9 +32,10 @@ def test_the_baseline_is_what_predicting_the_training_mean_scores(features):
 def test_both_sides_of_the_split_are_the_whole(features):
     assert sorted([*features.train, *features.validation]) == list(range(len(features))) == list(range(10))
     assert len(features.validation) == 2  # a fifth, as there are fewer than validation_minimum
-    for start, length, stored in (("frame", "frames", features.mels), ("token", "tokens", features.tokens)):
+    frames = sum((features.folder / shard["file"]).stat().st_size for shard in features.card["shards"]) // (2 * 80)
+    for start, length, stored in (("frame", "frames", frames), ("token", "tokens", len(features.tokens))):
         assert features.index[start].tolist() == [0, *np.cumsum(features.index[length])[:-1]]
-        assert features.index[length].sum() == len(stored)
+        assert features.index[length].sum() == stored
 
 
 def test_restoring_reverses_standardising(features):
@@ -53,21 +54,18 @@ def test_difference_is_in_deviations():
 
 
 def test_a_bin_that_never_moves_does_not_divide_by_zero():
-    index = np.zeros(2, INDEX)
-    index["frames"], index["frame"], index["validation"] = [3, 2], [0, 3], [False, True]
-    mels = np.zeros((5, 4), np.float16)
-    mels[3:] = 100  # held out: not part of it
-    statistics = training_statistics(mels, index)
+    statistics = Statistics.of_moments(np.zeros(4), np.zeros(4))
     assert statistics.mean.tolist() == [0] * 4
     assert (statistics.deviation > 0).all()
     assert statistics.standardise(torch.zeros(1, 4)).isfinite().all()
 
 
 def test_the_hash_is_of_the_content(features, tmp_path):
-    for name in ("mels.npy", "tokens.npy", "index.npy", "statistics.json"):
-        (tmp_path / name).write_bytes((features.folder / name).read_bytes())
-    assert content_hash(tmp_path) == features.card["content"]
-    tokens = np.load(tmp_path / "tokens.npy")
-    tokens[1] += 1
-    np.save(tmp_path / "tokens.npy", tokens)
-    assert content_hash(tmp_path) != features.card["content"]
+    assert content_hash(features.folder) == features.card["content"]
+    for name, dtype in (("tokens.npy", np.int16), ("mels/00000.f16", np.float16)):
+        copy = tmp_path / name.replace("/", "_")
+        shutil.copytree(features.folder, copy)
+        content = bytearray((copy / name).read_bytes())
+        content[-dtype().itemsize] ^= 1  # one bit of the last value
+        (copy / name).write_bytes(content)
+        assert content_hash(copy) != features.card["content"]

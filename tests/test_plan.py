@@ -74,7 +74,7 @@ def test_activations_of_a_batch_are_foreseen_from_small_ones(config_of, features
     model, _ = start_model(config, features)
     fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0)
     foreseen = Activations.measure(fabric, model, batches)
-    for piece in batches.order(1) + [features.train[:5].tolist(), features.train[2:6].tolist()]:
+    for piece in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
         kept = kept_bytes(fabric, model, batches, piece)
         assert np.dot(foreseen.weights, Activations.sizes(batches, piece)) == pytest.approx(kept, rel=0.02)
 

@@ -1,0 +1,87 @@
+"""What is done with one utterance: decode, mono and rate, trim, loudness, mel; text to ids; figures of both."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from chatterbox_es.acoustics.audio import AudioError, mono_at, normalise_loudness, read_source, trim_silence
+from chatterbox_es.acoustics.mel import MelContract, log_mel
+from chatterbox_es.acoustics.quality import QUALITY, measure
+from chatterbox_es.corpus import Fault, Utterance
+from chatterbox_es.text import FrontEnd, Reading
+from chatterbox_es.text.symbols import PHONES
+
+
+@dataclasses.dataclass(frozen=True)
+class Treatment:
+    """How recordings and texts are treated: the part of the configuration that workers are told."""
+
+    contract: MelContract
+    dialect: str  # of utterances that name none
+    lexicon: str | None
+    max_seconds: float
+    trim_silence: bool
+    loudness: float | None
+    split_seed: int
+    max_channels: int = 2
+    check_files: bool = True
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Treatment":
+        return cls(**values | {"contract": MelContract(**values["contract"])})
+
+
+class Treated(NamedTuple):
+    """An utterance as it is stored."""
+
+    utterance: Utterance
+    reading: Reading
+    mel: np.ndarray  # (frames, bins) float16
+    quality: np.void  # `QUALITY`
+
+
+@functools.lru_cache(maxsize=16)
+def front_end(dialect: str, lexicon: str | None) -> FrontEnd:
+    """A front end, which remembers what it has read; one a process and dialect."""
+    return FrontEnd(dialect, lexicon=lexicon)
+
+
+def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
+    """All stages of one utterance, or the first reason why it cannot be used."""
+    reading = front_end(utterance.dialect or treatment.dialect, treatment.lexicon).read(utterance.spoken or utterance.text)
+    if not reading.is_speakable:
+        return fault(utterance, "no-speakable-symbol", f"nothing in {utterance.text!r} can be spoken")
+    contract = treatment.contract
+    try:
+        source = read_source(utterance.audio, treatment.max_seconds, treatment.max_channels, treatment.check_files)
+        samples = mono_at(source, contract.sample_rate)
+    except AudioError as error:
+        return fault(utterance, error.reason, error.detail)
+    cut = (0.0, 0.0)
+    if treatment.trim_silence:
+        samples, *cut = trim_silence(samples, contract.sample_rate)
+    if treatment.loudness is not None:
+        samples = normalise_loudness(samples, contract.sample_rate, treatment.loudness)
+    if len(samples) <= contract.margin:
+        return fault(utterance, "zero-length", f"{utterance.audio} holds {len(samples)} samples, less than a frame needs")
+    mel = log_mel(samples, contract).numpy()
+    if len(mel) < len(reading.ids):
+        return fault(utterance, "too-short-for-phones",
+                     f"{len(mel) / contract.frames_per_second:.2f} s of sound for {len(reading.ids)} tokens; each needs "
+                     f"{1000 / contract.frames_per_second:.0f} ms at least: is the text another one's?")
+    quality = measure(source, samples, mel, contract, tuple(cut), sum(symbol in PHONES for symbol in reading.phonemes),
+                      reading.words)
+    return Treated(utterance, reading, mel.astype(np.float16), quality)
+
+
+def fault(utterance: Utterance, reason: str, detail: str) -> Fault:
+    """Why an utterance is left out."""
+    return Fault(utterance.row, utterance.id, reason, detail, utterance.corpus)
+
+
+__all__ = ["QUALITY", "Treated", "Treatment", "fault", "front_end", "treat"]
