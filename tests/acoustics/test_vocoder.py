@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from chatterbox_es.acoustics.mel import log_mel
-from chatterbox_es.acoustics.vocoder import GriffinLim
+from chatterbox_es.acoustics.mel import MelContract, log_mel, mel_basis
+from chatterbox_es.acoustics.vocoder import FilterBank, GriffinLim
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,36 @@ def test_the_same_mels_sound_the_same(vocoder):
 def test_other_shapes_are_an_error(vocoder, shape):
     with pytest.raises(ValueError, match=r"a vocoder takes \(frames, 80\)"):
         vocoder(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("contract", [
+    MelContract(f_max=12_000.0),  # filters up to the highest frequency
+    MelContract(sample_rate=22_050, n_fft=1024, hop=256, window=1024),
+    MelContract(sample_rate=22_050, n_fft=1024, hop=300, window=800),  # a hop that the transform is no multiple of
+    MelContract(sample_rate=16_000, n_fft=1024, hop=200, window=1024, bins=40, f_max=4000.0),
+])
+def test_other_contracts_sound_as_they_should(contract):
+    vocoder = GriffinLim(contract)
+    mel = log_mel(vowel(0.8), contract).numpy()
+    samples = vocoder(mel)
+    assert samples.shape == (len(mel) * contract.hop,)
+    again = log_mel(samples, contract).numpy()
+    loud = mel > mel.max() - 4
+    loud[:3] = loud[-3:] = False
+    assert np.abs(again - mel)[loud].mean() < 0.3
+
+
+def test_work_is_done_at_the_rate_that_the_filters_need():
+    """S3Gen's filters end at 8 kHz: its frames of 1920 samples at 24 kHz are 1280 samples at 16 kHz."""
+    assert (GriffinLim().n_fft, GriffinLim().hop) == (1280, 320)
+    assert GriffinLim(MelContract(f_max=12_000.0)).n_fft == 1920
+
+
+def test_the_filter_bank_in_pieces_is_the_filter_bank():
+    basis = mel_basis(MelContract())
+    bank = FilterBank(basis)
+    magnitude, mels = torch.rand(7, basis.shape[1]), torch.rand(7, len(basis))
+    torch.testing.assert_close(bank.mels(magnitude), magnitude @ basis.T)
+    torch.testing.assert_close(bank.spread(mels), mels @ basis)
+    assert bank.fit(magnitude, mels).min() >= 0
+    torch.testing.assert_close(bank.fit(magnitude, bank.mels(magnitude)), magnitude * (basis.sum(0) > 0), atol=1e-4, rtol=1e-3)

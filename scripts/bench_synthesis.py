@@ -1,0 +1,83 @@
+"""How fast a voice speaks on this machine: real-time factor, time to the first sound, agreement of the engines.
+
+    python scripts/bench_synthesis.py run=outputs/4_3/TIME [threads=2] [sentences=20] [repeats=5] [engines=torch,onnx]
+
+A real-time factor is seconds of work by the clock for a second of sound; 0.1 is ten times as fast as speech. `mels` is text to
+log-mels alone, `sound` the vocoder as well, sentence by sentence, the median of `repeats` rounds; `processor` the same in
+seconds of processor time, which other work on the machine disturbs less. `first sound` is from the call to the first sentence
+of a text of some 2,000 letters, `start` from nothing to a loaded voice. Prints rows for docs/benchmarks.md. Nothing else should
+run meanwhile.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chatterbox_es import command_line
+from chatterbox_es.errors import UserError
+from chatterbox_es.export import compare
+from chatterbox_es.run_directory import commit
+from chatterbox_es.speech import ENGINES, Voice
+
+SENTENCES = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
+LONG = 2000  # characters
+
+
+def main() -> None:
+    options = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    if "run" not in options:
+        raise UserError(f"which voice? run=PATH\n{__doc__}")
+    torch.set_num_threads(int(options.get("threads", 2)))
+    lines = [line.strip() for line in SENTENCES.read_text(encoding="utf-8").splitlines() if line.strip()]
+    texts = [lines[place] for place in np.linspace(0, len(lines) - 1, int(options.get("sentences", 20))).astype(int)]
+    print(f"commit {commit()}, {torch.get_num_threads()} threads, load before: {os.getloadavg()[0]:.1f}, "
+          f"{len(texts)} sentences")
+    print("| engine | start | mels (bar: ≤ 0.01) | processor | sound (bar: ≤ 0.1) | processor | first sound |")
+    print("|---|---|---|---|---|---|---|")
+    voices = {}
+    for engine in options.get("engines", ",".join(ENGINES)).split(","):
+        Voice.load(Path(options["run"]), engine=engine)  # the export, where it was not made before, is no start
+        began = time.perf_counter()
+        voices[engine] = voice = Voice.load(Path(options["run"]), engine=engine)
+        start = time.perf_counter() - began
+        print(row(engine, voice, start, texts, " ".join(lines)[:LONG], int(options.get("repeats", 5))), flush=True)
+    if len(voices) == len(ENGINES):
+        print(compare(voices["torch"], voices["onnx"].acoustic, texts))
+
+
+def row(engine: str, voice: Voice, start: float, texts: Sequence[str], long: str, repeats: int) -> str:
+    """A row of the table."""
+    ids = [voice.front_end.read(text).ids for text in texts]
+    hop_seconds = 1 / voice.checkpoint.contract.frames_per_second
+    mels = factors(lambda: sum(len(voice.acoustic(one, 1.0)[0]) for one in ids) * hop_seconds, repeats)
+    sound = factors(lambda: sum(len(voice.speak(text).mel) for text in texts) * hop_seconds, repeats)
+    return (f"| {engine} | {start:.2f} s | **{mels[0]:.4f}** | {mels[1]:.4f} | **{sound[0]:.4f}** | {sound[1]:.4f} "
+            f"| {statistics.median(first_sound(voice, long) for _ in range(repeats)):.2f} s |")
+
+
+def factors(work: Callable[[], float], repeats: int) -> tuple[float, float]:
+    """Seconds by the clock and of the processor for a second of sound; ``work`` returns the seconds of sound it made."""
+    work()
+    rounds = []
+    for _ in range(repeats):
+        clock, processor = time.perf_counter(), time.process_time()
+        seconds = work()
+        rounds.append(((time.perf_counter() - clock) / seconds, (time.process_time() - processor) / seconds))
+    return tuple(map(statistics.median, zip(*rounds, strict=True)))
+
+
+def first_sound(voice: Voice, text: str) -> float:
+    """Seconds from the call to the samples of the first sentence."""
+    began = time.perf_counter()
+    next(voice.stream(text))
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    command_line.run(main)
