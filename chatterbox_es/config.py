@@ -230,7 +230,7 @@ def quote_phase_names(argv: list[str]) -> list[str]:
     """``phase=4_3`` as ``phase='4_3'``: Hydra's grammar reads a bare ``4_3`` as the integer 43 and refuses it.
 
     Holds in lists (``phase=4_2,4_3``) and in ``choice(4_2,4_3)`` for the groups that are named after phases, and for a folder
-    of such a name (``data.path=2024_05``); everything else is left as it is.
+    of such a name (``data.path=2024_05``), and for the rules of ``data.drop``; everything else is left as it is.
     """
     quoted = []
     for argument in argv:
@@ -238,6 +238,8 @@ def quote_phase_names(argv: list[str]) -> list[str]:
         named_after_phases = key.lstrip("+~") in ("phase", "sweep")
         if equals and (named_after_phases or key.endswith("path") and _NAME_OF_DIGITS.fullmatch(value)):
             value = _NAME_OF_DIGITS.sub(r"'\1'", value)
+        if key.lstrip("+") == "data.drop" and value and value[0] not in "'\"" and value != "null":
+            value = f"'{value}'"  # its rules hold commas and signs that the grammar keeps for itself
         quoted.append(key + equals + value)
     return quoted
 
