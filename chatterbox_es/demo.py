@@ -63,13 +63,13 @@ class Demo:
     shelf: Shelf
     scratch: Path  # sounds to download
 
-    def speak(self, text: str, name: str, dialect: str, speed: float) -> Iterator[tuple]:
+    def speak(self, text: str, name: str, dialect: str, speed: float, speaker: str | None = None) -> Iterator[tuple]:
         """The sounds so far, how it stands, details and the link to download: a sentence's sound first, then its details."""
         nothing = _gradio().skip()
         began, said, sounds, details, folder = time.monotonic(), [], [], [], self._folder()
         try:
             self._check(text, name)
-            voice = self.shelf.voice(name)
+            voice = self.shelf.voice(name, speaker or "")
             voice = voice.in_dialect(dialect) if dialect else voice
             frames_per_second = voice.checkpoint.contract.frames_per_second
             for speech in voice.stream(text, speed):
@@ -121,6 +121,11 @@ class Demo:
         return (_gradio().update(choices=usable, value=usable[0][1] if usable else None),
                 unusable([(offer.name, offer.reason) for offer in offers if offer.reason]))
 
+    def speakers(self, name: str | None) -> Any:
+        """The list of a voice's speakers, hidden where there is no choice."""
+        speakers = next((offer.speakers for offer in self.shelf.offers() if offer.name == name), ())
+        return _gradio().update(choices=list(speakers), value=speakers[0] if speakers else None, visible=len(speakers) > 1)
+
     def page(self) -> Any:
         """The page, a ``gradio.Blocks``."""
         gr = _gradio()
@@ -129,6 +134,7 @@ class Demo:
             text = gr.Textbox(EXAMPLE, label="Texto", lines=1, max_lines=10, max_length=LONGEST, elem_id="texto")
             with gr.Row():
                 voice = gr.Dropdown([], label="Voz", elem_id="voz", filterable=False)
+                speaker = gr.Dropdown([], label="Hablante", elem_id="hablante", visible=False)
                 dialect = gr.Dropdown(list(DIALECTS), value="", label="Dialecto", elem_id="dialecto", filterable=False)
                 speed = gr.Slider(0.5, 2, 1, step=0.05, label="Velocidad", elem_id="velocidad")
             with gr.Row():
@@ -140,11 +146,12 @@ class Demo:
             download = gr.HTML(elem_id="descargar")
             details = gr.HTML(elem_id="detalles")
             broken = gr.HTML(elem_id="inservibles")
-            given, shown = [text, voice, dialect, speed], [sounds, state, details, download]
+            given, shown = [text, voice, dialect, speed, speaker], [sounds, state, details, download]
             speaking = gr.on([text.submit, say.click], self.speak, given, shown, concurrency_limit=AT_ONCE,
                              trigger_mode="once", show_progress="hidden", api_visibility="private")
             stop.click(lambda: message("Parado."), None, state, cancels=[speaking], queue=False, js=STOP,
                        api_visibility="private")
+            voice.change(self.speakers, voice, speaker, api_visibility="private", show_progress="hidden")
             page.load(self.choices, None, [voice, broken], api_visibility="private", show_progress="hidden")
         return page.queue(max_size=WAITING)
 

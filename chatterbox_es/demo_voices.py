@@ -23,6 +23,7 @@ class Offer:
     run: Path
     dialect: str = ""
     reason: str = ""
+    speakers: tuple[str, ...] = ()  # to choose from; none where the voice has but one
 
 
 class Shelf:
@@ -30,7 +31,7 @@ class Shelf:
 
     def __init__(self, outputs: Path, run: Path | None = None, engine: str = "torch"):
         self.outputs, self.run, self.engine = outputs, run, engine
-        self.loaded: OrderedDict[tuple[Path, int], Voice] = OrderedDict()
+        self.loaded: OrderedDict[tuple[Path, int, str], Voice] = OrderedDict()
         self.lock = threading.Lock()
 
     def offers(self) -> list[Offer]:
@@ -51,7 +52,8 @@ class Shelf:
         except (UserError, KeyError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, UserError) else f"the checkpoint lacks what it should hold ({error})"
             return Offer(self._name(run), run, reason=reason)
-        return Offer(self._name(run), run, checkpoint.front_end["dialect"])
+        speakers = () if self.engine == "onnx" else tuple(checkpoint.model.get("speakers", ()))
+        return Offer(self._name(run), run, checkpoint.front_end["dialect"], speakers=speakers)
 
     def _name(self, run: Path) -> str:
         try:
@@ -59,20 +61,20 @@ class Shelf:
         except ValueError:
             return str(run)
 
-    def voice(self, name: str) -> Voice:
+    def voice(self, name: str, speaker: str = "") -> Voice:
         """The voice of that name, from memory when its file has not changed since.
 
         Raises:
-            UserError: there is none of that name, or it cannot be loaded.
+            UserError: there is none of that name, it cannot be loaded, or has no such speaker.
         """
         run = next((offer.run for offer in self.offers() if offer.name == name), None)
         if run is None:
             raise UserError(f"there is no voice {name!r} any more")
         path = voice_file(run)
-        key = (path, path.stat().st_mtime_ns)
+        key = (path, path.stat().st_mtime_ns, speaker)
         with self.lock:
             if key not in self.loaded:
-                self.loaded[key] = Voice.load(path, engine=self.engine)
+                self.loaded[key] = Voice.load(path, engine=self.engine, speaker=speaker)
             self.loaded.move_to_end(key)
             while len(self.loaded) > KEPT:
                 self.loaded.popitem(last=False)

@@ -18,10 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.demo import LONGEST, Demo, DemoOptions, launch, main
 from chatterbox_es.demo_voices import KEPT, Shelf
 from chatterbox_es.errors import UserError
+from chatterbox_es.run_directory import final_checkpoint
 from chatterbox_es.speech import Voice
 
 pytest.importorskip("gradio")
@@ -242,6 +245,22 @@ def test_a_dialect_and_a_speed_are_heard(demo):
     assert "ʃ" in last("rioplatense", 1.0)[1] and "ʃ" not in last("", 1.0)[1]
     seconds = [float(last("", speed)[0].split(">")[1].split(" ")[0]) for speed in (0.5, 2.0)]
     assert seconds[0] > 1.5 * seconds[1]
+
+
+def test_a_speaker_is_picked_where_a_voice_has_several(demo, road, tmp_path):
+    several = load_checkpoint(final_checkpoint(road.whole_run))
+    several.model = several.model | {"speakers": ["ana", "luis"]}
+    several.weights["speaker_embedding.embedding.weight"] = torch.randn(3, several.model["width"])
+    several.save(tmp_path / "several.pt")
+    demo.shelf.run = tmp_path / "several.pt"
+    name = str(demo.shelf.run)
+    shown = demo.speakers(name)
+    assert ([value for _, value in shown["choices"]], shown["value"], shown["visible"]) == (["ana", "luis"], "ana", True)
+    assert demo.speakers("4_3/good")["visible"] is False
+    said = [list(demo.speak("Hola, Ana.", name, "", 1.0, speaker))[-1][2] for speaker in ("ana", "luis", None)]
+    assert said[0] != said[1] and said[0] == said[2]
+    [(_, state, _, _)] = demo.speak("Hola.", name, "", 1.0, "eva")
+    assert "eva" in state
 
 
 @pytest.mark.parametrize(("text", "voice", "answer"), [
