@@ -23,10 +23,12 @@ from chatterbox_es.acoustics.mel import MelContract
 from chatterbox_es.config import Config, DataConfig, PrepareConfig, compose
 from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
 from chatterbox_es.corpus.demo import make_demo
+from chatterbox_es.corpus.drop_rules import Exclusions
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import CARD, Copies, FeatureSet
 from chatterbox_es.preparation import local_engine, ray_engine
 from chatterbox_es.preparation.assembly import assemble
+from chatterbox_es.preparation.dropping import without_dropped
 from chatterbox_es.preparation.listing import listing_digest
 from chatterbox_es.preparation.manifest import manifest_places, write_manifest
 from chatterbox_es.preparation.shards import forget_places, shards_done
@@ -40,7 +42,18 @@ UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature
 
 
 def prepare(config: Config) -> FeatureSet:
-    """The prepared set of a run's corpus: opened when it is there, made when it is not.
+    """The prepared set of a run's corpus, without what ``data.drop`` and ``data.drop_list`` leave out: opened when it is there,
+    made when it is not.
+
+    Raises:
+        UserError: no corpus, or more faults in it than ``data.max_fault_share`` allows.
+    """
+    Exclusions.of(config.data.drop, config.data.drop_list)  # what is wrong there is said before the work begins
+    return without_dropped(prepare_whole(config), config.data.drop, config.data.drop_list)
+
+
+def prepare_whole(config: Config) -> FeatureSet:
+    """The prepared set of all of a run's corpus.
 
     Raises:
         UserError: no corpus, or more faults in it than ``data.max_fault_share`` allows.
