@@ -85,7 +85,7 @@ class ResembleSpeakerEncoder:
         """
         for number, samples in enumerate(recordings):
             if len(samples) < RATE // 10 or not np.abs(samples).max() > 0:
-                raise UserError(f"recording {number + 1} of {len(recordings)} is silent or shorter than 0.1 s: there is no voice")
+                raise UserError(f"recording {number + 1} of {len(recordings)} is silent or shorter than 0.1 s: no voice is there")
         return self.encoder.embeds_from_wavs([np.asarray(samples, dtype=np.float32) for samples in recordings],
                                              sample_rate=RATE).astype(np.float32)
 
@@ -183,7 +183,8 @@ def needed(file: Path | None, weights: WeightsFolder, name: str) -> Path:
         UserError: it is not there.
     """
     if file is None:
-        raise UserError(f"{weights.folder} has no {name}; fetch it: hf download {REPOSITORY} {name} --local-dir {weights.folder}")
+        raise UserError(f"{weights.folder} has no {name}; fetch it: hf download {REPOSITORY} {name} --local-dir "
+                        f"{weights.folder}")
     return file
 
 
