@@ -14,7 +14,7 @@ from chatterbox_es.run_directory import write_whole
 TEMPLATE = "evaluation.html.jinja"
 WORST = 8  # sentences a system
 ROOM = 8_000_000  # characters of sound in a page
-RANKED_BY = ("wer", "per", "mcd", "dnsmos_ovrl")  # the first that a system has
+RANKED_BY = ("wer", "per", "mcd", "dnsmos_ovrl")  # the first that a system has, or else its first figure with a direction
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "best at 1",
               "recordings": "best at the recordings'"}
 FACTS = {"made": "made", "sentences": "sentences", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
@@ -93,7 +93,8 @@ def _worst(results: Results, judged: list[str], folder: Path) -> list[dict[str, 
     groups, room, uris = [], [ROOM], {}
     for system in judged:
         rows = results.of(system)
-        name = next((name for name in RANKED_BY if any(name in row.figures for row in rows)), None)
+        names = [*RANKED_BY, *(name for name in results.shown() if results.figures[name].better in ("lower", "higher"))]
+        name = next((name for name in names if any(name in row.figures for row in rows)), None)
         if name is None:
             continue
         better = results.figures[name].better

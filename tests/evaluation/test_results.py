@@ -1,0 +1,142 @@
+"""Rows to estimates: intervals, rates, failures; what the page shows of them."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from chatterbox_es.evaluation.intervals import interval, mean_interval, rate_interval, resample
+from chatterbox_es.evaluation.page import render
+from chatterbox_es.evaluation.results import SOUND, Results, Row, collect, table
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+
+FIGURES = {"good": Figure("dB", "lower", "how good"), "wer": Figure("", "lower", "words misheard")}
+
+
+class Fixed:
+    """A measure that gives what it is told, by (system, utterance)."""
+
+    name = "fixed"
+    figures = FIGURES
+    rates = {"wer": ("edits", "words")}  # noqa: RUF012
+
+    def __init__(self, values: dict):
+        self.values = values
+
+    def __call__(self, sounds):
+        return [self.values[sound.system, sound.utterance] for sound in sounds]
+
+
+def said(system: str, utterance: str, failure: str = "") -> tuple[Row, Sound | None]:
+    row = Row(system, utterance, f"words of {utterance}")
+    if failure:
+        row.failures[SOUND] = failure
+        return row, None
+    return row, Sound(system, utterance, row.words, ("a",), np.ones(10, np.float32), 10)
+
+
+def evaluated(values: dict, missing: tuple = ()) -> Results:
+    systems = {}
+    for system, utterance in values:
+        systems.setdefault(system, []).append(said(system, utterance))
+    for system, utterance in missing:
+        systems[system].append(said(system, utterance, "missing-audio: gone"))
+    return collect(systems, [Fixed(values)])
+
+
+# ---- intervals
+
+
+def test_the_bootstrap_interval_of_a_mean_is_near_the_normal_one():
+    values = np.random.default_rng(0).normal(3, 2, 400)
+    low, high = mean_interval(values)
+    assert low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.03)
+    assert high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.03)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    hits = sum(low <= 1 <= high for low, high in (mean_interval(generator.exponential(1, 60), seed) for seed in range(60)))
+    assert 50 <= hits <= 60
+
+
+def test_a_rate_of_equal_units_has_the_interval_of_a_mean():
+    counts = np.random.default_rng(2).integers(0, 5, 50)
+    assert rate_interval(counts, np.full(50, 4)) == pytest.approx(mean_interval(counts / 4))
+
+
+def test_resamples_are_whole_and_the_same_for_the_same_seed():
+    counts = resample(7, seed=3, resamples=100)
+    assert counts.shape == (100, 7)
+    assert (counts.sum(1) == 7).all()
+    assert (counts == resample(7, seed=3, resamples=100)).all()
+    assert (counts != resample(7, seed=4, resamples=100)).any()
+    assert interval(np.arange(1001.0)) == pytest.approx((25, 975))
+
+
+# ---- results
+
+
+def test_estimates_are_means_with_counts_and_what_is_missing_stands_with_its_reason():
+    values = {("recordings", "u1"): {"good": 1.0}, ("recordings", "u2"): {"good": 3.0},
+              ("voice", "u1"): {"good": 2.0}, ("voice", "u2"): Failure("it is silent")}
+    results = evaluated(values, missing=[("voice", "u3")])
+    estimate = results.estimates()["voice"]["good"]
+    assert (estimate.mean, estimate.n, estimate.missing) == (2.0, 1, 2)
+    assert estimate.beside is None  # one pair says nothing of a difference
+    assert results.failures() == {"voice": {"fixed": {"it is silent": 1}, SOUND: {"missing-audio: gone": 1}}}
+    assert sum(len(results.of(system)) for system in results.systems) == 5
+
+
+def test_a_difference_from_the_recordings_is_paired():
+    """The voice is 0.5 worse on every sentence, while sentences differ by tens: the paired interval is a point."""
+    values = {("recordings", f"u{n}"): {"good": 10.0 * n} for n in range(8)}
+    values |= {("voice", f"u{n}"): {"good": 10.0 * n + 0.5} for n in range(8)}
+    estimate = evaluated(values).estimates()["voice"]["good"]
+    assert (estimate.beside, estimate.beside_low, estimate.beside_high) == pytest.approx((0.5, 0.5, 0.5))
+    assert estimate.high - estimate.low > 10
+
+
+def test_a_rate_is_the_quotient_of_sums():
+    values = {("voice", "u1"): {"wer": 1.0, "edits": 1.0, "words": 1.0},
+              ("voice", "u2"): {"wer": 0.1, "edits": 1.0, "words": 10.0}}
+    results = evaluated(values)
+    assert results.estimates()["voice"]["wer"].mean == pytest.approx(2 / 11)
+    assert results.shown() == ["wer"]  # its parts are not figures by themselves
+
+
+def test_a_value_that_is_no_number_is_a_failure():
+    results = evaluated({("voice", "u1"): {"good": math.nan}, ("voice", "u2"): {"good": 1.0}})
+    assert results.estimates()["voice"]["good"].n == 1
+    assert "not a number" in results.of("voice")[0].failures["fixed"]
+
+
+def test_what_is_written_can_be_read_again(tmp_path):
+    results = evaluated({("recordings", "u1"): {"good": 1.0}, ("voz ñ", "u1"): {"good": 2.5}})
+    results.card = {"synthetic": True, "sentences": 1}
+    results.write(tmp_path)
+    rows = [Row(**json.loads(line)) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows == results.rows
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["synthetic"] is True
+    assert summary["systems"]["voz ñ"]["figures"]["good"]["mean"] == 2.5
+    assert summary["figures"]["good"] == dataclasses.asdict(FIGURES["good"])
+
+
+def test_the_table_and_the_page_show_every_system_and_failure(tmp_path):
+    values = {("recordings", "u1"): {"good": 1.0}, ("recordings", "u2"): {"good": 2.0},
+              ("voice", "u1"): {"good": 2.0}, ("voice", "u2"): Failure("<b>odd</b>")}
+    results = evaluated(values)
+    results.card = {"synthetic": True, "sentences": 2}
+    shown = table(results)
+    assert "good, dB" in shown
+    assert "n=1" in shown
+    page = render(results, tmp_path)
+    assert "synthetic" in page
+    assert "&lt;b&gt;odd&lt;/b&gt;" in page
+    assert "<b>odd" not in page
+    assert "words of u1" in page
+    assert page.count("<script") == 1
+    assert "http" not in page.replace("http-equiv", "")
