@@ -350,6 +350,9 @@ def job(config: Config) -> float:
 
 
 def main() -> None:
+    if "phase=5" in sys.argv[1:]:
+        print("error: phase 5 is the evaluation: python -m chatterbox_es.evaluate run=RUN", file=sys.stderr)
+        sys.exit(USER_ERROR_EXIT)
     sys.argv[1:] = quote_phase_names(sys.argv[1:])
     if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
         scratch = tempfile.mkdtemp(prefix="chatterbox_es_")

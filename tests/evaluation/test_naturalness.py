@@ -115,7 +115,8 @@ def test_files_that_are_no_predictor_are_refused(tmp_path, loudness):
     odd_rate = onnx.load(loudness)
     helper.set_model_props(odd_rate, {"rate": "fast"})
     onnx.save(odd_rate, tmp_path / "odd.onnx")
-    for name, said_of_it in {"missing": "no such file", "text": "cannot be loaded", "flat": "waveforms", "odd": "rate="}.items():
+    faults = {"missing": "no such file", "text": "cannot be loaded", "flat": "waveforms", "odd": "rate="}
+    for name, said_of_it in faults.items():
         with pytest.raises(UserError, match=said_of_it):
             Predictor(tmp_path / f"{name}.onnx")
     assert flat.is_file()
