@@ -123,7 +123,7 @@ class Demo:
 
     def speakers(self, name: str | None) -> Any:
         """The list of a voice's speakers, hidden where there is no choice."""
-        speakers = next((offer.speakers for offer in self.shelf.offers() if offer.name == name), ())
+        speakers = self.shelf.speakers(name)
         return _gradio().update(choices=list(speakers), value=speakers[0] if speakers else None, visible=len(speakers) > 1)
 
     def page(self) -> Any:

@@ -34,16 +34,24 @@ class Shelf:
         self.loaded: OrderedDict[tuple[Path, int, str], Voice] = OrderedDict()
         self.lock = threading.Lock()
 
-    def offers(self) -> list[Offer]:
-        """The named voice, the selected one, then finished runs, the newest first; damaged runs last."""
+    def runs(self) -> dict[str, Path]:
+        """Name → run: the named voice, the selected one, then finished runs, the newest first."""
         runs = [self.run] if self.run else []
         best = self.outputs / BEST
         if (best / VOICE).is_file():
             runs.append(best)
-        runs += reversed(finished_runs(self.outputs))
-        offers = [self._offer(run) for run in dict.fromkeys(runs)]
+        return {self._name(run): run for run in (*runs, *reversed(finished_runs(self.outputs)))}
+
+    def offers(self) -> list[Offer]:
+        """What `runs` gives, each looked at; then the runs that are damaged."""
         torn = sorted(file.parent for file in self.outputs.glob("**/run.json") if state_of(file.parent) == DAMAGED)
-        return offers + [Offer(self._name(run), run, reason=f"{run}/run.json cannot be read") for run in torn]
+        return [self._offer(run) for run in self.runs().values()] + [
+            Offer(self._name(run), run, reason=f"{run}/run.json cannot be read") for run in torn]
+
+    def speakers(self, name: str | None) -> tuple[str, ...]:
+        """The speakers of a voice; none where it has but one, or cannot speak."""
+        run = self.runs().get(name)
+        return self._offer(run).speakers if run else ()
 
     def _offer(self, run: Path) -> Offer:
         try:
@@ -67,7 +75,7 @@ class Shelf:
         Raises:
             UserError: there is none of that name, it cannot be loaded, or has no such speaker.
         """
-        run = next((offer.run for offer in self.offers() if offer.name == name), None)
+        run = self.runs().get(name)
         if run is None:
             raise UserError(f"there is no voice {name!r} any more")
         path = voice_file(run)
