@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from chatterbox_es.batches import Batches, Budget, Step
-from chatterbox_es.config import Config
+from chatterbox_es.batches import Batches, Budget, Step, utterance_rates
+from chatterbox_es.config import Config, DataConfig
+from chatterbox_es.corpus import draw_rates
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
@@ -52,7 +54,7 @@ class Training:
     def set_up(cls, fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory) -> "Training":
         phase, hw = config.phase, config.hw
         batches = Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, phase.batch_frames,
-                          Budget(hw.batch_frames, hw.batch_tokens))
+                          Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
         optimizer = optimizer_of(fabric, model, config)
         if hw.compile:
             for layer in model.text_encoder.layers:
@@ -96,6 +98,14 @@ class Training:
 
     def state_is_due(self) -> bool:
         return time.monotonic() - self.saved >= self.config.train.state_minutes * 60
+
+
+def drawn_rates(features: FeatureSet, data: DataConfig) -> np.ndarray | None:
+    """How often an epoch draws each utterance of a mix; nothing where it draws each once."""
+    if data.kind != "mix":
+        return None
+    counts = np.bincount(features.index["corpus"][features.train], minlength=len(features.names("corpus")))
+    return utterance_rates(features, draw_rates(data, dict(zip(features.names("corpus"), counts.tolist(), strict=True))))
 
 
 def random_state(fabric: Fabric) -> Tensor:

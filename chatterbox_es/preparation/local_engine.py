@@ -110,9 +110,10 @@ class Team:
         self.attempts[number] = self.attempts.get(number, 0) + 1
         if self.attempts[number] >= ATTEMPTS:
             size = json.loads(self.job)["size"]
-            raise UserError(f"the process that prepares rows {number * size} to {(number + 1) * size - 1} of the corpus, "
-                            f"counted from 0, ended {ATTEMPTS} times without an answer (exit code {code}); what it said stands above. "
-                            "Perhaps memory is short (prepare.workers=1), or one of these recordings makes the decoder fail")
+            raise UserError(
+                f"the process that prepares rows {number * size} to {(number + 1) * size - 1} of the corpus, counted from 0, "
+                f"ended {ATTEMPTS} times without an answer (exit code {code}); what it said stands above. Perhaps memory is "
+                "short (prepare.workers=1), or one of these recordings makes the decoder fail")
         print(f"a process that prepares shard {number} ended with exit code {code}: the shard is made again", flush=True)
 
     def stop(self) -> None:
