@@ -190,7 +190,7 @@ def sound_uri(path: Path) -> str:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5,
                     bitrate_mode="VARIABLE")
-    return _data_uri("audio/mpeg", buffer)
+    return data_uri("audio/mpeg", buffer)
 
 
 def picture_uri(path: Path) -> str:
@@ -201,8 +201,8 @@ def picture_uri(path: Path) -> str:
         image = image.resize((PICTURE_WIDTH, max(1, image.height * PICTURE_WIDTH // image.width)))
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=65, method=2)
-    return _data_uri("image/webp", buffer)
+    return data_uri("image/webp", buffer)
 
 
-def _data_uri(kind: str, buffer: io.BytesIO) -> str:
+def data_uri(kind: str, buffer: io.BytesIO) -> str:
     return f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

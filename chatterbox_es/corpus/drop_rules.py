@@ -41,8 +41,8 @@ class Rule:
         parts = _RULE.fullmatch(written)
         measure = parts[1] if parts else re.split(r"\W", written, maxsplit=1)[0]
         if measure not in MEASURES:
-            also = " (which needs a run: lint run=RUN list=FILE, then data.drop_list=FILE)" if measure == "alignment" else ""
-            raise UserError(f"data.drop: {measure or written!r} is not measured{also}; "
+            also = " (a voice finds it: lint run=RUN only=alignment format=json out=FILE, then data.drop_list=FILE)"
+            raise UserError(f"data.drop: {measure or written!r} is not measured{also if measure == 'alignment' else ''}; "
                             f"use one of {', '.join((*MEASURES, *DUPLICATES))}")
         try:
             return cls(measure, parts[2], float(parts[3]))
