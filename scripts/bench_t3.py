@@ -4,8 +4,8 @@
                                [optimiser=adamw] [checkpointing=true] [rank=32]
 
 Prints seconds a step, operations a second (and `share_of_peak` where peak_tflops= is given), peak memory, and the
-estimate of `chatterbox_es.t3.memory`. On the CPU memory is the process's largest size beyond what it was with torch
-loaded (a fresh process each time: run one configuration a command); on a GPU it is that of its tensors.
+estimate of `chatterbox_es.t3.memory`. On the CPU memory is the process's largest size beyond what it was after a step of
+a tiny T3, with all libraries loaded (one configuration a process); on a GPU it is that of its tensors.
 """
 
 import json
@@ -38,7 +38,7 @@ class BenchOptions:
     device: str = field(default="cpu", metadata={"help": "cpu or cuda"})
     batch: int = field(default=1, metadata={"help": "utterances of one forward and backward"})
     seconds: float = field(default=6, metadata={"help": "of each"})
-    steps: int = field(default=2, metadata={"help": "the first is not timed"})
+    steps: int = field(default=2, metadata={"help": "the first is not timed, unless it is the only one"})
     layers: int = field(default=30, metadata={"help": "fewer for a trial"})
     optimiser: str = field(default="adamw", metadata={"help": "adamw or adafactor"})
     checkpointing: bool = field(default=True, metadata={"help": "compute layers again in the backward pass"})
@@ -66,12 +66,17 @@ def main() -> None:
     trains = PHASES[options.phase]
     plan = step_memory(size, trains, shape, lora, options.precision, options.optimiser, options.checkpointing)
     print(f"estimate {plan.describe()}", flush=True)
+    tiny = build(T3Size(width=64, heads=1, layers=1, feedforward=64), trains, lora, kind, options.device)
+    train(tiny, optimizer_of(tiny, 1e-4, 0.01, options.optimiser, fused=options.precision != "16-mixed"), batch, kind, options)
+    del tiny
     before = psutil.Process().memory_info().rss
     model = build(size, trains, lora, kind, options.device)
     if options.checkpointing:
         model.save_memory()
     optimizer = optimizer_of(model, 1e-4, 0.01, options.optimiser, fused=options.precision != "16-mixed")
     digest = frozen_digest(model) if options.digest else None
+    if options.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     seconds, losses = train(model, optimizer, batch, kind, options)
     peak = (torch.cuda.max_memory_allocated() if options.device == "cuda"
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)

@@ -85,7 +85,7 @@ class ResembleSpeakerEncoder:
         """
         for number, samples in enumerate(recordings):
             if len(samples) < RATE // 10 or not np.abs(samples).max() > 0:
-                raise UserError(f"recording {number + 1} of {len(recordings)} is silent or shorter than 0.1 s: no voice is there")
+                raise UserError(f"recording {number + 1} of {len(recordings)} is silent or shorter than 0.1 s: no voice")
         return self.encoder.embeds_from_wavs([np.asarray(samples, dtype=np.float32) for samples in recordings],
                                              sample_rate=RATE).astype(np.float32)
 
