@@ -143,5 +143,5 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     command_line.run(main)

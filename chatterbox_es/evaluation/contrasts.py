@@ -9,7 +9,7 @@ judged by a classifier that has heard its recording.
 How well it does on the recordings, cross-validated, is the ceiling and is always given. Where it cannot tell the members
 apart there, either the speaker does not make the contrast or the measure is too weak for this sound: then nothing is said
 of any system. Places differ in their neighbours too, which alone tells some of them apart (balanced accuracy 0.69 on a
-voice with seseo, docs/evaluation.md), hence the high bar.
+voice with seseo, docs/intelligibility.md), hence the high bar.
 """
 
 import dataclasses

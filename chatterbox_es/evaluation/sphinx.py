@@ -11,6 +11,7 @@ systems, and are never quoted as absolute. Its phone loop knows no words.
 import dataclasses
 import gzip
 import re
+import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,16 +74,15 @@ class SphinxModel:
         """The names of the model's context-independent phones, its pauses and noises left out.
 
         Raises:
-            UserError: mdef is not readable text.
+            UserError: mdef is neither of the text nor of the binary form.
         """
         path = self.hmm / "mdef"
+        content = path.read_bytes()
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read as text ({error}): a binary model definition is turned into text by "
-                            "pocketsphinx_mdef_convert -text") from None
-        rows = [line.split() for line in lines]
-        return {row[0] for row in rows if len(row) > 5 and row[1:4] == ["-", "-", "-"] and row[4] == "n/a"}
+            names = _binary_names(content) if content[:4] == b"BMDF" else _text_names(content.decode("utf-8"))
+        except (UnicodeDecodeError, struct.error, IndexError) as error:
+            raise UserError(f"{path} cannot be read as the definition of an acoustic model ({error})") from None
+        return {name for name in names if name != PAUSE and not name.startswith("+")}
 
     def rate(self) -> int:
         """Sample rate in Hz."""
@@ -104,6 +104,20 @@ class SphinxModel:
                 if phones:
                     entries.setdefault(VARIANT.sub("", word), []).append(tuple(phones))
         return entries
+
+
+def _text_names(content: str) -> list[str]:
+    """Rows of base, left, right, position, attribute … of a text mdef that have no context."""
+    rows = [line.split() for line in content.splitlines()]
+    return [row[0] for row in rows if len(row) > 5 and row[1:4] == ["-", "-", "-"]]
+
+
+def _binary_names(content: bytes) -> list[str]:
+    """Of a binary mdef: magic, version, length and text of its own description, ten numbers, then the names."""
+    order = "<" if struct.unpack_from("<i", content, 4)[0] < 1 << 16 else ">"
+    start = 12 + struct.unpack_from(f"{order}i", content, 8)[0]
+    count = struct.unpack_from(f"{order}i", content, start)[0]
+    return [name.decode("utf-8") for name in content[start + 40:].split(b"\0", count)[:count]]
 
 
 def _one(folder: Path, key: str, given: str, patterns: Sequence[str]) -> Path | None:

@@ -16,6 +16,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation import recognisers
 from chatterbox_es.evaluation.language_model import write_trigram
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser, in_processes, load_recogniser, pcm
+from chatterbox_es.evaluation.sphinx import SphinxModel
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.symbols import PHONES
 
@@ -234,7 +235,8 @@ def test_a_users_own_language_model_makes_the_words(tmp_path: Path, speech) -> N
 @pytest.mark.parametrize(("damage", "said"), [
     (lambda folder: shutil.rmtree(folder / "model"), "there is none"),
     (lambda folder: shutil.copytree(folder / "model", folder / "second"), "there is several"),
-    (lambda folder: (folder / "model/mdef").write_bytes(b"BMDF\xff\x00"), "binary model definition"),
+    (lambda folder: (folder / "model/mdef").write_bytes(b"BMDF\xff\x00"), "definition of an acoustic model"),
+    (lambda folder: (folder / "model/mdef").write_bytes(b"\xff\xfe\x00"), "definition of an acoustic model"),
     (lambda folder: (folder / "model/means").unlink(), "does not start with the model"),
     (lambda folder: (folder / "other.dict").write_text("a a\n"), "several files could be its dictionary"),
     (lambda folder: (folder / "model/mdef").write_text("\n".join(
@@ -250,6 +252,15 @@ def test_a_broken_model_folder_is_said_clearly(tmp_path: Path, damage, said: str
     damage(folder)
     with pytest.raises(UserError, match=said):
         load_recogniser(f"pocketsphinx:{folder}").transcribe(np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+
+
+def test_binary_definitions_are_read_and_an_english_model_is_refused() -> None:
+    pocketsphinx = pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed")
+    folder = Path(pocketsphinx.get_model_path("en-us/en-us"))
+    names = SphinxModel.find(folder).phone_names()
+    assert len(names) == 39 and {"AA", "ZH"} <= names and "SIL" not in names  # CMUdict's 39 phones
+    with pytest.raises(UserError, match="Is it a Spanish one"):
+        load_recogniser(f"pocketsphinx:{folder}")
 
 
 def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
