@@ -45,7 +45,7 @@ def told_names(features: FeatureSet, what: str, least: int) -> list[str]:
     if len(named) < 2:
         raise UserError(f"model.use_{what}=true, and {features.folder} has {len(named)} {what}s with a name and at least "
                         f"{least} utterances to train on; there is nothing to tell apart: leave it out"
-                        + (", or lower model.speaker_minimum" if what == "speaker" and len(counts) > 2 else ""))
+                        + (", or lower model.speaker_minimum" if what == "speaker" and len(counts) > 1 else ""))
     return sorted(named, key=lambda name: (-named[name], name))
 
 
