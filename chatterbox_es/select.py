@@ -99,7 +99,9 @@ def features_of(run: Path, content: str) -> FeatureSet:
     # A relative path is relative to where the run was started: here, or a folder above the run's.
     for place in (Path.cwd(), *run.resolve().parents):
         for card in sorted((place / config.data.prepared).glob(f"*/{CARD}")):
-            if json.loads(card.read_text(encoding="utf-8")).get("content") == content:
+            known = json.loads(card.read_text(encoding="utf-8"))
+            shards = known.get("shards", [{"file": ""}])  # without any, an earlier version has prepared it
+            if known.get("content") == content and all((card.parent / shard["file"]).is_file() for shard in shards):
                 return FeatureSet(card.parent)
     features = prepare(config)
     if features.card["content"] != content:

@@ -26,7 +26,8 @@ class Judge:
         Raises:
             UserError: a package or a model that a figure needs is missing.
         """
-        measures = build_measures(options, features.card["dialect"], [measure_of(figure) for figure in figures])
+        measures = build_measures(options, features.card["dialect"], [measure_of(figure) for figure in figures],
+                                  kept=features.folder)
         return cls(figures, measures, held_out(features), features.contract.sample_rate)
 
     def __call__(self, checkpoint: Checkpoint, name: str) -> dict[str, dict[str, float]]:

@@ -27,8 +27,10 @@ class MeasureOptions:
 
 
 def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] = (),
-                   voices: Mapping[str, Voice] | None = None) -> list[Measure]:
+                   voices: Mapping[str, Voice] | None = None, kept: Path | None = None) -> list[Measure]:
     """The measures that were asked for, or all that what was given allows; ``voices`` by system, for those that let them speak.
+
+    ``kept`` is a folder for scores of recordings that later evaluations need again.
 
     Raises:
         UserError: an unknown one, or one whose package or model is missing.
@@ -47,7 +49,7 @@ def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] =
         pairs = Pairs()
         measures += [kind(pairs) for name, kind in (("cepstra", MelCepstralDistortion), ("prosody", Prosody)) if name in wanted]
     if "naturalness" in wanted:
-        measures.append(Dnsmos())
+        measures.append(Dnsmos(kept / "dnsmos.json" if kept else None))
     if "predictor" in wanted:
         measures.append(Predictor(Path(options.predictor), options.predictor_rate))
     if "speaker_similarity" in wanted:

@@ -5,8 +5,10 @@ microphone and room. DNSMOS P.835 (Reddy et al. 2022) was trained on telephone s
 and noise, and not whether the melody fits the sentence.
 """
 
+import hashlib
 import io
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ import numpy as np
 import soxr
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, on_all_cores
+from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP, Failure, Figure, Sound, on_all_cores
+from chatterbox_es.run_directory import write_whole
+
+log = logging.getLogger(__name__)
 
 RATE = 16_000  # Hz, of DNSMOS
 WINDOW = 144_160  # samples: 9.01 s
@@ -32,6 +37,9 @@ class Dnsmos:
     windows overlap by eight ninths, and nearly all of the time goes into the four convolutions at full resolution that come
     first. Here these run once over all windows of a sound; only the frames at the windows' edges, which feel the padding,
     are computed window by window. The values are speechmos's but for rounding.
+
+    Scores of recordings and of their round trip are kept in the file ``kept``, by the sound's hash, since every evaluation
+    on the same data needs them again.
     """
 
     name = "naturalness"
@@ -42,7 +50,7 @@ class Dnsmos:
         "dnsmos_p808": Figure("1-5", "higher", "DNSMOS P.808: a predictor's ranking, not MOS"),
     }
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path | None = None) -> None:
         try:
             import onnx
             from speechmos import dnsmos
@@ -54,15 +62,28 @@ class Dnsmos:
         self.p808 = _session(folder / "model_v8.onnx")
         # Its features and its mapping of raw outputs to opinions are methods without state; its sessions are not needed.
         self.theirs = dnsmos.DNSMOS.__new__(dnsmos.DNSMOS)
+        self.kept, self._scores = kept, _read_scores(kept)
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        return on_all_cores(self._one, sounds)
+        before = len(self._scores)
+        found = on_all_cores(self._one, sounds)
+        if self.kept is not None and len(self._scores) > before:
+            try:
+                write_whole(self.kept, lambda file: file.write(json.dumps(self._scores).encode()))
+            except (OSError, UserError) as error:
+                log.warning("%s could not be written (%s): these scores will be computed again", self.kept, error)
+        return found
 
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
         samples = resample(sound.samples, sound.rate, RATE)
         if not len(samples) or not np.any(samples):
             return Failure("it is silent, or empty")
-        return self.score(samples)
+        if sound.system not in (RECORDINGS, ROUND_TRIP):
+            return self.score(samples)
+        key = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
+        if key not in self._scores:
+            self._scores[key] = self.score(samples)
+        return self._scores[key]
 
     def score(self, samples: np.ndarray) -> dict[str, float]:
         """The four figures of a waveform (samples,) in [-1, 1] at 16 kHz."""
@@ -92,6 +113,16 @@ class Dnsmos:
             maps[:, :, :EDGE], maps[:, :, -EDGE:] = heads[place, :, :EDGE], tails[place, :, -EDGE:]
             outputs.append(_run(self.late, maps))
         return np.concatenate(outputs)
+
+
+def _read_scores(path: Path | None) -> dict[str, dict[str, float]]:
+    """What an earlier evaluation has kept; nothing where there is nothing that can be read."""
+    try:
+        scores = json.loads(path.read_bytes()) if path is not None else {}
+    except (OSError, ValueError):
+        return {}
+    names = set(Dnsmos.figures)
+    return {key: score for key, score in scores.items() if isinstance(score, dict) and set(score) == names}
 
 
 def _windows(samples: int) -> list[int]:

@@ -5,6 +5,7 @@ loudness, as `prepare` does with recordings, at the sample rate of the prepared 
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,7 @@ from chatterbox_es.speech import Voice
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 LOUDNESS = -23.0  # dBFS of the active speech
 SHORTEST = 0.02  # seconds
+SPEAKERS = 4  # of a voice that are kept ready: each has weights of its own
 
 
 @dataclasses.dataclass
@@ -31,6 +33,7 @@ class Sentence:
     words: str
     phonemes: tuple[str, ...] = ()  # none: the voice's own reading
     speaker: str = ""
+    dialect: str = ""  # "": the voice's own
     number: int | None = None  # in the prepared set
     recording: np.ndarray | Failure | None = None  # (samples,) treated; None: nobody recorded it
 
@@ -61,9 +64,17 @@ def held_out(features: FeatureSet, count: int | None = None) -> list[Sentence]:
     for number in map(int, numbers):
         utterance = features.utterance(number)
         phonemes = features.symbols.symbols_of(features.token_ids(number).tolist())
-        sentences.append(Sentence(utterance["id"], utterance["words"], phonemes, utterance.get("speaker") or "", number,
-                                  _read(utterance["audio"], features.contract.sample_rate)))
+        sentences.append(Sentence(utterance["id"], utterance["words"], phonemes, utterance.get("speaker") or "",
+                                  utterance.get("dialect") or "", number,
+                                  _recording(features, number)))
     return sentences
+
+
+def _recording(features: FeatureSet, number: int) -> np.ndarray | Failure:
+    try:
+        return treat(features.recording(number), features.contract.sample_rate)
+    except AudioError as error:
+        return Failure(f"{error.reason}: {error.detail}")
 
 
 def _read(path: str | Path, rate: int) -> np.ndarray | Failure:
@@ -100,15 +111,24 @@ class RoundTrip:
 
 @dataclasses.dataclass
 class Spoken:
-    """A voice, with its own durations."""
+    """A voice, with its own durations; one of several speakers says each sentence as the speaker who recorded it."""
 
     name: str
     voice: Voice
     rate: int
 
+    def __post_init__(self) -> None:
+        self._voice_of = functools.lru_cache(maxsize=SPEAKERS)(self._make_voice)
+
+    def _make_voice(self, speaker: str, dialect: str) -> Voice:
+        voice = self.voice
+        if speaker != voice.speaker and speaker in voice.told.model.get("speakers", ()):
+            voice = Voice(voice.told, self.name, voice.front_end.dialect.name, voice.vocoder, speaker=speaker)
+        return voice.in_dialect(dialect) if dialect else voice
+
     def __call__(self, sentence: Sentence) -> Sound | Failure:
         try:
-            speech = self.voice.speak(sentence.words)
+            speech = self._voice_of(sentence.speaker, sentence.dialect).speak(sentence.words)
         except UserError as error:
             return Failure(str(error))
         if speech.rate != self.rate:

@@ -63,6 +63,17 @@ def test_silence_is_a_failure_and_the_others_are_measured(dnsmos):
     assert isinstance(empty, Failure)
 
 
+def test_scores_of_recordings_are_kept_and_those_of_voices_are_not(tmp_path, monkeypatch):
+    kept, samples = tmp_path / "dnsmos.json", tone(300)
+    recording = Sound("recordings", "u1", "a", ("a",), samples, 16_000)
+    kept.write_text("damaged")
+    first = Dnsmos(kept)([recording])
+    again = Dnsmos(kept)
+    monkeypatch.setattr(again, "score", lambda samples: {"dnsmos_ovrl": 0.0})
+    assert again([recording]) == first
+    assert again([said(samples)]) == [{"dnsmos_ovrl": 0.0}]
+
+
 # ---- ONNX files
 
 
