@@ -15,10 +15,8 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
-from chatterbox_es.listening import stimuli
 from chatterbox_es.listening.answers import DATABASE, gather
 from chatterbox_es.listening.design import ANCHOR, REFERENCE, Design, plan
-from chatterbox_es.listening.page import write_page
 
 LONG_MINUTES = 30
 """Tired listeners judge worse: BS.1534-3, 6.3 and P.800, B.4.4 advise sessions of about this length at most."""
@@ -61,6 +59,10 @@ class AnalyseOptions:
 
 def build(options: BuildOptions) -> None:
     """Make a test's folder: the page, and the design that says what is what."""
+    # Here, so that the server, which needs no sound, starts at once.
+    from chatterbox_es.listening import stimuli
+    from chatterbox_es.listening.page import write_page
+
     out = Path(options.out)
     if (out / DATABASE).exists():
         raise UserError(f"out={out} holds answers to an earlier test: choose another folder")

@@ -116,10 +116,10 @@ def design_of(options: BenchOptions, method: str, items: int) -> Design:
                 reference=True, anchor=True, heard="all" if method == "mushra" else options.heard)
 
 
-def true_means(options: BenchOptions, method: str) -> dict[str, float]:
+def true_means(options: BenchOptions, method: str, panels: int = 600) -> dict[str, float]:
     """What listeners without number would give to sentences without number, each to one: the mean of many small panels."""
     design, sums = design_of(options, method, 10), {}
-    for seed in range(600):
+    for seed in range(panels):
         panel = Panel(design, 1_000_000 + seed)
         for rating in ratings_of(design, [panel.listener(row % len(design.orders)) for row in range(3)]):
             sums.setdefault(rating.condition, []).append(rating.value)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from chatterbox_es.listening.answers import Listener
 from chatterbox_es.listening.design import Design
@@ -143,8 +143,8 @@ class _Table:
         if freedom < 1:  # one listener or one sentence says nothing about others
             return Estimate(name, mean, *bounds, *counts)
         error = max(np.sqrt(two_way_variance(share[of], self.listener[of], self.item[of])), floor)
-        reach = student.ppf((1 + CONFIDENCE) / 2, freedom) * error
-        p = None if null is None else float(2 * student.sf(abs(mean - null) / error, freedom))
+        reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+        p = None if null is None else float(2 * stdtr(freedom, -abs(mean - null) / error))
         return Estimate(name, mean, max(bounds[0], mean - reach), min(bounds[1], mean + reach), *counts, p)
 
 

@@ -13,7 +13,7 @@ from chatterbox_es.listening.latin_square import williams
 from chatterbox_es.listening.scales import METHODS, SCALES
 
 REFERENCE, ANCHOR, INSTRUCTION = "reference", "anchor", "instruction"
-DESIGN_FILE = "design.json"
+DESIGN_FILE, PAGE_FILE = "design.json", "test.html"
 MOST_ORDERS = 120  # of a MUSHRA test; every sentence first and every order of the conditions could be many hundreds
 
 

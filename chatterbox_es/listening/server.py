@@ -26,8 +26,7 @@ from typing import Any
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.listening.answers import Answer, AnswerError, AnswerStore
-from chatterbox_es.listening.design import Design
-from chatterbox_es.listening.page import PAGE_FILE
+from chatterbox_es.listening.design import PAGE_FILE, Design
 
 LARGEST_BODY = 64_000  # bytes; a page of MUSHRA is under one thousand
 PIECE = 65_536  # bytes; the time limit is of each, so that a slow phone may take long for the whole page

@@ -262,10 +262,10 @@ def test_page_json_and_tables_agree(tmp_path):
 def test_true_means_lie_in_the_intervals_and_clickers_out(heard):
     """The short form of scripts/bench_listening.py; at 95 % fewer than 27 of 40 has a chance far below one in a million."""
     options = bench.BenchOptions(heard=heard, items=10, bootstrap=0)
-    truth = bench.true_means(options, "mos")
+    truth = bench.true_means(options, "mos", panels=150)
     covered, out, wrongly = [], 0, 0
+    design = bench.design_of(options, "mos", options.items)
     for seed in range(8):
-        design = bench.design_of(options, "mos", options.items)
         people = bench.Panel(design, seed)
         listeners = [people.listener(row % len(design.orders), row < 30) for row in range(36)]
         analysis = analyse(design, listeners)
@@ -283,7 +283,7 @@ def test_coverage_of_every_method(method):
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, capsys):
-    assert bench.bench_server(tmp_path, listeners=12, items=3, pause=0.05), capsys.readouterr().out
+    assert bench.bench_server(tmp_path, listeners=12, items=3, pause=0.02), capsys.readouterr().out
 
 
 @pytest.mark.slow
