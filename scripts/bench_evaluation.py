@@ -1,0 +1,204 @@
+"""How long an evaluation takes, and whether its figures are those of independent implementations.
+
+    python scripts/bench_evaluation.py what=time run=outputs/4_3/TIME sentences=100
+    python scripts/bench_evaluation.py what=agreement corpus=../shared/corpora/dona pairs=20
+
+time: the whole command with all measures but the recogniser's, its process from start to end, first with nothing known of
+the recordings and then again, when their DNSMOS is kept.
+
+agreement: pairs of a recording and its mel round trip. Mel-cepstral distortion and F0 figures beside the same definitions
+written out in loops; mel-cepstra also beside SPTK's (pysptk), where that can be imported; DNSMOS beside speechmos.
+"""
+
+import dataclasses
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+
+from chatterbox_es import command_line
+from chatterbox_es.acoustics.audio import read_audio
+from chatterbox_es.acoustics.mel import MelContract, log_mel
+from chatterbox_es.acoustics.vocoder import GriffinLim
+from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, align, all_pass_constant, analyse, distortion
+from chatterbox_es.evaluation.prosody import melody
+from chatterbox_es.evaluation.systems import treat
+
+
+@dataclasses.dataclass
+class Options:
+    what: str = dataclasses.field(metadata={"help": "time or agreement"})
+    run: str = dataclasses.field(default="", metadata={"help": "time: the run; none: the newest"})
+    sentences: int = dataclasses.field(default=100, metadata={"help": "time: how many"})
+    corpus: str = dataclasses.field(default="../shared/corpora/dona", metadata={"help": "agreement: folder with wavs/"})
+    pairs: int = dataclasses.field(default=20, metadata={"help": "agreement: how many"})
+
+
+def main() -> None:
+    options = command_line.parse(Options, sys.argv[1:], __doc__)
+    if options.what not in ("time", "agreement"):
+        raise UserError(f"what={options.what}: must be time or agreement")
+    (measure_time if options.what == "time" else measure_agreement)(options)
+
+
+# ---- time
+
+
+def measure_time(options: Options) -> None:
+    from chatterbox_es.evaluate import folder_of, load_voices
+    from chatterbox_es.select import features_of
+    from chatterbox_es.speech import newest_voice
+
+    run = Path(options.run) if options.run else newest_voice(Path("outputs"))
+    voice = next(iter(load_voices([run]).values()))
+    kept = features_of(folder_of(run), voice.checkpoint.lineage["content"]).folder / "dnsmos.json"
+    kept.unlink(missing_ok=True)
+    for which in ("first", "again"):
+        with tempfile.TemporaryDirectory() as scratch:
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            done = subprocess.run([sys.executable, "-m", "chatterbox_es.evaluate", f"run={run}", f"out={scratch}",
+                                   f"sentences={options.sentences}"], capture_output=True, text=True, check=False)
+            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            if done.returncode:
+                raise UserError(f"the evaluation failed: {done.stderr}")
+            rows = (Path(scratch) / "rows.jsonl").read_text(encoding="utf-8").count("\n")
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"{which}: {rows} rows of {options.sentences} sentences in {wall:.1f} s, {spent:.1f} CPU seconds "
+              f"on {os.cpu_count()} cores", flush=True)
+
+
+# ---- agreement
+
+
+def measure_agreement(options: Options) -> None:
+    files = sorted(path for path in (Path(options.corpus) / "wavs").iterdir() if path.suffix in (".wav", ".flac", ".ogg"))
+    contract, sptk = MelContract(), load_sptk()
+    vocoder, rate = GriffinLim(contract), contract.sample_rate
+    chosen = [files[round(place)] for place in np.linspace(0, len(files) - 1, options.pairs)]
+    worst: dict[str, float] = {}
+    for path in chosen:
+        recording = treat(read_audio(path, rate), rate)
+        sound = treat(vocoder(log_mel(recording, contract).numpy()), rate)
+        pair = align(analyse(sound, rate), analyse(recording, rate))
+        mine = {"mcd": distortion(pair), **melody(pair)}
+        envelopes = [envelope(samples, rate) for samples in (sound, recording)]
+        cepstra = [looped_cepstra(spectra, all_pass_constant(rate)) for _, spectra in envelopes]
+        value, path_taken = looped_distortion(*cepstra)
+        witness = {"mcd": value, **looped_melody([f0 for f0, _ in envelopes], path_taken)}
+        if sptk is not None:
+            theirs = [sptk.sp2mc(spectra, 24, all_pass_constant(rate)) for _, spectra in envelopes]
+            witness["mcd by pysptk"], mine["mcd by pysptk"] = looped_distortion(*theirs)[0], mine["mcd"]
+        score_naturalness(sound, rate, mine, witness)
+        for name, value in witness.items():
+            worst[name] = max(worst.get(name, 0.0), abs(mine[name] - value) / max(abs(value), 1e-9))
+        shown = ", ".join(f"{name} {mine[name]:.4f} / {value:.4f}" for name, value in witness.items())
+        print(f"{path.stem}: {shown}", flush=True)
+    print("greatest relative difference: " + ", ".join(f"{name} {gap:.1e}" for name, gap in worst.items()))
+
+
+def score_naturalness(sound: np.ndarray, rate: int, mine: dict[str, float], witness: dict[str, float]) -> None:
+    """DNSMOS of a sound here and by the package's own function, into the two dictionaries."""
+    from speechmos import dnsmos
+
+    from chatterbox_es.evaluation.naturalness import RATE, Dnsmos, resample
+
+    samples = resample(sound, rate, RATE)
+    mine |= _dnsmos(Dnsmos).score(samples)
+    theirs = dnsmos.run(samples, RATE)
+    witness |= {f"dnsmos_{key.split('_')[0]}": float(value) for key, value in theirs.items()}
+
+
+def _dnsmos(kind: type, made: list = []) -> object:  # noqa: B006 - one for all pairs
+    if not made:
+        made.append(kind())
+    return made[0]
+
+
+def load_sptk() -> types.ModuleType | None:
+    """pysptk, which asks for a module of setuptools that is gone, to find its example sounds; none are wanted here."""
+    sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
+    try:
+        import pysptk
+    except ImportError:
+        print("pysptk is not installed: no comparison with SPTK")
+        return None
+    return pysptk
+
+
+def envelope(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """F0 (frames,) and power spectra (frames, bins) of WORLD, which both sides start from."""
+    import pyworld
+
+    signal = samples.astype(np.float64)
+    coarse, times = pyworld.dio(signal, rate, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
+    f0 = pyworld.stonemask(signal, coarse, times, rate)
+    return f0, pyworld.cheaptrick(signal, f0, times, rate)
+
+
+def looped_cepstra(spectra: np.ndarray, alpha: float, order: int = 24) -> np.ndarray:
+    """Power spectra (frames, bins) to mel-cepstra (frames, order + 1): a cosine transform, then the all-pass recursion."""
+    bins = spectra.shape[1]
+    log_magnitude = np.log(np.maximum(spectra, 1e-20)) / 2
+    places = np.arange(bins)
+    weights = np.where((places == 0) | (places == bins - 1), 1.0, 2.0)
+    cosine = np.cos(np.pi * np.outer(places, places) / (bins - 1)) * weights[:, None] / (2 * (bins - 1))
+    cepstra = log_magnitude @ cosine * weights
+    warped = np.zeros((len(spectra), order + 1))
+    for quefrency in range(bins - 1, -1, -1):
+        before = warped.copy()
+        warped[:, 0] = cepstra[:, quefrency] + alpha * before[:, 0]
+        warped[:, 1] = (1 - alpha**2) * before[:, 0] + alpha * before[:, 1]
+        for m in range(2, order + 1):
+            warped[:, m] = before[:, m - 1] + alpha * (before[:, m] - warped[:, m - 1])
+    return warped
+
+
+def looped_distortion(one: np.ndarray, other: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
+    """The mean of 10 / ln 10 · √(2 Σ Δc²) along the cheapest path, and the path."""
+    distances = [(10 / math.log(10) * np.sqrt(2 * ((other[:, 1:] - frame[1:]) ** 2).sum(1))).tolist() for frame in one]
+    height, width = len(one), len(other)
+    total = [[math.inf] * width for _ in range(height)]
+    came = [[(0, 0)] * width for _ in range(height)]
+    for i in range(height):
+        for j in range(width):
+            best, where = (0.0, (-1, -1)) if i == j == 0 else (math.inf, (0, 0))
+            for step in ((i - 1, j - 1), (i - 1, j), (i, j - 1)):
+                if min(step) >= 0 and total[step[0]][step[1]] < best:
+                    best, where = total[step[0]][step[1]], step
+            total[i][j], came[i][j] = best + distances[i][j], where
+    path, cell = [], (height - 1, width - 1)
+    while cell != (-1, -1):
+        path.append(cell)
+        cell = came[cell[0]][cell[1]]
+    return total[-1][-1] / len(path), path
+
+
+def looped_melody(tracks: list[np.ndarray], path: list[tuple[int, int]]) -> dict[str, float]:
+    """The figures of F0 over the cells of a path, cell by cell."""
+    cents, hertz, gross, mixed, pairs = [], [], 0, 0, []
+    for i, j in path:
+        mine, theirs = float(tracks[0][i]), float(tracks[1][j])
+        if (mine > 0) != (theirs > 0):
+            mixed += 1
+        elif mine > 0:
+            cents.append((1200 * math.log(mine / theirs, 2)) ** 2)
+            hertz.append((mine - theirs) ** 2)
+            gross += abs(mine - theirs) > 0.2 * theirs
+            pairs.append((math.log(mine), math.log(theirs)))
+    means = [sum(pair[side] for pair in pairs) / len(pairs) for side in (0, 1)]
+    products = [sum((pair[a] - means[a]) * (pair[b] - means[b]) for pair in pairs) for a, b in ((0, 1), (0, 0), (1, 1))]
+    return {"f0_rmse": math.sqrt(sum(cents) / len(cents)), "f0_rmse_hz": math.sqrt(sum(hertz) / len(hertz)),
+            "f0_correlation": products[0] / math.sqrt(products[1] * products[2]),
+            "gross_pitch_error": gross / len(pairs), "voicing_error": mixed / len(path)}
+
+
+if __name__ == "__main__":
+    command_line.run(main)
