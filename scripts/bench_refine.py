@@ -31,8 +31,8 @@ class Options:
 def main() -> None:
     options = command_line.parse(Options, sys.argv[1:], __doc__)
     features = FeatureSet(Path(options.prepared))
-    began, processor = time.monotonic(), time.process_time()
     sentences = read_sentences(Path(options.text)) if options.text else made_up(features, options.sentences)
+    began, processor = time.monotonic(), time.process_time()
     found = candidates(sentences, features, FrontEnd(features.card["dialect"]))
     read = time.process_time() - processor
     plan = make_plan(found, features, Weaknesses("none", "", [], [], [], [], None, None), options.minutes * 60)
@@ -46,7 +46,7 @@ def main() -> None:
 def made_up(features: FeatureSet, count: int) -> list[str]:
     random = np.random.default_rng(0)
     corpus = " ".join(features.utterance(number)["words"] for number in range(len(features)))
-    words = [word.strip(".,;:¿?¡!…—") for word in corpus.split()]
+    words = np.array([word.strip(".,;:¿?¡!…—") for word in corpus.split()])
     return [" ".join(random.choice(words, random.integers(6, 15))) + "." for _ in range(count)]
 
 

@@ -28,6 +28,7 @@ from chatterbox_es.text.symbols import PHONES
 WORD = re.compile(r"[a-záéíóúüñ]+")
 VARIANT = re.compile(r"\(\d+\)$")  # word(2): another way to say it
 PAUSE = "SIL"
+FILLER = re.compile(r"SIL$|[<\[+]")  # <sil>, [NOISE], ++BREATH++
 FRAMES_PER_SECOND = 100
 FEWEST_SAMPLES = 0.1  # s; less than a phone's three states need
 
@@ -92,17 +93,23 @@ class SphinxModel:
         return int(match[1]) if match else 16_000
 
     def pronunciations(self) -> dict[str, list[tuple[str, ...]]]:
-        """The dictionary: word → ways to say it."""
+        """The dictionary: word → ways to say it.
+
+        Raises:
+            UserError: it cannot be read.
+        """
         if self.dictionary is None:
             return {}
-        is_packed = self.dictionary.suffix == ".gz"
-        with (gzip.open(self.dictionary, "rt", encoding="utf-8") if is_packed
-              else self.dictionary.open(encoding="utf-8")) as lines:
-            entries: dict[str, list[tuple[str, ...]]] = {}
-            for line in lines:
-                word, *phones = line.split() or [""]
-                if phones:
-                    entries.setdefault(VARIANT.sub("", word), []).append(tuple(phones))
+        entries: dict[str, list[tuple[str, ...]]] = {}
+        try:
+            content = self.dictionary.read_bytes()
+            lines = (gzip.decompress(content) if self.dictionary.suffix == ".gz" else content).decode("utf-8").splitlines()
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.dictionary} cannot be read as a UTF-8 dictionary: {error}") from None
+        for line in lines:
+            word, *phones = line.split() or [""]
+            if phones:
+                entries.setdefault(VARIANT.sub("", word), []).append(tuple(phones))
         return entries
 
 
@@ -241,7 +248,7 @@ class Sphinx:
         decoder = self._decoder(search)
         self._decode(decoder, pcm(samples, rate, self.sample_rate))
         heard = [VARIANT.sub("", segment.word) for segment in decoder.seg() or ()]
-        return [word for word in heard if word in self.names or (search == "words" and WORD.fullmatch(word))]
+        return [word for word in heard if word in self.names or (search == "words" and not FILLER.match(word))]
 
     def align(self, samples: np.ndarray, rate: int, phonemes: Sequence[str]) -> np.ndarray:
         """Where each phoneme lies: (phonemes, 2) begin and end in seconds, NaN for marks, which have no place.

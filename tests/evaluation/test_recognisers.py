@@ -221,13 +221,13 @@ def transcribe(recogniser, samples: np.ndarray, rate: int) -> str:
 def test_a_users_own_language_model_makes_the_words(tmp_path: Path, speech) -> None:
     pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed")
     shutil.copytree(JUDGE / "model", tmp_path / "es")
-    (tmp_path / "own.dict").write_text("cocina k o z i n a\nmesa m e s a\nla l a\ntiene t i e n e\nuna u n a\n")
-    write_trigram([["la", "cocina", "tiene", "una", "mesa"], ["la", "mesa"]], tmp_path / "own.arpa")
+    (tmp_path / "own.dict").write_text("cocina k o z i n a\nmesa m e s a\nla l a\ntiene t i e n e\nuna u n a\nLA l a\n")
+    write_trigram([["la", "cocina", "tiene", "una", "mesa"], ["la", "mesa"], ["LA"]], tmp_path / "own.arpa")
     recogniser = load_recogniser(f"pocketsphinx:{tmp_path}")
     recogniser.expect(["el perro come en casa"])
     assert recogniser.task == "words of the language model own.arpa"
     other = recogniser.transcribe(speech["el perro come en casa"], 24_000)
-    assert set(other.split()) <= {"cocina", "mesa", "la", "tiene", "una"}
+    assert set(other.split()) <= {"cocina", "mesa", "la", "LA", "tiene", "una"}
     assert recogniser.transcribe(speech["la cocina tiene una mesa"], 24_000) == "la cocina tiene una mesa"
 
 
@@ -238,6 +238,7 @@ def test_a_users_own_language_model_makes_the_words(tmp_path: Path, speech) -> N
     (lambda folder: (folder / "model/mdef").write_bytes(b"BMDF\xff\x00"), "definition of an acoustic model"),
     (lambda folder: (folder / "model/mdef").write_bytes(b"\xff\xfe\x00"), "definition of an acoustic model"),
     (lambda folder: (folder / "model/means").unlink(), "does not start with the model"),
+    (lambda folder: (folder / "dictionary.txt.gz").write_bytes(b"no gzip"), "cannot be read as a UTF-8 dictionary"),
     (lambda folder: (folder / "other.dict").write_text("a a\n"), "several files could be its dictionary"),
     (lambda folder: (folder / "model/mdef").write_text("\n".join(
         line for line in (JUDGE / "model/mdef").read_text().splitlines() if line.split()[:1] != ["gn"])), "no phone for /ɲ/"),
