@@ -37,7 +37,7 @@ class GriffinLim:
     Deterministic: the same mels give the same samples.
     """
 
-    def __init__(self, contract: MelContract | None = None, iterations: int = 32, updates: int = 60):
+    def __init__(self, contract: MelContract | None = None, iterations: int = 48, updates: int = 60):
         self.contract = contract or MelContract()
         self.iterations, self.updates = iterations, updates
         self.n_fft = _smallest_transform(self.contract)
