@@ -36,10 +36,10 @@ def test_each_sentence_comes_by_itself_before_the_next_is_made(voice, monkeypatc
 
 
 def test_a_long_text_said_at_once_is_its_parts_one_after_the_other(voice):
-    text = " ".join(SENTENCES * 5)
+    text = " ".join(SENTENCES * 6)
     assert len(voice.front_end.read(text).ids) > LONG_TEXT
     whole, parts = voice.speak(text), list(voice.stream(text))
-    assert len(parts) == 5 * len(SENTENCES)
+    assert len(parts) == 6 * len(SENTENCES)
     np.testing.assert_array_equal(whole.samples, np.concatenate([part.samples for part in parts]))
     np.testing.assert_array_equal(whole.durations, np.concatenate([part.durations for part in parts]))
     assert len(whole.reading.ids) == len(whole.reading.phonemes) == len(whole.durations)
