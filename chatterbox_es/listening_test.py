@@ -154,6 +154,8 @@ def _parse_systems(written: str) -> dict[str, Path]:
         if name.strip() in systems:
             raise UserError(f"systems={written}: the name {name.strip()!r} is there twice")
         systems[name.strip()] = Path(folder.strip()).expanduser()
+    if not systems:
+        raise UserError("systems= names none: write NAME:DIR,NAME:DIR")
     return systems
 
 

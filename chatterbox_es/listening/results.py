@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,7 +39,8 @@ NAME_DIGITS = 8  # of a token, as in the name of the file that a listener downlo
 
 def reason(exclusion: Any, language: int) -> str:
     """An exclusion in words."""
-    return RULES[exclusion.rule][language].format(f=exclusion.found, a=exclusion.allowed)
+    words = RULES[exclusion.rule][language].format(f=exclusion.found, a=exclusion.allowed)
+    return words if language == ENGLISH else re.sub(r"(?<=\d)%", " %", re.sub(r"(?<=\d)\.(?=\d)", ",", words)).replace("(-", "(−")
 
 
 def describe(analysis: Analysis) -> str:
@@ -133,7 +135,7 @@ def _page(analysis: Analysis) -> str:
     scale = SCALES[analysis.design.method]
     environment = jinja2.Environment(loader=jinja2.PackageLoader("chatterbox_es.listening", ""), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"figure": lambda value, digits=2: "—" if value is None else f"{value:.{digits}f}".replace(".", ","),
+    environment.filters |= {"figure": _figure, "chance": lambda p: "< 0,0001" if p is not None and p < 1e-4 else _figure(p, 4),
                             "spoken": _spoken, "why": lambda exclusion: reason(exclusion, CASTILIAN)}
     ticks = {"mos": (1, 2, 3, 4, 5), "cmos": range(-3, 4), "ab": (0, 0.25, 0.5, 0.75, 1), "mushra": range(0, 101, 20)}
     devices = Counter(listener.form.get("device", "no consta") for listener in analysis.listeners)
@@ -141,6 +143,10 @@ def _page(analysis: Analysis) -> str:
         analysis=analysis, design=analysis.design, scale=scale, ticks=list(ticks[analysis.design.method]),
         shown=analysis.kept if analysis.kept.conditions else analysis.everyone, devices=sorted(devices.items()),
         digits=NAME_DIGITS, position=lambda value: round(100 * (value - scale.low) / (scale.high - scale.low), 2))
+
+
+def _figure(value: float | None, digits: int = 2) -> str:
+    return "—" if value is None else f"{value:.{digits}f}".replace(".", ",").replace("-", "−")
 
 
 def _spoken(name: str) -> str:

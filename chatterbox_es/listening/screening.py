@@ -36,7 +36,9 @@ def screen(design: Design, listeners: Sequence[Listener]) -> list[Exclusion]:
     for rating in ratings_of(design, listeners):
         ratings[rating.listener].append(rating)
     found = [exclusion for listener in listeners for exclusion in _alone(design, listener, ratings[listener.token])]
-    return found + _among_others(design, ratings, {exclusion.listener for exclusion in found})
+    found += _among_others(design, ratings, {exclusion.listener for exclusion in found})
+    places = {listener.token: place for place, listener in enumerate(listeners)}
+    return sorted(found, key=lambda exclusion: places[exclusion.listener])
 
 
 def _alone(design: Design, listener: Listener, ratings: list[Rating]) -> list[Exclusion]:

@@ -46,7 +46,8 @@ def tests_of(build: Callable, tmp_path_factory: pytest.TempPathFactory) -> Calla
         if method not in known:
             # As little to hear as there can be: some of these are listened to in real time.
             pairs = {"pairs": "reference"} if method in ("ab", "cmos") else {}
-            build(folder / method, method=method, items=1 if method in ("mos", "mushra") else 2, anchor=method == "mushra", **pairs)
+            items = 1 if method in ("mos", "mushra") else 2
+            build(folder / method, method=method, items=items, anchor=method == "mushra", **pairs)
             known[method] = folder / method
         return known[method]
 
