@@ -2,12 +2,12 @@
 const test = JSON.parse(document.getElementById("test").textContent);
 const sounds = JSON.parse(document.getElementById("sounds").textContent);
 const main = document.getElementById("main"), statusLine = document.getElementById("status");
-const place = `prueba-${test.test}`;
+const last = `prueba-${test.test}`;  // names whoever answers on this device; each person's answers have a place of their own
 
 // What is kept on this device ------------------------------------------------------------------------------------------
 
-function stored() {
-  try { return JSON.parse(localStorage.getItem(place)); } catch { return null; }
+function stored(name) {
+  try { return JSON.parse(localStorage.getItem(name)); } catch { return null; }
 }
 
 function randomToken() {
@@ -15,15 +15,18 @@ function randomToken() {
 }
 
 const named = /^#oyente=([0-9a-f]{32})$/.exec(location.hash)?.[1];
-const before = stored();
-const state = before && (!named || before.listener === named) ? before
-  : {listener: named ?? randomToken(), row: null, form: {}, formWaits: false, answers: {}, waiting: [], revision: 0, stage: "welcome"};
+const listener = named ?? stored(last) ?? randomToken(), place = `${last}-${listener}`;
+const state = stored(place) ?? {listener, row: null, form: {}, formWaits: false, answers: {}, waiting: [], revision: 0, stage: "welcome"};
 let keeps = true;  // whether this browser remembers
 
 function save() {
-  const other = stored();  // another window of the same listener may have gone on
-  if (other?.listener === state.listener) mergeAnswers(other.answers);
-  try { localStorage.setItem(place, JSON.stringify(state)); keeps = true; } catch { keeps = false; }
+  const other = stored(place);  // another window of the same listener may have gone on
+  if (other) mergeAnswers(other.answers);
+  try {
+    localStorage.setItem(place, JSON.stringify(state));
+    localStorage.setItem(last, JSON.stringify(listener));
+    keeps = true;
+  } catch { keeps = false; }
 }
 
 function mergeAnswers(answers) {
@@ -366,6 +369,7 @@ function end() {
   find("download").addEventListener("click", () => {
     const link = make("a", {href: URL.createObjectURL(new Blob([content()], {type: "application/json"})), download: name});
     link.click();
+    find("another").hidden = false;
     announce(`Descargado como ${name}.`);
   });
   find("copy").addEventListener("click", async () => {
@@ -373,6 +377,11 @@ function end() {
     catch { find("content").select(); document.execCommand("copy"); }
     find("copy").textContent = "Copiadas";
     announce("Copiadas.");
+  });
+  find("another").addEventListener("click", () => {
+    localStorage.removeItem(last);
+    history.replaceState(null, "", location.pathname);
+    location.reload();
   });
   find("content").value = content();
   showDelivery();
@@ -383,6 +392,7 @@ function showDelivery() {
   const delivered = served && !state.waiting.length && !state.formWaits && !refused;
   document.getElementById("delivered").hidden = !delivered;
   document.getElementById("undelivered").hidden = delivered;
+  if (delivered) document.getElementById("another").hidden = false;
   document.getElementById("why").textContent = served
     ? "Ha terminado, pero no todas sus respuestas han llegado todavía. Deje la página abierta, o descárguelas y envíelas a quien le dio la prueba."
     : "Ha terminado. Descargue sus respuestas y envíeselas a quien le dio la prueba.";

@@ -40,7 +40,9 @@ NAME_DIGITS = 8  # of a token, as in the name of the file that a listener downlo
 def reason(exclusion: Any, language: int) -> str:
     """An exclusion in words."""
     words = RULES[exclusion.rule][language].format(f=exclusion.found, a=exclusion.allowed)
-    return words if language == ENGLISH else re.sub(r"(?<=\d)%", " %", re.sub(r"(?<=\d)\.(?=\d)", ",", words)).replace("(-", "(−")
+    if language == CASTILIAN:  # 67 % and 0,20
+        words = re.sub(r"(?<=\d)%", " %", re.sub(r"(?<=\d)\.(?=\d)", ",", words)).replace("(-", "(−")
+    return words
 
 
 def describe(analysis: Analysis) -> str:

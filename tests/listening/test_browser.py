@@ -317,6 +317,8 @@ def test_from_a_file_without_network(visitor, copy_of, tmp_path):
         time.sleep(0.05)
     content = json.loads(files[0].read_text())
     assert content == json.loads(visitor.script("return document.querySelector('#content').value"))
+    visitor.click("#another")
+    assert visitor.title() == "Bienvenida" and visitor.script("return state.listener") != content["listener"]
     assert content["row"] == 1 and files[0].name == f"respuestas-{content['listener'][:8]}.json"
     assert visitor.console() == []
     results = analysed(folder, f"{tmp_path}/got")
