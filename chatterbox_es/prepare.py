@@ -139,9 +139,11 @@ def _key(listing: str, roots: dict[str, Path | str], contract: MelContract, data
 def _code() -> Iterator[Path]:
     """The files whose change may change what is prepared."""
     package = Path(__file__).parent
-    yield from (package / "acoustics" / f"{name}.py" for name in ("audio", "containers", "mel", "quality", "spectrum"))
-    for room in ("text", "corpus", "preparation"):
-        yield from (file for file in sorted((package / room).glob("*.*")) if "engine" not in file.name)
+    for room, names in (("acoustics", ("audio", "containers", "mel", "quality", "spectrum")),
+                        ("preparation", ("assembly", "manifest", "shards", "stages"))):
+        yield from (package / room / f"{name}.py" for name in names)
+    for room in ("text", "corpus"):
+        yield from sorted((package / room).glob("*.*"))
 
 
 def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[str, str]) -> None:

@@ -303,9 +303,10 @@ def deadly(tmp_path, corpus, monkeypatch):
     return mark
 
 
-def test_ray_makes_the_same_bytes_though_a_worker_is_killed(deadly, in_shards, tmp_path, config_of):
+def test_ray_makes_the_same_bytes_though_a_worker_is_killed(deadly, in_shards, tmp_path, config_of, monkeypatch):
     ray = pytest.importorskip("ray", reason="needs the extra ray")
     cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # it is 15, and waits for ever on a busy machine
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
