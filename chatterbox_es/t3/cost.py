@@ -48,7 +48,9 @@ def utterance_flops(size: T3Size, trains: str, seconds: float, rank: int = LoraO
     adapters = positions * rank * (4 * 2 * width + 3 * (width + wide)) if trains == TEXT_AND_LORA else 0
     own = 1 if trains == FULL_MODEL else 0
     again = 1 if checkpointing else 0
-    multiplied = size.layers * ((2 + own + again) * layer + (3 + again) * adapters) + (2 + own) * heads
+    # Computing a layer again stops at the last thing the backward pass needs: what its last matrix reads.
+    spared = positions * width * wide if checkpointing and trains == FULL_MODEL else 0
+    multiplied = size.layers * ((2 + own + again) * layer - spared + (3 + again) * adapters) + (2 + own) * heads
     return 2 * multiplied
 
 

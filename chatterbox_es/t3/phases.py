@@ -51,7 +51,8 @@ def frozen_digest(model: T3) -> str:
 def optimizer_of(model: T3, lr: float, weight_decay: float, kind: str = "adamw", fused: bool = True) -> torch.optim.Optimizer:
     """AdamW, or Adafactor (Shazeer & Stern 2018), whose state is a row and a column a matrix in place of two matrices.
 
-    Embeddings, norms and biases are not decayed: rows that no text of the corpus uses stay as they were.
+    Embeddings, norms and biases are not decayed: rows that no text of the corpus uses stay as they were. Without the fused
+    kernel weights are stepped one after the other, since all at once take as much memory again as they are.
 
     Raises:
         UserError: no such optimiser.
@@ -63,7 +64,7 @@ def optimizer_of(model: T3, lr: float, weight_decay: float, kind: str = "adamw",
     groups = [{"params": [w for w in trained if id(w) not in kept], "weight_decay": weight_decay},
               {"params": plain, "weight_decay": 0.0}]
     if kind == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=fused)
+        return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=fused, foreach=None if fused else False)
     if kind == "adafactor":
-        return torch.optim.Adafactor(groups, lr=lr)
+        return torch.optim.Adafactor(groups, lr=lr, foreach=False)
     raise UserError(f"optimiser {kind} is not known; use adamw or adafactor")
