@@ -138,7 +138,7 @@ def analyse(options: AnalyseOptions) -> None:
     design = Design.read(folder)
     listeners, faults = gather(folder, design, _answer_files(options.answers))
     if not any(listener.answers for listener in listeners):
-        raise UserError(f"test={folder}: there are no answers yet, neither in {DATABASE} nor in answers={options.answers}")
+        raise UserError(f"test={folder}: there are no answers yet, neither in {DATABASE} nor in files (answers=FILE)")
     analysis = analysis_of(design, listeners, faults)
     print(describe(analysis))
     for path in write_results(analysis, Path(options.out) if options.out else folder / "results"):
