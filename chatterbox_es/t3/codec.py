@@ -5,6 +5,7 @@ is installed beside this one, and read the weights that lie in the user's folder
 """
 
 import importlib
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -197,7 +198,8 @@ def load_strictly(module: nn.Module, file: Path, may_miss: Sequence[str] = ()) -
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
         missing, unexpected = module.load_state_dict(state, strict=False)
-    except (OSError, SafetensorError, RuntimeError, EOFError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, TypeError,
+            KeyError) as error:
         raise UserError(f"{file} cannot be read as weights of {type(module).__name__} ({str(error).splitlines()[0]}); "
                         f"fetch it again: hf download {REPOSITORY} {file.name} --local-dir {file.parent}") from error
     wrong = [*(name for name in missing if name not in may_miss), *unexpected]
