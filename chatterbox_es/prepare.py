@@ -164,6 +164,8 @@ def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[s
         rows = len(places) - 1
     shards = -(-rows // size)
     _make_shards(target, treatment, shards, rows, size, config)
+    if target.is_local:
+        remove_partials(target.path(""))  # of processes that were killed while others went on
     lint_path = target.path("lint.jsonl") if target.is_local else Path(tempfile.mkdtemp(prefix="chatterbox_es_"), "lint.jsonl")
     lint = LintReport(lint_path)
     try:

@@ -39,7 +39,7 @@ def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size:
     context.verbose_stats_logs = False
     job = (storage.url, treatment.to_dict(), size)
     made = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards)).map(
-        _make, fn_args=job, compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1, max_retries=10)
+        _make, fn_args=job, compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1)
     try:
         for answer in made.iter_rows():
             if answer["error"]:
