@@ -1,5 +1,7 @@
 """Which of our dialects a corpus's own word for an accent is."""
 
+import functools
+
 from chatterbox_es.text.dialects import DIALECTS
 
 COMMON_VOICE_ACCENTS = {
@@ -46,6 +48,7 @@ OPENSLR_COUNTRIES = {
 _LONGEST_FIRST = sorted(COMMON_VOICE_ACCENTS.items(), key=lambda item: -len(item[0]))
 
 
+@functools.lru_cache(maxsize=4096)
 def dialect_of_accent(accent: str) -> str:
     """The dialect of what is said of a speaker's accent; empty where that names none of ours, or two different ones.
 

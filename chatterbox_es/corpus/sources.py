@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from chatterbox_es.config import DataConfig, SourceConfig
 from chatterbox_es.corpus.audio_folder import audio_folder_metadata, audio_folder_rows
 from chatterbox_es.corpus.audiobooks import cml_tts_rows, css10_rows, mailabs_rows, mls_rows
@@ -32,6 +34,7 @@ def read_corpus(data: DataConfig) -> Iterator[Utterance | Fault]:
     """
     for name, source in corpus_sources(data).items():
         dialect = source.dialect or data.dialect
+        source = _plain(source)
         for found in _rows(name, source, dialect):
             yield found if not name else _of_mix(found, name, source)
 
@@ -74,6 +77,12 @@ def corpus_roots(data: DataConfig) -> dict[str, Path | str]:
         folder = Path(source.path).expanduser()
         roots[name] = source.path if source.kind == "hf" and not folder.exists() else folder
     return roots
+
+
+def _plain(source: SourceConfig) -> SourceConfig:
+    """The same as a plain object: to look a key up in OmegaConf's takes as long as to read a row."""
+    values = OmegaConf.to_container(source, resolve=True)
+    return SourceConfig(**{field.name: values[field.name] for field in dataclasses.fields(SourceConfig)})
 
 
 def _rows(name: str, source: SourceConfig, dialect: str) -> Iterator[Utterance | Fault]:
