@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chatterbox_es.batches import Batches, Budget, collate, mask_of
+from chatterbox_es.batches import Batches, Budget, Order, collate, mask_of, utterance_rates
 from chatterbox_es.feature_set import INDEX
 
 
@@ -107,3 +107,44 @@ def test_a_process_without_utterances_counts_nothing(features):
     assert step.idle
     assert len(step.pieces) == 1
     assert not batches.step(features.train[:1].tolist(), rank=0, processes=2).idle
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5, 1.0, 2.0, 2.5])
+def test_a_rate_is_kept_over_every_stretch_of_epochs(many, rate):
+    rates = np.full(1003, rate)
+    rates[:3] = 1
+    batches = Batches(many, np.arange(1003), 8, seed=0, rates=rates)
+    counts = np.array([np.bincount(batches.order(epoch).numbers, minlength=1003) for epoch in range(1, 13)])
+    assert (counts[:, :3] == 1).all()
+    assert set(np.unique(counts[:, 3:])) == {int(np.floor(rate)), int(np.ceil(rate))}
+    for stretch in (4, 12):
+        assert np.abs(counts[:stretch, 3:].sum(0) - rate * stretch).max() < 1
+    assert counts[0].sum() == pytest.approx(rates.sum(), abs=3)
+    assert batches.order(3) == Batches(many, np.arange(1003), 8, seed=0, rates=rates).order(3)
+
+
+def test_rates_of_corpora_become_those_of_their_utterances():
+    index = np.zeros(4, INDEX)
+    index["corpus"] = [0, 1, 1, 0]
+    features = SimpleNamespace(index=index, names=lambda what: ["a", "b"])
+    assert utterance_rates(features, {"a": 2.0, "b": 0.5}).tolist() == [2.0, 0.5, 0.5, 2.0]
+    assert utterance_rates(features, {"a": 1.0, "b": 1.0}) is None
+
+
+def test_an_order_reads_as_lists_and_in_parts():
+    order = Order(np.array([5, 3, 8, 1, 4]), np.array([0, 2, 3, 5]))
+    assert list(order) == [[5, 3], [8], [1, 4]]
+    assert list(order[1:]) == [[8], [1, 4]]
+    assert list(order[3:]) == list(order[2:1]) == []
+    assert order[-1] == [1, 4]
+    assert order.sums(np.arange(9)).tolist() == [8, 8, 5]
+    assert order.largest(np.arange(9)).tolist() == [5, 8, 4]
+    with pytest.raises(IndexError):
+        order[3]
+
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(frames=1500), Budget(tokens=300), Budget(frames=2500, tokens=900)])
+def test_all_pieces_are_those_of_each_batch(many, budget):
+    batches = Batches(many, np.arange(1003), 8, seed=0, budget=budget)
+    order = batches.order(1)
+    assert list(batches.all_pieces(order)) == [piece for batch in order for piece in batches.pieces(batch)]
