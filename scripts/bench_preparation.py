@@ -247,7 +247,7 @@ def on_ray(options: BenchOptions) -> None:
         shutil.rmtree(Path(options.folder, prepared), ignore_errors=True)
     if start_prepare(arguments(options, corpus, "local", "prepare.shard=64"), subprocess.DEVNULL).wait():
         raise UserError("preparation failed")
-    os.environ["RAY_worker_niceness"] = "0"  # it is 15, which waits long on a busy machine
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 — Ray's name; it is 15, which waits long on a busy machine
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
     try:
