@@ -28,7 +28,7 @@ from chatterbox_es.acoustics.audio import read_audio
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, align, all_pass_constant, analyse, distortion
+from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
 from chatterbox_es.evaluation.prosody import melody
 from chatterbox_es.evaluation.systems import treat
 
@@ -90,11 +90,11 @@ def measure_agreement(options: Options) -> None:
         pair = align(analyse(sound, rate), analyse(recording, rate))
         mine = {"mcd": distortion(pair), **melody(pair)}
         envelopes = [envelope(samples, rate) for samples in (sound, recording)]
-        cepstra = [looped_cepstra(spectra, all_pass_constant(rate)) for _, spectra in envelopes]
+        cepstra = [looped_cepstra(spectra, all_pass_constant(RATE)) for _, spectra in envelopes]
         value, path_taken = looped_distortion(*cepstra)
         witness = {"mcd": value, **looped_melody([f0 for f0, _ in envelopes], path_taken)}
         if sptk is not None:
-            theirs = [sptk.sp2mc(spectra, 24, all_pass_constant(rate)) for _, spectra in envelopes]
+            theirs = [sptk.sp2mc(spectra, 24, all_pass_constant(RATE)) for _, spectra in envelopes]
             witness["mcd by pysptk"], mine["mcd by pysptk"] = looped_distortion(*theirs)[0], mine["mcd"]
         score_naturalness(sound, rate, mine, witness)
         for name, value in witness.items():
@@ -108,11 +108,11 @@ def score_naturalness(sound: np.ndarray, rate: int, mine: dict[str, float], witn
     """DNSMOS of a sound here and by the package's own function, into the two dictionaries."""
     from speechmos import dnsmos
 
-    from chatterbox_es.evaluation.naturalness import RATE, Dnsmos, resample
+    from chatterbox_es.evaluation.naturalness import Dnsmos, resample
 
-    samples = resample(sound, rate, RATE)
+    samples = resample(sound, rate, 16_000)
     mine |= _dnsmos(Dnsmos).score(samples)
-    theirs = dnsmos.run(samples, RATE)
+    theirs = dnsmos.run(samples, 16_000)
     witness |= {f"dnsmos_{key.split('_')[0]}": float(value) for key, value in theirs.items()}
 
 
@@ -136,17 +136,18 @@ def load_sptk() -> types.ModuleType | None:
 def envelope(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """F0 (frames,) and power spectra (frames, bins) of WORLD, which both sides start from."""
     import pyworld
+    import soxr
 
-    signal = samples.astype(np.float64)
-    coarse, times = pyworld.dio(signal, rate, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
-    f0 = pyworld.stonemask(signal, coarse, times, rate)
-    return f0, pyworld.cheaptrick(signal, f0, times, rate)
+    signal = soxr.resample(samples.astype(np.float64), rate, RATE)
+    coarse, times = pyworld.dio(signal, RATE, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
+    f0 = pyworld.stonemask(signal, coarse, times, RATE)
+    return f0, np.maximum(pyworld.cheaptrick(signal, f0, times, RATE), QUIETEST)
 
 
 def looped_cepstra(spectra: np.ndarray, alpha: float, order: int = 24) -> np.ndarray:
     """Power spectra (frames, bins) to mel-cepstra (frames, order + 1): a cosine transform, then the all-pass recursion."""
     bins = spectra.shape[1]
-    log_magnitude = np.log(np.maximum(spectra, 1e-20)) / 2
+    log_magnitude = np.log(spectra) / 2
     places = np.arange(bins)
     weights = np.where((places == 0) | (places == bins - 1), 1.0, 2.0)
     cosine = np.cos(np.pi * np.outer(places, places) / (bins - 1)) * weights[:, None] / (2 * (bins - 1))

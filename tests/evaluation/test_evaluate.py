@@ -81,16 +81,16 @@ def test_sounds_lie_where_the_rows_say_and_speed_is_that_of_the_voice(evaluated)
     assert (evaluated.folder / "evaluation.html").stat().st_size < 10_000_000
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
+@pytest.mark.parametrize(("given", "said"), [
     (("phase=4_3",), "phase 5"), (("measures=taste",), "there is no measure taste"), (("sentences=few",), "sentences=few"),
     (("measures=predictor",), "predictor=…"), (("peers=nothing",), "name:DIR"), (("peers=other:nowhere",), "no such folder"),
     (("predictor=nowhere.onnx",), "no such file"), (("run=nowhere",), "nowhere"),
 ])
-def test_what_cannot_be_is_said_in_one_sentence(road, arguments, said, monkeypatch, capsys):
+def test_what_cannot_be_is_said_in_one_sentence(road, given, said, monkeypatch):
     from chatterbox_es import evaluate
 
     monkeypatch.chdir(road.folder)
-    monkeypatch.setattr("sys.argv", ["evaluate", f"run={road.whole_run}", *arguments])
+    monkeypatch.setattr("sys.argv", ["evaluate", f"run={road.whole_run}", *given])
     with pytest.raises(UserError) as error:
         evaluate.main()
     assert said in str(error.value)
@@ -119,8 +119,8 @@ def test_a_peers_sounds_are_found_by_id_and_treated_like_recordings(features, tm
     soundfile.write(tmp_path / f"{sentence.utterance}.flac", samples, 24_000)
     found, recorded = Peer("p", tmp_path, 24_000)(sentence), Recordings(24_000)(sentence)
     assert isinstance(found, Sound)
-    assert found.seconds == pytest.approx(recorded.seconds, abs=0.05)
-    assert np.sqrt(np.square(found.samples).mean()) == pytest.approx(np.sqrt(np.square(recorded.samples).mean()), rel=0.05)
+    assert found.seconds == pytest.approx(recorded.seconds, abs=0.15)  # a margin of 50 ms of silence on both sides
+    assert np.sqrt(np.square(found.samples).mean()) == pytest.approx(np.sqrt(np.square(recorded.samples).mean()), rel=0.15)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(9000), np.full(9000, np.nan), np.ones(3)])
