@@ -127,13 +127,13 @@ def ranking(sounds: list[Sound], rows: list[dict[str, float] | Failure]) -> dict
         report["systems"][system] = figures
         print(f"{system}: n={n}, {failures[system]} failed; "
               + "; ".join(f"{name} {value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in figures.items()))
-    name, sign = ("score", 1) if "score" in whole[systems[0]] else ("wer", -1)
-    for better, worse in zip(systems, systems[1:], strict=False):
-        low, high = interval(sign * (resampled[better][name] - resampled[worse][name]))
-        gap = sign * (whole[better][name] - whole[worse][name])
-        report["differences"].append({"better": better, "worse": worse, name: [gap, low, high]})
-        verdict = "in order" if low > 0 else ("not told apart" if high > 0 else "OUT OF ORDER")
-        print(f"{better} over {worse}: {name} {gap:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}")
+    for name, sign in (("score", 1), ("wer", -1)):
+        for better, worse in zip(systems, systems[1:], strict=False) if name in whole[systems[0]] else ():
+            low, high = interval(sign * (resampled[better][name] - resampled[worse][name]))
+            gap = sign * (whole[better][name] - whole[worse][name])
+            report["differences"].append({"better": better, "worse": worse, "by": name, "gap": [gap, low, high]})
+            verdict = "in order" if low > 0 else ("not told apart" if high > 0 else "OUT OF ORDER")
+            print(f"by {name}, {better} over {worse}: {gap:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}")
     return report
 
 

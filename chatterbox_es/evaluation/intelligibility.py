@@ -7,7 +7,7 @@ resample sentences.
 
 The phone error rate (where the recogniser has a phone loop) has no words to lean on. It is given beside a control: the
 same heard phones against the texts of up to 20 other sentences, which is what speech-like babble would score. ``score`` is
-1 - per / control: 1 is perfect, 0 is babble, and below 0 another sentence is heard than the one asked for.
+1 - per / control: 1 is perfect; 0 is babble, silence, or another sentence than the one asked for.
 """
 
 import dataclasses

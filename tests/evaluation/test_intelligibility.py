@@ -130,7 +130,7 @@ def test_the_control_is_what_the_same_phones_score_on_other_sentences_of_the_sys
     assert rates["per"][0] < rates["per_control"][0]
 
 
-def test_a_shuffled_text_scores_below_babble() -> None:
+def test_a_shuffled_text_scores_no_better_than_babble() -> None:
     texts = ["la casa", "el perro negro", "una mesa", "cinco gatos"]
     heard = {(number + 1) / 10: text for number, text in enumerate(texts)}
     moved = [sound(text, (number + 1) / 10) for number, text in enumerate([*texts[1:], texts[0]])]
