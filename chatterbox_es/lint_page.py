@@ -15,6 +15,7 @@ from chatterbox_es.corpus.outliers import MEASURES, Finding, Measure
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.lint import LISTED, Lint
+from chatterbox_es.report import digits
 from chatterbox_es.report_samples import UNREADABLE, data_uri, sound_uri
 from chatterbox_es.run_directory import write_whole
 
@@ -71,6 +72,7 @@ def render(lint: Lint, worst: int = 30) -> str:
     """The page as HTML."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["digits"] = digits
     suspects = _suspects(lint, worst)
     duplicates = {name: [[lint.features.utterance(number) for number in group[:LISTED]] for group in found[:GROUPS]]
                   for name, found in lint.duplicates.items()}

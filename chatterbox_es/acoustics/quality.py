@@ -37,7 +37,6 @@ QUALITY = np.dtype([
     text             hash of the letters and digits that are spoken
 """
 
-FINGERPRINT_BITS = 128
 _PAUSE = 0.16  # s; the closure of a stop is shorter
 _ACTIVE = 1e-3  # of the loudest frame's power: within 30 dB
 _EQUAL = 1.6e-5  # of full scale, half a step of 16 bits
@@ -70,11 +69,11 @@ def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelC
     seconds = len(source.samples) / source.rate
     head, tail = cut[0] + first * frame, cut[1] + (len(mel) - last) * frame
     level, offset, clipping = _file_levels(source, active * frame)
-    return np.array((
+    return np.array((  # fmt: skip
         seconds, source.rate, source.samples.shape[1], level, offset, clipping, bandwidth(samples, mel, contract),
         signal_to_noise(powers, speech), min((head + tail + paused * frame) / max(seconds, frame), 1.0), longest * frame,
         head, tail, phones / max((last - first - paused) * frame, frame),
-        _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)[()]  # fmt: skip
+        _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)[()]
 
 
 def signal_to_noise(powers: np.ndarray, speech: float) -> float:

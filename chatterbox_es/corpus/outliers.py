@@ -28,7 +28,8 @@ class Measure:
     def words(self, value: float, deviations: float) -> str:
         """A finding in words."""
         said = self.low if deviations < 0 else self.high
-        return f"{said}: {self.title.lower()} {value:.4g} {self.unit}".rstrip()
+        number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{said}: {self.title.lower()} {number} {self.unit}".rstrip()
 
 
 MEASURES = (

@@ -78,6 +78,11 @@ class Recordings:
             return Found(name, None, "ambiguous-audio", f"{len(files)} recordings bear the name {name!r}: {listed}")
         if files:
             return self._chosen(files, extension)
+        for place in AUDIO_FOLDERS:
+            for ending in ("", ".wav", ".flac", ".mp3"):
+                if name and (self.folder / place / f"{name}{ending}").is_dir():
+                    where = posixpath.join(place, name) + ending
+                    return Found(name, None, "unreadable-audio", f"{where} is a folder, not a file")
         places = ", ".join(f"{place}/" for place in AUDIO_FOLDERS if place)
         return Found(name, None, "missing-audio", f"no recording {name!r} in {places} or beside the metadata")
 
