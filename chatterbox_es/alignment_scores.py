@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from chatterbox_es.batches import collate
-from chatterbox_es.checkpoints import load_checkpoint, weights_digest
+from chatterbox_es.checkpoints import load_mel_checkpoint, weights_digest
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.run_directory import final_checkpoint
@@ -31,7 +31,7 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
         UserError: no checkpoint, or one with other symbols or mels than the set's.
     """
     path = run / VOICE if (run / VOICE).is_file() else run if run.is_file() else final_checkpoint(run)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_mel_checkpoint(path)
     checkpoint.check_symbols(features.symbols, str(path), str(features.folder))
     differences = checkpoint.contract.differences(features.contract)
     if differences:

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,10 @@ class Batch:
     speakers: Tensor  # (B,) int64, places in the card's "speakers"
     dialects: Tensor  # (B,) int64, likewise
 
+    @property
+    def frames(self) -> int:
+        return len(self.mels)
+
     def to(self, device: torch.device | str) -> "Batch":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
@@ -45,8 +50,8 @@ def mask_of(lengths: list[int]) -> Tensor:
     return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
-def collate(features: FeatureSet, utterances: list[int]) -> Batch:
-    """The batch of some utterances."""
+def collate(features: FeatureSet, utterances: list[int], epoch: int = 0) -> Batch:
+    """The batch of some utterances, the same in every epoch."""
     texts = [features.token_ids(number) for number in utterances]
     frames = features.index["frames"][utterances].tolist()
     return Batch(utterances, torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), mask_of([len(t) for t in texts]),
@@ -59,10 +64,11 @@ class Step:
     """What one process computes of a batch, and what all of them do."""
 
     utterances: list[int]  # of all processes
-    pieces: list[Batch]  # this one's, each of which its memory holds
+    pieces: list[Any]  # this one's, each of which its memory holds; of the kind that `Batches.collate` makes
     tokens: int  # of all processes
     frames: int
     idle: bool = False  # whether this process has none: its piece then counts nothing
+    epoch: int = 1
 
 
 @dataclasses.dataclass
@@ -137,9 +143,13 @@ class Batches:
     WINDOW = 64
 
     def __init__(self, features: FeatureSet, utterances: np.ndarray, batch_size: int, seed: int,
-                 batch_frames: int | None = None, budget: Budget | None = None, rates: np.ndarray | None = None):
-        self.features, self.utterances, self.seed, self.rates = features, utterances, seed, rates
-        self.frames, self.tokens = (np.ascontiguousarray(features.index[what]) for what in ("frames", "tokens"))
+                 batch_frames: int | None = None, budget: Budget | None = None, rates: np.ndarray | None = None,
+                 collate: Callable[[FeatureSet, list[int], int], Any] = collate,
+                 lengths: tuple[np.ndarray, np.ndarray] | None = None):
+        """``collate`` makes a batch of the set, some utterances and the epoch's number; ``lengths`` are each utterance's frames
+        and tokens, where they are others than in the set's index."""
+        self.features, self.utterances, self.seed, self.rates, self.collate = features, utterances, seed, rates, collate
+        self.frames, self.tokens = lengths or (np.ascontiguousarray(features.index[what]) for what in ("frames", "tokens"))
         self.batch_size, self.batch_frames, self.budget = batch_size, batch_frames, budget or Budget()
         # Frames alone leave 6.5 % of the tokens' square empty, tokens alone as much of the frames': both count alike.
         weight = self.frames[utterances].sum() / max(1, self.tokens[utterances].sum())
@@ -238,12 +248,12 @@ class Batches:
         """What one of several processes computes of a batch, in pieces that its budget holds; none where it has nothing."""
         return self._fill(batch[rank::processes], self.budget)
 
-    def step(self, batch: list[int], rank: int = 0, processes: int = 1, pin: bool = False) -> Step:
+    def step(self, batch: list[int], rank: int = 0, processes: int = 1, pin: bool = False, epoch: int = 1) -> Step:
         """What one process computes of a batch."""
         pieces = self.pieces(batch, rank, processes)
         idle = not pieces  # fewer utterances than processes; the others wait for its share of the gradient
-        read = [collate(self.features, piece) for piece in (pieces or [batch[:1]])]
-        return Step(batch, [piece.pin() for piece in read] if pin else read, *self.size(batch), idle)
+        read = [self.collate(self.features, piece, epoch) for piece in (pieces or [batch[:1]])]
+        return Step(batch, [piece.pin() for piece in read] if pin else read, *self.size(batch), idle, epoch)
 
     def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
               pin: bool = False) -> Iterator[Step]:
@@ -253,13 +263,13 @@ class Batches:
         """
         rest = self.order(epoch)[skip:]
         if workers < 1:
-            yield from (self.step(batch, rank, processes, pin) for batch in rest)
+            yield from (self.step(batch, rank, processes, pin, epoch) for batch in rest)
             return
         with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
             waiting: collections.deque[Future[Step]] = collections.deque()
             try:
                 for batch in rest:
-                    waiting.append(pool.submit(self.step, batch, rank, processes, pin))
+                    waiting.append(pool.submit(self.step, batch, rank, processes, pin, epoch))
                     if len(waiting) > 2 * workers:
                         yield waiting.popleft().result()
                 while waiting:

@@ -2,7 +2,7 @@
 
     voice.pt          the checkpoint
     config.yaml       the configuration of its run
-    symbols.json      the symbol table
+    symbols.json      the symbol table                      (of model=chatterbox: vocabulary.json)
     statistics.json   mean and deviation of the mel bins
     selection.json    the ranking it came out of
     MODEL_CARD.md     for people
@@ -22,6 +22,13 @@ from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.run_directory import commit, read_card
 from chatterbox_es.selection import Ranking
 from chatterbox_es.speech import BEST, VOICE
+
+LIMITS = {
+    "fase4": "It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one "
+             "voice.",
+    "chatterbox": "It draws its speech by chance: listen before you use it, and to another seed where it repeats or leaves out "
+                  "words. It needs Resemble's weights, whose licence holds for it too. What it says carries their watermark.",
+}
 
 
 def keep(ranking: Ranking, notes: list[str], features: FeatureSet, outputs: Path) -> Path:
@@ -55,8 +62,7 @@ def write(folder: Path, ranking: Ranking, notes: list[str], features: FeatureSet
     folder.mkdir(parents=True)
     checkpoint.save(folder / VOICE)
     shutil.copyfile(winner.run / "config.yaml", folder / "config.yaml")
-    for name, content in (("symbols", checkpoint.symbols.to_dict()), ("statistics", checkpoint.statistics.to_dict()),
-                          ("selection", _describe(ranking, notes))):
+    for name, content in (checkpoint.companions() | {"selection": _describe(ranking, notes)}).items():
         (folder / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "MODEL_CARD.md").write_text(model_card(ranking, notes, checkpoint, features), encoding="utf-8")
 
@@ -82,7 +88,7 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: Checkpoint, featu
         "```sh", 'python -m chatterbox_es.synthesize text="¿Qué tal estás?"', "```", "",
         "## How it was chosen", "", *(f"- {note}" for note in notes), "",
         "| figure | on held-out utterances |", "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in means.items()),
-        f"| predicting the mean | {features.baseline():.4f} |", "",
+        f"| {features.naive} (beside `val_loss`) | {features.baseline():.4f} |", "",
         "Lower is better. A low `val_loss` proves nothing about speech: listen to it.", "",
         "## Where it comes from", "", "| | |", "|---|---|",
         f"| checkpoint | {winner.name} |", f"| step, epoch | {winner.step}, {checkpoint.lineage.get('epoch')} |",
@@ -92,8 +98,7 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: Checkpoint, featu
         f"| trained by commit | {run.get('commit', 'not recorded')} |",
         f"| chosen by | chatterbox_es {__version__}, commit {commit()} |", "",
         "## Limits", "",
-        "It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one voice. "
-        "Use it only with the consent of whoever recorded it.", ""]
+        LIMITS[checkpoint.family], "Use it only with the consent of whoever recorded it.", ""]
     return "\n".join(lines)
 
 

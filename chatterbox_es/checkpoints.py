@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
@@ -17,6 +17,9 @@ from chatterbox_es.feature_set import FeatureSet, Statistics
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.run_directory import write_whole
 from chatterbox_es.text import SymbolTable
+
+if TYPE_CHECKING:
+    from chatterbox_es.t3.checkpoints import T3Checkpoint
 
 FORMAT = 1
 STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less
@@ -34,6 +37,7 @@ class Checkpoint:
     statistics: Statistics
     front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
     lineage: dict[str, Any]  # data, its content hash, the run it started from, step, epoch, metrics
+    family = "fase4"
 
     def build(self, features: FeatureSet | None = None) -> Fase4:
         """The model with these weights, ready to speak; where it is told who does, by the ids of a prepared set."""
@@ -107,6 +111,10 @@ class Checkpoint:
         content = safetensors.torch.save(weights, metadata)
         write_whole(path, lambda file: file.write(content))
 
+    def companions(self) -> dict[str, Any]:
+        """What is written as JSON beside a chosen voice."""
+        return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
+
     def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
         """Raise UserError when ids mean other symbols here than in ``symbols``."""
         if self.symbols.digest != symbols.digest:
@@ -128,8 +136,8 @@ class Checkpoint:
                             "data on purpose: train.finetune=RUN")
 
 
-def load_checkpoint(path: Path, mmap: bool = False) -> Checkpoint:
-    """Read a checkpoint (.pt or .safetensors); no code in it is run (`weights_only`).
+def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoint":
+    """Read a checkpoint (.pt or .safetensors) of either family; no code in it is run (`weights_only`).
 
     With ``mmap`` the weights of a .pt are read when they are used: for those who ask what it is, and not to keep.
 
@@ -144,11 +152,34 @@ def load_checkpoint(path: Path, mmap: bool = False) -> Checkpoint:
     except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from error
+    if isinstance(stored, dict) and stored.get("family") == "chatterbox":
+        return _read_t3(stored, path)
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
     return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
                       stored["front_end"], stored["lineage"])
+
+
+def load_mel_checkpoint(path: Path) -> Checkpoint:
+    """`load_checkpoint` for what only `Fase4` can do.
+
+    Raises:
+        UserError: it is of the other family, besides.
+    """
+    checkpoint = load_checkpoint(path)
+    if not isinstance(checkpoint, Checkpoint):
+        raise UserError(f"{path} is a voice of model={checkpoint.family}; this works with model=fase4 alone")
+    return checkpoint
+
+
+def _read_t3(stored: dict[str, Any], path: Path) -> "T3Checkpoint":
+    try:
+        from chatterbox_es.t3.checkpoints import T3Checkpoint
+    except ImportError as error:
+        raise UserError(f"{path} is a voice of model=chatterbox, which needs packages that are not installed ({error}): "
+                        "pip install 'chatterbox-es[chatterbox]'") from error
+    return T3Checkpoint.read(stored, path)
 
 
 def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:

@@ -11,6 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.sweeper import StudySweeper
@@ -97,7 +98,15 @@ class PrepareConfig:
 
 @dataclass
 class ModelConfig:
-    name: str = MISSING  # fase4
+    """What every model has; the keys beside are those of its family."""
+
+    name: str = MISSING  # fase4 | chatterbox
+
+
+@dataclass
+class Fase4Config(ModelConfig):
+    """The write-up's model: mels from phonemes."""
+
     symbols: int = MISSING  # rows of the embedding
     width: int = MISSING
     layers: int = MISSING
@@ -111,18 +120,41 @@ class ModelConfig:
 
 
 @dataclass
+class ChatterboxConfig(ModelConfig):
+    """Resemble AI's Chatterbox: its T3, from published weights. docs/chatterbox.md"""
+
+    weights: str = MISSING  # the folder with Resemble's files
+    fetch: bool = False  # get them from the Hugging Face hub, once, where the folder is not there
+    repository: str = "ResembleAI/chatterbox"  # of the hub
+    codec: str = "resemble"  # recordings to speech tokens and back; MODULE:FUNCTION names another one
+    codec_batch: int = 16  # recordings that the codec takes at once while preparing
+    dialect_tags: bool = False  # [es-mx] and the like in front of a text, in place of [es]
+    rank: int = 32  # of the adapters of 4_2
+    alpha: float = 64.0  # alpha / rank scales what they add
+    lora_dropout: float = 0.05
+    lora_targets: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
+                                                             "down_proj"])
+    unheard: float = 0.1  # share of the utterances trained without their text, which guidance needs
+    text_weight: float = 0.1  # of the loss on the text, beside that on the speech
+    starts: int = 2  # start tokens; Resemble's inference gives two
+    checkpointing: bool = True  # compute layers again in the backward pass, for less memory
+    perceiver_dropout: float = 0.2  # of the prompt's attention, as published
+
+
+@dataclass
 class PhaseConfig:
     """What is trained, from what, for how long."""
 
     name: str = MISSING  # 4_2 | 4_3
-    trains: str = MISSING  # text_encoder (the mel decoder is frozen) | full_model
-    decoder_hidden: list[int] = MISSING
-    decoder_start: str = MISSING  # random | mels: fitted to the training mels beforehand
-    encoder_from: str | None = None  # the phase whose newest finished run of the same data gives the text encoder
+    trains: str = MISSING  # text_encoder (the mel decoder is frozen) | text_and_lora (chatterbox) | full_model
+    decoder_hidden: list[int] = MISSING  # fase4
+    decoder_start: str = MISSING  # fase4: random | mels, fitted to the training mels beforehand
+    encoder_from: str | None = None  # the phase whose newest finished run of the same data it starts from
     epochs: int = MISSING
     batch_size: int = MISSING  # utterances an optimiser step, on all processes together
     batch_frames: int | None = None  # frames an optimiser step, in place of batch_size: as many utterances as fill them
     lr: float = MISSING
+    optimiser: str = "adamw"  # or adafactor, which keeps a row and a column of each matrix in place of two matrices
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     weight_decay: float = 0.01
     warmup_steps: int = 300
@@ -210,12 +242,32 @@ class Config:
     resume: str | None = None  # auto: go on with the newest run of this command, if there is one; or a run directory
 
 
+MODELS = {"fase4": Fase4Config, "chatterbox": ChatterboxConfig}
+
+
+def read_config(file: Path) -> Config:
+    """The configuration that a run has left, typed as when it was composed.
+
+    Raises:
+        UserError: it is missing, cannot be read, or is not of this version.
+    """
+    try:
+        stored = OmegaConf.load(file)
+        schema = OmegaConf.structured(Config)
+        schema.model = OmegaConf.structured(MODELS[stored.model.name])
+        return OmegaConf.merge(schema, stored)
+    except (OSError, YAMLError, OmegaConfBaseException, AttributeError, KeyError) as error:
+        raise UserError(f"{file} is no configuration of a run of this version: {error}") from error
+
+
 def register_schema() -> None:
     """Make the dataclasses known to Hydra, so that every key in ``conf/`` and on the command line is checked."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config, replace=True)
-    for group, node in (("data", DataConfig), ("model", ModelConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
+    for group, node in (("data", DataConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
         store.store(group=group, name="schema", node=node, replace=True)
+    for name, node in MODELS.items():
+        store.store(group="model", name=f"schema_{name}", node=node, replace=True)
     store.store(group="hydra/sweeper", name="study", replace=True, node={
         "_target_": "chatterbox_es.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
     store.store(group="hydra/sweeper/sampler", name="study", replace=True, node={  # Hydra's tpe sets an older Optuna's defaults

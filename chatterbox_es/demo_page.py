@@ -73,9 +73,10 @@ STOP = "() => { window.chatterboxStop(); }"
 def describe(speech: Speech, frames_per_second: float) -> str:
     """HTML of a sentence."""
     words = html.escape(speech.reading.words)
-    milliseconds = np.round(1000 * speech.durations / frames_per_second).astype(int)
-    phonemes = "".join(f"<li><b>{html.escape(NAMES.get(phoneme, phoneme))}</b><span>{duration} ms</span></li>"
-                       for phoneme, duration in zip(speech.reading.phonemes, milliseconds, strict=True))
+    said = [f"{milliseconds} ms" for milliseconds in np.round(1000 * speech.durations / frames_per_second).astype(int)]
+    said = said or [""] * len(speech.reading.phonemes)  # a voice that knows no durations
+    phonemes = "".join(f"<li><b>{html.escape(NAMES.get(phoneme, phoneme))}</b><span>{duration}</span></li>"
+                       for phoneme, duration in zip(speech.reading.phonemes, said, strict=True))
     lost = ", ".join(f"«{html.escape(span.written)}»" for span in speech.reading.unknown)
     return (f'<section class="frase"><h3 class="palabras">{words}</h3>'
             + (f'<p class="aviso">No se ha leído: {lost}.</p>' if lost else "")
@@ -101,7 +102,8 @@ def _picture(speech: Speech, frames_per_second: float) -> str:
     ends = np.cumsum(speech.durations) / frames_per_second
     starts = ends - speech.durations / frames_per_second
     axes.vlines(ends[:-1], 0, speech.mel.shape[1], color="white", linewidth=0.5, alpha=0.6)
-    for start, end, phoneme in zip(starts, ends, speech.reading.phonemes, strict=True):
+    phonemes = speech.reading.phonemes if len(ends) else ()
+    for start, end, phoneme in zip(starts, ends, phonemes, strict=True):
         if phoneme not in NAMES:
             axes.text((start + end) / 2, speech.mel.shape[1] + 1, phoneme, ha="center", va="bottom", fontsize=7)
     axes.set_xlabel("segundos", fontsize=8)

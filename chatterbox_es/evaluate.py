@@ -36,7 +36,7 @@ from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.run_directory import commit
 from chatterbox_es.select import features_of
 from chatterbox_es.selection import check_comparable
-from chatterbox_es.speech import Voice, chosen_from, newest_voice, voice_file
+from chatterbox_es.speech import Voice, VoiceOptions, chosen_from, newest_voice, voice_file
 
 PAGE = "evaluation.html"
 
@@ -49,6 +49,8 @@ class EvaluateOptions(MeasureOptions):
     peers: str = dataclasses.field(default="", metadata={"help": "name:DIR of another system's files <id>.wav, with commas"})
     out: str = dataclasses.field(default="", metadata={"help": "folder [RUN/evaluation, or outputs/evaluation/TIME]"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
+    vocoder: str = dataclasses.field(default="griffin_lim", metadata={"help": "of voices of mels: or hift, with weights="})
+    weights: str = dataclasses.field(default="", metadata={"help": "folder of Resemble's files, for hift or chatterbox"})
     phase: str = dataclasses.field(default="5", metadata={"help": "what this command is; 5 and no other"})
 
 
@@ -72,7 +74,7 @@ def main() -> None:
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
     count, outputs = _count(options.sentences), Path(options.outputs)
     runs = [Path(part.strip()) for part in options.run.split(",") if part.strip()] or [newest_voice(outputs)]
-    voices = load_voices(runs)
+    voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights))
     first = next(iter(voices.values()))
     features = features_of(folder_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"))
     rate = features.contract.sample_rate
@@ -101,13 +103,13 @@ def main() -> None:
     print(f"{folder}: {PAGE}, rows.jsonl, summary.json and sounds/, in {time.monotonic() - began:.0f} s")
 
 
-def load_voices(runs: Sequence[Path]) -> dict[str, Voice]:
+def load_voices(runs: Sequence[Path], options: VoiceOptions | None = None) -> dict[str, Voice]:
     """The voices of runs or checkpoints, by name.
 
     Raises:
         UserError: one is named twice, or they are of different data.
     """
-    voices = {name_of(run): Voice.load(run) for run in runs}
+    voices = {name_of(run): Voice.load(run, options=options) for run in runs}
     if len(voices) < len(runs):
         raise UserError(f"run={','.join(map(str, runs))}: two of them are called alike; name each once")
     check_comparable([voice_file(run) for run in runs])

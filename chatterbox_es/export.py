@@ -1,7 +1,11 @@
-"""A voice as one ONNX file, checked against the voice that it was made of.
+"""A voice for other programs: as one ONNX file, checked against the voice that it was made of.
 
     python -m chatterbox_es.export run=outputs/4_3/TIME out=voice.onnx
     python -m chatterbox_es.synthesize text="¿Qué tal?" run=voice.onnx
+
+Of model=chatterbox: a folder that Resemble's own package reads, or the adapters of 4_2 alone, which peft reads.
+
+    python -m chatterbox_es.export run=outputs/4_3/TIME out=DIR [adapters=true]
 """
 
 import contextlib
@@ -21,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatterbox_es import __version__, command_line
-from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, load_mel_checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import Statistics
 from chatterbox_es.model.fase4 import LONGEST_TEXT, LONGEST_TOKEN, DurationPredictor, Fase4, TextEncoder
@@ -46,18 +50,30 @@ SPEEDS = (1.0, 0.7, 1.6)
 @dataclasses.dataclass
 class ExportOptions:
     run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the selected or newest one"})
-    out: str = dataclasses.field(default="voice.onnx", metadata={"help": "the file to write"})
+    out: str = dataclasses.field(default="", metadata={"help": "the file to write [voice.onnx]; chatterbox: the folder"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     speaker: str = dataclasses.field(default="", metadata={
         "help": "of a voice with several; none: the one with the most recordings"})
+    adapters: bool = dataclasses.field(default=False, metadata={"help": "chatterbox, 4_2: the adapters alone"})
+    half: bool = dataclasses.field(default=False, metadata={"help": "chatterbox: in float16, half the size"})
+    trim: bool = dataclasses.field(default=False, metadata={
+        "help": "chatterbox: without dialect tags that Resemble's loader has no rows for"})
+    weights: str = dataclasses.field(default="", metadata={"help": "chatterbox: where the published weights are now"})
 
 
 def main() -> None:
     options = command_line.parse(ExportOptions, sys.argv[1:], __doc__)
-    out = Path(options.out)
+    checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
+    if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).family == "chatterbox":
+        from chatterbox_es.t3.published import publish
+
+        if not options.out:
+            raise UserError("out=DIR: name the folder to write")
+        print(publish(loaded, Path(options.out), options.adapters, options.half, options.trim, options.weights))
+        return
+    out = Path(options.out or "voice.onnx")
     if out.suffix != ".onnx":
         raise UserError(f"out={out}: name a file that ends in .onnx")
-    checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
     agreement = export_voice(checkpoint, out, options.speaker)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMAT}, opset {OPSET}, from {checkpoint}\n{agreement}")
 
@@ -144,7 +160,7 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
         import onnxscript  # noqa: F401  what torch writes ONNX with
     except ImportError as error:
         raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_mel_checkpoint(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     proto = _to_onnx(loaded)
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}

@@ -192,6 +192,8 @@ class FeatureSet:
         audio = Path(self.utterance(number)["audio"])
         return mono_at(read_source(audio, 3600), self.contract.sample_rate)
 
+    unit, naive = "squared error a frame and bin", "predicting the mean"  # of the loss; what `baseline` is the score of
+
     def baseline(self) -> float:
         """What predicting the training mean scores on the validation frames: mean squared standardised value."""
         total = sum(float(self.mel(number).square().sum(dtype=torch.float64)) for number in self.validation)

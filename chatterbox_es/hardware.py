@@ -9,6 +9,7 @@ import platform
 import re
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -194,16 +195,16 @@ def gpu_memory_gb() -> float:
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
-def matmul_peak(fabric: Fabric, model: nn.Module, tokens: int, frames: int, rounds: int = 5) -> float:
-    """FLOP/s of the plain matrix products that a step of ``model`` consists of, in the run's precision: its bound.
+def matmul_peak(fabric: Fabric, products: Sequence[tuple[nn.Linear, int]], rounds: int = 5) -> float:
+    """FLOP/s of the plain matrix products that a model's step consists of, in the run's precision: its bound.
 
     For each linear layer the three products of a step (forwards, and backwards for its input and for its weight, unless
-    that is frozen), with as many rows as it has of ``tokens`` and ``frames``; the best of some rounds each.
+    that is frozen), with as many rows as are said with it; the best of some rounds each.
     """
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
     count: dict[tuple, int] = collections.Counter(
         (rows, layer.in_features, layer.out_features, layer.weight.requires_grad)
-        for layer, rows in model.products(tokens, frames))
+        for layer, rows in products)
     repeats = 10 if fabric.device.type == "cuda" else 1  # a GPU's launches hide behind the product before
     flops = seconds = 0.0
     with torch.inference_mode():

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
-from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, rebase
+from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, load_mel_checkpoint, rebase
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
@@ -68,7 +68,7 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
     model = build_model(config, features)
     if config.train.finetune:
         path = final_checkpoint(Path(config.train.finetune))
-        parent = load_checkpoint(path)
+        parent = load_mel_checkpoint(path)
         parent.check_fits(features, str(path), statistics=False)
         rebase(parent.weights, parent.statistics, features.statistics)
         load_weights(model, retold(parent, model, features), str(path))
@@ -80,7 +80,7 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
     if not config.phase.encoder_from:
         return model, {}
     path = encoder_checkpoint(config, features)
-    parent = load_checkpoint(path)
+    parent = load_mel_checkpoint(path)
     parent.check_fits(features, str(path))
     kept = {name: w for name, w in retold(parent, model, features).items() if not name.startswith("mel_decoder.")}
     load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
@@ -100,9 +100,13 @@ def encoder_checkpoint(config: Config, features: FeatureSet) -> Path:
     found = newest_run(Path(config.outputs), wanted, features.card["content"])
     if found is None:
         path = f" data.path={config.data.path}" if config.data.path else ""
-        raise UserError(f"phase {config.phase.name} starts from the text encoder of phase {wanted}, and there is no finished "
+        what, model = "text encoder", ""
+        if config.model.name != "fase4":
+            what, model = "weights", f"model={config.model.name} model.weights={config.model.weights} "
+        raise UserError(f"phase {config.phase.name} starts from the {what} of phase {wanted}, and there is no finished "
                         f"{wanted} run of this data in {config.outputs}/. Make one: python -m chatterbox_es.train "
-                        f"phase={wanted} data={config.data.name}{path} hw={config.hw.name}; or name one: train.encoder=RUN")
+                        f"{model}phase={wanted} data={config.data.name}{path} hw={config.hw.name}; or name one: "
+                        "train.encoder=RUN")
     return final_checkpoint(found)
 
 

@@ -1,7 +1,9 @@
 """One optimiser step on one batch, in however many pieces and processes it is computed."""
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -9,15 +11,32 @@ from torch import nn
 
 from chatterbox_es.batches import Step
 from chatterbox_es.config import Config
-from chatterbox_es.loss import losses_of
+from chatterbox_es.errors import UserError
+from chatterbox_es.families import Family
 
 
-def optimizer_of(fabric: Fabric, model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """AdamW for the parameters that are trained."""
+def optimizer_of(fabric: Fabric, groups: Sequence[Mapping[str, Any]], config: Config) -> torch.optim.Optimizer:
+    """AdamW, or Adafactor (Shazeer & Stern 2018), for groups of parameters; one without weight_decay has the phase's.
+
+    Raises:
+        UserError: no such optimiser.
+    """
     phase = config.phase
     # With fp16 the fused step would unscale the gradients itself, too late for clipping them.
-    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=phase.lr, betas=tuple(phase.betas),
-                             weight_decay=phase.weight_decay, fused=config.hw.fused and loss_scaler(fabric) is None)
+    return make_optimizer(phase.optimiser, groups, phase.lr, phase.weight_decay, tuple(phase.betas),
+                          config.hw.fused and loss_scaler(fabric) is None)
+
+
+def make_optimizer(kind: str, groups: Sequence[Mapping[str, Any]], lr: float, weight_decay: float,
+                   betas: tuple[float, float] = (0.9, 0.98), fused: bool = True) -> torch.optim.Optimizer:
+    """`optimizer_of` in plain values. Without the fused kernel weights are stepped one after the other, since all at once
+    (foreach) take as much memory again as they are."""
+    groups = [{"weight_decay": weight_decay, **group} for group in groups]
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused, foreach=None if fused else False)
+    if kind == "adafactor":
+        return torch.optim.Adafactor(groups, lr=lr, foreach=False)
+    raise UserError(f"phase.optimiser={kind} is not known; use adamw or adafactor")
 
 
 def loss_scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
@@ -37,7 +56,7 @@ def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
         torch._foreach_mul_([p.grad for p in module.parameters() if p.grad is not None], most / norm)
 
 
-def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
+def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
                   clip: float) -> dict[str, float]:
     """One optimiser step on one batch; what is logged of it.
 
@@ -46,17 +65,15 @@ def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optim
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    parts = torch.zeros(3, dtype=torch.float64, device=fabric.device)
+    parts = torch.zeros((), dtype=torch.float64, device=fabric.device)
     counts = 0.0 if step.idle else 1.0
     for piece in step.pieces:
         more = fabric.world_size > 1 and piece is not step.pieces[-1]
         with fabric.no_backward_sync(model) if more else nullcontext():
             piece = piece.to(fabric.device)
-            prediction = model(piece.tokens, piece.token_mask, piece.mels, piece.frame_mask, piece.speakers,
-                               piece.dialects)
-            losses = losses_of(prediction, piece.mels, step.tokens, step.frames)
+            losses = family.losses(fabric, model, piece, step)
             fabric.backward(losses.total() * (counts * fabric.world_size))  # processes average their gradients
-            parts += losses.parts() * counts
+            parts = parts + losses.parts() * counts
     if fabric.world_size > 1:
         parts = fabric.all_reduce(parts, reduce_op="sum")
     scaler = loss_scaler(fabric)
@@ -65,10 +82,8 @@ def training_step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optim
     norms = {name: gradient_norm(part) for name, part in model.module.named_children()}
     norm = math.hypot(*norms.values())
     clip_gradients(model, norm, clip)
-    frame, token, duration = parts.tolist()
-    finite = math.isfinite(frame + token + duration) and math.isfinite(norm)
+    finite = math.isfinite(float(parts.sum())) and math.isfinite(norm)
     if finite or scaler:  # a scaler leaves the step out by itself, and lowers its scale
         optimizer.step()
     optimizer.zero_grad()
-    return {"train_loss": frame, "train_token_loss": token, "train_duration_loss": duration, "learning_rate": rate,
-            "grad_norm_text": norms["text_encoder"], "grad_norm_vocoder": norms["mel_decoder"], "skipped": not finite}
+    return family.figures(parts.tolist(), norms) | {"learning_rate": rate, "skipped": not finite}

@@ -11,7 +11,8 @@ from matplotlib import pyplot  # noqa: E402
 
 
 def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: list[str], spoken_durations: np.ndarray,
-              recorded_durations: np.ndarray, frames_per_second: float, title: str) -> None:
+              recorded_durations: np.ndarray, frames_per_second: float, title: str,
+              names: tuple[str, str] = ("recording, aligned", "model, its own durations")) -> None:
     """The recording's mel with its alignment above the model's with its own durations.
 
     Args:
@@ -21,8 +22,8 @@ def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: lis
     """
     figure, rows = pyplot.subplots(2, 1, figsize=(max(8, 0.022 * max(len(spoken), len(recorded))), 5.4), layout="constrained",
                                    sharex=True)
-    for axes, mel, durations, name in ((rows[0], recorded, recorded_durations, "recording, aligned"),
-                                       (rows[1], spoken, spoken_durations, "model, its own durations")):
+    for axes, mel, durations, name in ((rows[0], recorded, recorded_durations, names[0]),
+                                       (rows[1], spoken, spoken_durations, names[1])):
         axes.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", vmin=-2.5, vmax=2.5, interpolation="nearest",
                     extent=(0, len(mel) / frames_per_second, 0, mel.shape[1]))
         ends = np.cumsum(durations) / frames_per_second
@@ -38,16 +39,17 @@ def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: lis
     _save(figure, path)
 
 
-def draw_losses(path: Path, metrics: list[dict], title: str) -> None:
-    """Training and validation losses over steps, with the baseline of predicting the mean."""
+def draw_losses(path: Path, metrics: list[dict], title: str, unit: str, naive: str) -> None:
+    """Training and validation losses over steps, with the baseline: what a ``naive`` prediction scores."""
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     for name, style in (("train_loss", {"linewidth": 0.8}), ("val_loss", {"marker": "o"}),
-                        ("val_own_durations", {"marker": "s"}), ("baseline", {"linestyle": "--", "color": "gray"})):
+                        ("val_own_durations", {"marker": "s"}), ("val_loss_other_text", {"marker": "x"}),
+                        ("baseline", {"linestyle": "--", "color": "gray"})):
         points = [(row["step"], row[name]) for row in metrics if name in row]
         if points:
-            axes.plot(*zip(*points, strict=True), label="baseline: the mean" if name == "baseline" else name, **style)
+            axes.plot(*zip(*points, strict=True), label=f"baseline: {naive}" if name == "baseline" else name, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("squared error a frame and bin")
+    axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     axes.legend()
     axes.set_title(title, fontsize=10)

@@ -1,6 +1,7 @@
 """Recordings and their texts to a prepared set: tokens, mels, statistics, a split, and a list of what was left out.
 
     python -m chatterbox_es.prepare data=folder data.path=DIR [data.dialect=latin_american] [prepare.KEY=VALUE …]
+    python -m chatterbox_es.prepare model=chatterbox model.weights=DIR data=…          speech tokens too
 
 `chatterbox_es.train` does this by itself when it has not been done; a second run reuses it. The set is kept in
 outputs/prepared/ (data.prepared: a folder or an fsspec URL) under a key of all it depends on: recordings, text, dialect,
@@ -25,6 +26,7 @@ from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
 from chatterbox_es.corpus.demo import make_demo
 from chatterbox_es.corpus.drop_rules import Exclusions
 from chatterbox_es.errors import UserError
+from chatterbox_es.families import family_of
 from chatterbox_es.feature_set import CARD, Copies, FeatureSet
 from chatterbox_es.preparation import local_engine, ray_engine
 from chatterbox_es.preparation.assembly import assemble
@@ -210,7 +212,8 @@ def _make_shards(target: Storage, treatment: Treatment, shards: int, rows: int, 
 
 
 def main() -> None:
-    prepare(compose(sys.argv[1:], __doc__))
+    config = compose(sys.argv[1:], __doc__)
+    family_of(config).prepare(config)
 
 
 if __name__ == "__main__":

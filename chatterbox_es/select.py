@@ -20,13 +20,13 @@ from omegaconf import OmegaConf
 
 from chatterbox_es import command_line
 from chatterbox_es.best import keep
-from chatterbox_es.config import Config, HwConfig
+from chatterbox_es.config import HwConfig, read_config
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.judge import Judge
 from chatterbox_es.evaluation.measures import MeasureOptions, measure_of
+from chatterbox_es.families import family_of
 from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.hardware import set_up
-from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import finished_runs, read_card
 from chatterbox_es.selection import (
     Judging,
@@ -95,7 +95,9 @@ def features_of(run: Path, content: str) -> FeatureSet:
     file = run / "config.yaml"
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
-    config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+    config = read_config(file)
+    if config.model.name != "fase4":  # what is beside the mels is found by its own key
+        return _checked(family_of(config).prepare(config), run, content)
     # A relative path is relative to where the run was started: here, or a folder above the run's.
     for place in (Path.cwd(), *run.resolve().parents):
         for card in sorted((place / config.data.prepared).glob(f"*/{CARD}")):
@@ -103,7 +105,10 @@ def features_of(run: Path, content: str) -> FeatureSet:
             shards = known.get("shards", [{"file": ""}])  # without any, an earlier version has prepared it
             if known.get("content") == content and all((card.parent / shard["file"]).is_file() for shard in shards):
                 return FeatureSet(card.parent)
-    features = prepare(config)
+    return _checked(family_of(config).prepare(config), run, content)
+
+
+def _checked(features: FeatureSet, run: Path, content: str) -> FeatureSet:
     if features.card["content"] != content:
         raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
                         f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")

@@ -17,8 +17,9 @@ from lightning_fabric import Fabric
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, weights_digest
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intervals import FEW, interval, resample
+from chatterbox_es.families import family_named
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.validation import UtteranceValues, utterance_values
+from chatterbox_es.validation import UtteranceValues
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: 
 
 def _measured(checkpoint: Checkpoint, path: Path, run: Path, features: FeatureSet, fabric: Fabric,
               judge: Judging | None = None) -> Candidate:
-    values = utterance_values(fabric, fabric.to_device(checkpoint.build(features)), features)
+    values = family_named(checkpoint.family).values(fabric, fabric.to_device(checkpoint.build(features)), features)
     for name, by_utterance in (judge(checkpoint, str(path)) if judge else {}).items():
         values.add(name, by_utterance)
     size = sum(weight.numel() for weight in checkpoint.weights.values())

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from chatterbox_es.acoustics.mel import MelContract
 from chatterbox_es.acoustics.vocoder import GriffinLim, Vocoder
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
 from chatterbox_es.errors import UserError
@@ -34,7 +35,7 @@ class Speech:
 
     reading: Reading
     mel: np.ndarray  # (frames, bins), natural logarithm
-    durations: np.ndarray  # (tokens,) frames
+    durations: np.ndarray  # (tokens,) frames; empty where the model knows none
     samples: np.ndarray  # (samples,) float32 in [-1, 1]
     rate: int  # Hz
 
@@ -59,13 +60,54 @@ class TorchModel:
         return self.statistics.restore(mel).numpy(), durations.numpy()
 
 
+@dataclasses.dataclass
+class VoiceOptions:
+    """What a voice can be told beside its dialect and speaker; None is the published value."""
+
+    vocoder: str = dataclasses.field(default="griffin_lim", metadata={
+        "help": "fase4: griffin_lim, or hift, which is Resemble's and needs weights="})
+    weights: str = dataclasses.field(default="", metadata={
+        "help": "folder of Resemble's files; chatterbox: in place of the one it was trained from"})
+    reference: str = dataclasses.field(default="", metadata={"help": "chatterbox: a recording of the voice to speak with"})
+    seed: int = dataclasses.field(default=0, metadata={"help": "chatterbox: another one says the same text otherwise"})
+    guidance: float | None = dataclasses.field(default=None, metadata={
+        "help": "chatterbox: how strongly the text is followed; none: 0.5, as published, and likewise below"})
+    temperature: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 0.8; 0 is the likeliest token"})
+    min_p: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 0.05"})
+    top_p: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 1"})
+    repetition_penalty: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 2"})
+
+    def mel_vocoder(self, contract: MelContract) -> Vocoder:
+        """The vocoder of a voice of mels.
+
+        Raises:
+            UserError: no such vocoder, its weights or packages are missing, or something is said that only chatterbox knows.
+        """
+        said = [field.name for field in dataclasses.fields(VoiceOptions) if field.name not in ("vocoder", "weights")
+                and getattr(self, field.name) != field.default]
+        if said:
+            raise UserError(f"{said[0]}={getattr(self, said[0])} is for voices of model=chatterbox; this one is of model=fase4")
+        if self.vocoder == "griffin_lim":
+            return GriffinLim(contract)
+        if self.vocoder != "hift":
+            raise UserError(f"vocoder={self.vocoder} is not known; use griffin_lim or hift")
+        if not self.weights:
+            raise UserError("vocoder=hift needs the folder with Resemble's s3gen.pt: weights=DIR")
+        from chatterbox_es.t3.codec import load_hift
+
+        vocoder = load_hift(Path(self.weights).expanduser(), "cuda" if torch.cuda.is_available() else "cpu")
+        if differences := contract.differences(vocoder.contract):
+            raise UserError(f"vocoder=hift takes mels of another contract than this voice's ({', '.join(differences)})")
+        return vocoder
+
+
 class Voice:
     """A checkpoint with the front end it was trained with, an engine for its model, and a vocoder."""
 
     def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
                  acoustic: AcousticModel | None = None, speaker: str = ""):
         self.name, self.told = name, checkpoint
-        self.front_end = _front_end(checkpoint, dialect)
+        self.front_end = front_end_of(checkpoint, dialect)
         self.speaker = speaker or next(iter(checkpoint.model.get("speakers", ())), "")
         self.checkpoint = checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
         checkpoint.check_symbols(self.front_end.table, name, "this version")
@@ -73,7 +115,8 @@ class Voice:
         self.vocoder = vocoder or GriffinLim(checkpoint.contract)
 
     @classmethod
-    def load(cls, run: Path, dialect: str | None = None, engine: str = "torch", speaker: str = "") -> "Voice":
+    def load(cls, run: Path, dialect: str | None = None, engine: str = "torch", speaker: str = "",
+             options: VoiceOptions | None = None) -> "Voice":
         """The voice of a run (its final checkpoint), of ``outputs/best``, of a checkpoint's file, or of an exported one.
 
         With ``engine="onnx"`` the voice is exported first, unless that was done before; a file that ends in .onnx is
@@ -85,7 +128,7 @@ class Voice:
         """
         if engine not in ENGINES:
             raise UserError(f"engine={engine} is not known; use one of {', '.join(ENGINES)}")
-        path = voice_file(run)
+        path, options = voice_file(run), options or VoiceOptions()
         if path.suffix == ".onnx" or engine == "onnx":
             from chatterbox_es.onnx_voice import OnnxModel, exported_beside
 
@@ -93,8 +136,16 @@ class Voice:
                 raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
                                 f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
             model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path)
-            return cls(model.checkpoint, str(path), dialect, acoustic=model)
-        return cls(load_checkpoint(path), str(path), dialect, speaker=speaker)
+            return cls(model.checkpoint, str(path), dialect, options.mel_vocoder(model.checkpoint.contract), model)
+        return voice_of(load_checkpoint(path), str(path), dialect, speaker, options)
+
+    def as_speaker(self, speaker: str) -> "Voice":
+        """The same voice as another of its speakers.
+
+        Raises:
+            UserError: it has no such speaker.
+        """
+        return Voice(self.told, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker)
 
     def in_dialect(self, dialect: str) -> "Voice":
         """The same voice, reading as another dialect does; the weights are shared.
@@ -107,7 +158,7 @@ class Voice:
         if self.told.model.get("dialects"):  # other weights then
             return Voice(self.told, self.name, dialect, self.vocoder, speaker=self.speaker)
         voice = copy.copy(self)
-        voice.front_end = _front_end(self.checkpoint, dialect)
+        voice.front_end = front_end_of(self.checkpoint, dialect)
         return voice
 
     def speak(self, text: str, speed: float = 1.0) -> Speech:
@@ -163,6 +214,21 @@ class Voice:
         return Speech(reading, mel, durations, self.vocoder(mel), self.checkpoint.contract.sample_rate)
 
 
+def voice_of(checkpoint: Checkpoint, name: str, dialect: str | None = None, speaker: str = "",
+             options: VoiceOptions | None = None) -> Voice:
+    """The voice of a checkpoint of either family.
+
+    Raises:
+        UserError: as `Voice.load`.
+    """
+    options = options or VoiceOptions()
+    if checkpoint.family == "fase4":
+        return Voice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
+    from chatterbox_es.t3.voice import T3Voice
+
+    return T3Voice(checkpoint, name, dialect, speaker, options)
+
+
 def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
     """The parts of a text as one; ``whole`` is its reading."""
     reading = dataclasses.replace(whole, phonemes=sum((part.reading.phonemes for part in parts), ()),
@@ -215,7 +281,7 @@ def _shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def _front_end(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:
+def front_end_of(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:
     """The front end of the checkpoint; its lexicon travels inside it."""
     dialect, lexicon = dialect or checkpoint.front_end["dialect"], checkpoint.front_end["lexicon"]
     if not lexicon:

@@ -34,26 +34,21 @@ from optuna import TrialPruned
 from torch import nn
 
 from chatterbox_es.acoustics.audio import write_audio
-from chatterbox_es.acoustics.vocoder import GriffinLim
-from chatterbox_es.batches import collate
-from chatterbox_es.checkpoints import Checkpoint, weights_digest
+from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
 from chatterbox_es.errors import UserError
+from chatterbox_es.families import Family, Frozen, StoredModel, family_of
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
-from chatterbox_es.initialisation import build_model, model_arguments, start_model
 from chatterbox_es.interruption import EXIT, InterruptedRun, Interruption, watching
-from chatterbox_es.model.fase4 import Fase4
-from chatterbox_es.pictures import draw_losses, draw_mels
-from chatterbox_es.prepare import prepare
+from chatterbox_es.pictures import draw_losses
 from chatterbox_es.resumption import command_hash, finished_value, run_to_resume
 from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, commit, read_card
 from chatterbox_es.study import Reporter
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training import Validated, train
 from chatterbox_es.training_state import load_newest_state, states
-from chatterbox_es.validation import speak
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +62,7 @@ def run_phase(config: Config, folder: Path) -> float:
         UserError: data, checkpoints or hardware do not fit what the configuration asks for.
         InterruptedRun: SIGTERM or SIGINT came; the run's state is saved.
     """
+    family = family_of(config)
     fabric = set_up(config.hw)
     earlier = run_to_resume(config)
     if earlier is not None and (value := finished_value(earlier)) is not None:
@@ -74,7 +70,7 @@ def run_phase(config: Config, folder: Path) -> float:
         return value
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
     for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
-        features = prepare(config) if turn else None
+        features = family.prepare(config) if turn else None
         fabric.barrier()
     with watching() as caught:
         return run_prepared(config, fabric, features, folder, earlier, caught)
@@ -85,14 +81,15 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     """A run on data that is prepared; see `run_phase`."""
     phase = config.phase
     torch.manual_seed(config.train.seed)
-    state = None
+    state, family = None, family_of(config)
     if earlier is not None:
         run = resume_run(config, fabric, features, earlier)
         state = load_newest_state(run.checkpoints)
     if state is not None:
-        model, lineage = build_model(config, features), run.card["lineage"]
+        lineage = run.card["lineage"]
+        model = family.build(config, features, fabric, lineage)
     else:
-        model, lineage = start_model(config, features)
+        model, lineage = family.start(config, features, fabric)
         if earlier is None:
             run = start_run(config, fabric, features, folder, lineage)
         else:  # it ended before its first state: from the beginning, in its folder
@@ -104,14 +101,14 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     try:
         if tracker.folder:
             run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
-        frozen = freeze(model, phase.trains)
-        before = run.card.get("frozen_sha256") or weights_hash(frozen)
+        frozen = family.freeze(model, config)
+        before = run.card.get("frozen_sha256") or frozen.digest()
         run.update(frozen_sha256=before)
-        log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen) or "nothing")
+        log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)
-        keeper = Keeper(config, features, run, tracker, lineage, fabric)
-        best = train(fabric, model, features, config, run, tracker, keeper, caught, state)
-        if weights_hash(frozen) != before:
+        keeper = Keeper(config, family, features, run, tracker, lineage, fabric)
+        best = train(fabric, family, model, features, config, run, tracker, keeper, caught, state)
+        if frozen.digest() != before:
             raise AssertionError("frozen weights have changed")
         if fabric.is_global_zero:
             finish_run(config, features, run, keeper, model, frozen, best)
@@ -160,19 +157,20 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
     return run
 
 
-def finish_run(config: Config, features: FeatureSet, run: RunDirectory, keeper: "Keeper", model: Fase4,
-               frozen: dict[str, nn.Module], best: float) -> None:
+def finish_run(config: Config, features: FeatureSet, run: RunDirectory, keeper: "Keeper", model: nn.Module,
+               frozen: Frozen, best: float) -> None:
     """Final checkpoint, picture of the losses, and the end of the run's card."""
     final = keeper.save_final(model)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     price, hours = config.hw.price_per_hour, run.card["hours"]
-    draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}")
+    draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}", features.unit,
+                features.naive)
     for state in states(run.checkpoints):  # it has ended: there is nothing to go on with
         state.unlink()
     run.end(FINISHED, best_val_loss=best, final=str(final.relative_to(run.folder)), parameters=count,
             cost=None if price is None else hours * price,
-            frozen={"parts": list(frozen), "sha256_before": run.card["frozen_sha256"], "sha256_after": weights_hash(frozen)})
-    log.info("finished: best val_loss %.4f (the mean scores %.3f); %s", best, features.baseline(), final)
+            frozen={"parts": frozen.parts, "sha256_before": run.card["frozen_sha256"], "sha256_after": frozen.digest()})
+    log.info("finished: best val_loss %.4f (%s scores %.3f); %s", best, features.naive, features.baseline(), final)
 
 
 def end_badly(run: RunDirectory, state: str, reason: str | None) -> None:
@@ -200,35 +198,21 @@ def move_log(folder: Path) -> None:
             remove_unbegun(begun.parent)
 
 
-def freeze(model: Fase4, trains: str) -> dict[str, nn.Module]:
-    """Stop the gradients of what a phase does not train; those parts by name."""
-    if trains not in ("text_encoder", "full_model"):
-        raise UserError(f"phase.trains={trains} is not known; use text_encoder or full_model")
-    frozen = {"mel_decoder": model.mel_decoder} if trains == "text_encoder" else {}
-    for part in frozen.values():
-        part.requires_grad_(False)
-    return frozen
-
-
-def weights_hash(parts: dict[str, nn.Module]) -> str:
-    """SHA-256 of all weights of some modules."""
-    return weights_digest({f"{name}.{key}": weight for name, part in parts.items()
-                           for key, weight in part.state_dict().items()})
-
-
 class Keeper(Validated):
     """Saves checkpoints and samples when a run has validated."""
 
-    def __init__(self, config: Config, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict, fabric):
+    def __init__(self, config: Config, family: Family, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,
+                 fabric: Fabric):
+        self.family = family
         self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
         self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
-        self.vocoder = GriffinLim(features.contract)
         self.report = Reporter.of(config)
         self.best: list[Path] = []
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
 
-    def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool, check: Callable[[], None]) -> None:
+    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool,
+                 check: Callable[[], None]) -> None:
         self.last = {"epoch": epoch, "step": step, "metrics": metrics}
         if not self.fabric.is_global_zero:
             return
@@ -241,7 +225,7 @@ class Keeper(Validated):
         self.save_samples(model, epoch, step, check)
         self.report(epoch, step, metrics)
 
-    def keep_mean(self, mean: Fase4) -> None:
+    def keep_mean(self, mean: nn.Module) -> None:
         """The running mean of the weights as a checkpoint; its figures are nobody's yet, so it carries none of the model's."""
         if self.fabric.is_global_zero:
             checkpoint = self.checkpoint(mean)
@@ -259,44 +243,28 @@ class Keeper(Validated):
             if path not in self.best:
                 path.unlink()
 
-    def save_final(self, model: Fase4) -> Path:
-        """The final checkpoint, as ours and as safetensors."""
+    def save_final(self, model: nn.Module) -> Path:
+        """The final checkpoint, as ours and, where it is complete in itself, as safetensors."""
         path = self.run.checkpoints / f"final_{self.config.phase.trains}.pt"
         final = self.checkpoint(model)
-        final.export(path.with_suffix(".safetensors"))
+        if isinstance(final, Checkpoint):
+            final.export(path.with_suffix(".safetensors"))
         final.save(path)
         return path
 
-    def checkpoint(self, model: Fase4) -> Checkpoint:
-        data = self.config.data
-        front_end = {"dialect": data.dialect,
-                     "lexicon": Path(data.lexicon).read_text(encoding="utf-8") if data.lexicon else ""}
-        return Checkpoint({name: w.detach().cpu().clone() for name, w in model.state_dict().items()},
-                          model_arguments(self.config, self.features), self.config.phase.name,
-                          self.features.contract, self.features.symbols, self.features.statistics, front_end,
-                          self.lineage | self.last)
+    def checkpoint(self, model: nn.Module) -> StoredModel:
+        return self.family.checkpoint(model, self.config, self.features, self.lineage | self.last)
 
-    def save_samples(self, model: Fase4, epoch: int, step: int, check: Callable[[], None]) -> None:
-        """A few held-out sentences as sound and as mel + alignment pictures, beside their recordings."""
-        features, sounds, pictures = self.features, {}, {}
-        folder = self.run.samples / f"epoch_{epoch:04d}"
+    def save_samples(self, model: nn.Module, epoch: int, step: int, check: Callable[[], None]) -> None:
+        """A few held-out sentences as sound and as pictures, beside their recordings."""
+        label = "synthetic recording, " if self.features.card["synthetic"] else ""
+        sounds, pictures = self.family.samples(self.fabric, model, self.config, self.features, self.shown,
+                                               self.run.samples / f"epoch_{epoch:04d}", f"{label}epoch {epoch}", check)
         for number in self.shown:
-            check()
-            utterance, tokens = features.utterance(number), features.token_ids(number)
-            mels, durations = speak(self.fabric, model, features, number)
-            samples = self.vocoder(features.statistics.restore(mels).numpy())
-            name = utterance["id"].replace("/", "_")
-            write_audio(folder / f"{name}.wav", samples, features.contract.sample_rate)
-            self.save_recording(utterance, name)
-            recorded = features.mel(number)
-            aligned = recorded_durations(self.fabric, model, features, number)
-            label = "synthetic recording, " if features.card["synthetic"] else ""
-            draw_mels(folder / f"{name}.png", mels.numpy(), recorded.numpy(), features.symbols.symbols_of(tokens.tolist()),
-                      durations.numpy(), aligned.numpy(), features.contract.frames_per_second,
-                      f"{label}epoch {epoch}: {utterance['text']}")
-            sounds[f"spoken/{name}"] = (samples, features.contract.sample_rate)
-            pictures[f"alignment/{name}"] = folder / f"{name}.png"
-        self.tracker.log_samples(step, sounds, pictures)
+            utterance = self.features.utterance(number)
+            self.save_recording(utterance, utterance["id"].replace("/", "_"))
+        self.tracker.log_samples(step, {f"spoken/{name}": sound for name, sound in sounds.items()},
+                                 {f"alignment/{name}": picture for name, picture in pictures.items()})
 
     def save_recording(self, utterance: dict, name: str) -> None:
         """The natural recording and its text, once, to compare with."""
@@ -306,15 +274,6 @@ class Keeper(Validated):
         samples, rate = soundfile.read(utterance["audio"], dtype="float32", always_2d=True)
         write_audio(target, np.ascontiguousarray(samples.mean(1)), rate)
         target.with_suffix(".txt").write_text(utterance["text"] + "\n", encoding="utf-8")
-
-
-@torch.no_grad()
-def recorded_durations(fabric, model: Fase4, features: FeatureSet, number: int) -> torch.Tensor:
-    """(tokens,) frames of each token in an utterance's recording, by the model's alignment."""
-    batch = collate(features, [number]).to(fabric.device)
-    with fabric.autocast():
-        prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers, batch.dialects)
-    return prediction.durations.cpu()
 
 
 def remove_unbegun(folder: Path) -> None:

@@ -19,18 +19,17 @@ from chatterbox_es.batches import Batches, Budget, Step, utterance_rates
 from chatterbox_es.config import Config, DataConfig
 from chatterbox_es.corpus import draw_rates
 from chatterbox_es.errors import UserError
+from chatterbox_es.families import Family
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
 from chatterbox_es.interruption import InterruptedRun, Interruption
-from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.optimisation import loss_scaler, optimizer_of, training_step
-from chatterbox_es.plan import Plan, not_even_one, plan_memory, plan_time, trial_steps
+from chatterbox_es.plan import Plan, not_even_one, plan_time, trial_steps
 from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
 from chatterbox_es.running_mean import running_mean
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training_state import save_state
-from chatterbox_es.validation import utterance_values
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,8 @@ class Training:
     """The parts that a run trains with, put together; `state` and `restore` are all that it needs to go on elsewhere."""
 
     fabric: Fabric
-    model: Fase4
+    family: Family
+    model: nn.Module
     wrapped: nn.Module  # the model as Fabric computes with it
     optimizer: torch.optim.Optimizer
     batches: Batches
@@ -51,30 +51,30 @@ class Training:
     saved: float = dataclasses.field(default_factory=time.monotonic)  # when the last state was written
 
     @classmethod
-    def set_up(cls, fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory) -> "Training":
-        phase, hw = config.phase, config.hw
-        batches = Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, phase.batch_frames,
-                          Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
-        optimizer = optimizer_of(fabric, model, config)
+    def set_up(cls, fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config,
+               run: RunDirectory) -> "Training":
+        hw = config.hw
+        batches = family.batches(config, features, Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
+        optimizer = optimizer_of(fabric, family.parameter_groups(model), config)
         if hw.compile:
-            for layer in model.text_encoder.layers:
-                layer.compile(dynamic=True)
+            family.compile(model)
         wrapped, optimizer = fabric.setup(model, optimizer)
-        return cls(fabric, model, wrapped, optimizer, batches, Progress.of(config, len(batches.first_epoch)), config, run,
+        progress = Progress.of(config, len(batches.first_epoch))
+        return cls(fabric, family, model, wrapped, optimizer, batches, progress, config, run,
                    running_mean(model, config.train.ema))
 
     def state(self, extra: dict[str, Any]) -> dict[str, Any]:
         """Weights, optimiser, scaler, random numbers of each process, place in the epoch, and where the metrics end."""
         scaler = loss_scaler(self.fabric)
         random = self.fabric.all_gather(random_state(self.fabric)).cpu().reshape(self.fabric.world_size, -1)
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+        return {"model": self.family.weights(self.model), "optimizer": self.optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler else {}, "random": random,
                 "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(),
                 "mean": self.mean.state_dict() if self.mean else {}, **extra}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken."""
-        self.model.load_state_dict(state["model"])
+        self.family.restore(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.mean and state.get("mean"):
             self.mean.load_state_dict(state["mean"])
@@ -126,10 +126,11 @@ def restore_random_state(fabric: Fabric, state: Tensor) -> None:
 class Validated:
     """What `train` calls after each validation, to save and to show; a run that goes on gives back what it had kept."""
 
-    def __call__(self, model: Fase4, epoch: int, step: int, metrics: dict, is_best: bool, check: Callable[[], None]) -> None:
+    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool,
+                 check: Callable[[], None]) -> None:
         """``check()`` raises when the run has been asked to end, and is to be called now and then."""
 
-    def keep_mean(self, mean: Fase4) -> None:
+    def keep_mean(self, mean: nn.Module) -> None:
         """Called after that, with the running mean of the weights where `train.ema` asks for one."""
 
     def state(self) -> dict[str, Any]:
@@ -139,8 +140,9 @@ class Validated:
         pass
 
 
-def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, run: RunDirectory, tracker: Tracker,
-          on_validation: Validated, caught: Interruption | None = None, state: dict[str, Any] | None = None) -> float:
+def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config, run: RunDirectory,
+          tracker: Tracker, on_validation: Validated, caught: Interruption | None = None,
+          state: dict[str, Any] | None = None) -> float:
     """Train ``model`` on the prepared set, from a ``state`` that was saved or from the beginning; the smallest validation loss.
 
     Parameters that do not require gradients are left alone.
@@ -150,10 +152,10 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
         InterruptedRun: a signal came; the state is saved.
     """
     caught = caught or Interruption()
-    training = Training.set_up(fabric, model, features, config, run)
+    training = Training.set_up(fabric, family, model, features, config, run)
     progress, batches = training.progress, training.batches
     plan = make_plan(training, features)
-    peak = matmul_peak(fabric, model, *batches.mean_size())
+    peak = matmul_peak(fabric, family.products(model, *batches.mean_size()))
     if state is None:
         run.cut_metrics(0)
     else:
@@ -162,8 +164,8 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
         log.info("goes on at step %d, epoch %d, after %.1f minutes", progress.step, progress.epoch, progress.before)
     training.saved = progress.started = time.monotonic()
     baseline, clock = features.baseline(), Clock()
-    log.info("%s; predicting the mean scores %.3f; matrix products of these layers' shapes reach %.0f GFLOP/s here in %s",
-             progress.describe(len(batches.first_epoch)), baseline, peak / 1e9, fabric._precision.precision)
+    log.info("%s; %s scores %.3f; matrix products of these layers' shapes reach %.0f GFLOP/s here in %s",
+             progress.describe(len(batches.first_epoch)), features.naive, baseline, peak / 1e9, fabric._precision.precision)
     # Over the share of the run, whichever limit ends it, so that the time left is right for all of them.
     bar = tqdm(total=1.0, desc=f"phase {config.phase.name}", disable=not (fabric.is_global_zero and sys.stderr.isatty()),
                bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}")
@@ -195,11 +197,11 @@ def train(fabric: Fabric, model: Fase4, features: FeatureSet, config: Config, ru
                     f"train_loss {metrics['train_loss_epoch']:.4f}")
             validates = progress.epoch % config.phase.validate_every == 0 or is_last
             if validates:
-                metrics |= validate(fabric, model, features, check=check)
+                metrics |= validate(fabric, family, model, features, check=check)
                 metrics |= {"baseline": baseline, "minutes": progress.elapsed()}
                 is_best = metrics["val_loss"] < progress.best
-                log.info("%s, val_loss %.4f, with its own durations %.4f (the mean scores %.3f)%s", line, metrics["val_loss"],
-                         metrics["val_own_durations"], baseline, ", the best so far" if is_best else "")
+                log.info("%s, val_loss %.4f, %s%s", line, metrics["val_loss"], family.describe(metrics),
+                         ", the best so far" if is_best else "")
                 on_validation(model, progress.epoch, progress.step, metrics, is_best, check)
                 if training.mean:
                     on_validation.keep_mean(training.mean.module)
@@ -241,16 +243,16 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
             step = next(source, None)
         if step is None:
             break
-        aligning = model.alignment_seconds
+        aligning = getattr(model, "alignment_seconds", 0.0)
         figures = fitting_step(training, step, learning_rate(training.config, progress))
-        clock.spent["alignment"] += model.alignment_seconds - aligning
+        clock.spent["alignment"] += getattr(model, "alignment_seconds", 0.0) - aligning
         progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
         if training.mean and not figures["skipped"]:
             training.mean.update_parameters(model)
         note_skipped(training, step, figures)
         if math.isfinite(figures["train_loss"]):
             progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
-        flops += model.training_flops(step.tokens, step.frames) // fabric.world_size
+        flops += training.family.flops(model, step) / fabric.world_size
         with clock.on("logging"):
             after_step(figures, steps / (time.monotonic() - epoch.began))
         due, number = agreed(training, training.state_is_due(), caught.number)
@@ -288,8 +290,8 @@ def note_skipped(training: Training, step: Step, figures: dict[str, float]) -> N
     progress.skipped, progress.skipped_in_row = progress.skipped + 1, progress.skipped_in_row + 1
     features = training.batches.features
     names = ", ".join(features.utterance(number)["id"] for number in step.utterances)
-    what = (f"train_loss {figures['train_loss']}, gradient of the encoder {figures['grad_norm_text']}, of the decoder "
-            f"{figures['grad_norm_vocoder']} at step {progress.step} (epoch {progress.epoch}, utterances {names})")
+    norms = ", ".join(f"{name} {value}" for name, value in figures.items() if name.startswith("grad_norm"))
+    what = f"train_loss {figures['train_loss']}, {norms} at step {progress.step} (epoch {progress.epoch}, utterances {names})"
     scaler = loss_scaler(training.fabric)
     if scaler and math.isfinite(figures["train_loss"]):  # usual in fp16 while the scale is being found
         what += f"; the loss was scaled too high and is scaled by {scaler.get_scale():g} now"
@@ -308,15 +310,16 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
     batches, fabric = training.batches, training.fabric
     while True:
         try:
-            return training_step(fabric, training.wrapped, training.optimizer, step, rate, training.config.phase.clip)
+            return training_step(fabric, training.family, training.wrapped, training.optimizer, step, rate,
+                                 training.config.phase.clip)
         except torch.OutOfMemoryError as error:
             reason = str(error).partition("\n")[0]
         # Outside of the except clause, so that nothing of the failed step is held any more.
         training.optimizer.zero_grad()
         if fabric.device.type == "cuda":
             torch.cuda.empty_cache()
-        largest = max(step.pieces, key=lambda piece: len(piece.mels))
-        frames = len(largest.mels)
+        largest = max(step.pieces, key=lambda piece: piece.frames)
+        frames = largest.frames
         if len(largest.utterances) == 1:
             raise UserError(f"{not_even_one(batches, largest.utterances[0])} ({reason})")
         budget = max(frames // 2, max(int(batches.frames[number]) for number in largest.utterances))
@@ -324,7 +327,7 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
             raise UserError(f"out of memory on {frames} frames in process {fabric.global_rank} ({reason}); go on with "
                             f"hw.batch_frames={budget} resume={training.run.folder}")
         batches.budget = Budget(budget, batches.budget.tokens)
-        step = batches.step(step.utterances)
+        step = batches.step(step.utterances, epoch=step.epoch)
         log.warning("out of memory on %d frames (%s): from here on a piece holds %d frames at most, the batch stays the same. "
                     "To start with that: hw.batch_frames=%d", frames, reason, budget, budget)
 
@@ -336,7 +339,7 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
         UserError: the run does not fit the memory.
     """
     fabric, config, batches = training.fabric, training.config, training.batches
-    plan = plan_memory(fabric, training.model, batches, config.hw)
+    plan = training.family.plan(fabric, training.model, batches, config)
     if config.train.trial_steps > 0:
         random, scaler = random_state(fabric), loss_scaler(fabric)
         scale = scaler.state_dict() if scaler else None
@@ -350,7 +353,7 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
         training.optimizer.optimizer.state.clear()
         some = features.validation[:4]
         began = time.perf_counter()
-        validate(fabric, training.model, features, some)
+        validate(fabric, training.family, training.model, features, some)
         validation = (time.perf_counter() - began) / len(some) * len(features.validation)
         restore_random_state(fabric, random)
         if scaler:
@@ -366,11 +369,11 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
     return plan
 
 
-def validate(fabric: Fabric, model: Fase4, features: FeatureSet, utterances: Any = None,
+def validate(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, utterances: Any = None,
              check: Callable[[], None] = lambda: None) -> dict[str, float]:
-    """The figures of `utterance_values` over some ``utterances``, or all that are held out; each process measures its part."""
+    """The figures of `Family.values` over some ``utterances``, or all that are held out; each process measures its part."""
     utterances = features.validation if utterances is None else utterances
-    values = utterance_values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
+    values = family.values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
     sums = torch.tensor([values.sums(name) for name in values.values], dtype=torch.float64)
     if fabric.world_size > 1:
         sums = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")

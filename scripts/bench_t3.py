@@ -20,13 +20,14 @@ import psutil
 import torch
 
 from chatterbox_es.command_line import parse, run
+from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import Spoken, collate
 from chatterbox_es.t3.cost import PHASES, TEXT_PER_SECOND, utterance_flops
 from chatterbox_es.t3.lora import LoraOptions
 from chatterbox_es.t3.loss import losses_of
 from chatterbox_es.t3.memory import GB, Shape, step_memory
 from chatterbox_es.t3.model import CODES, START_TEXT, STOP_TEXT, T3, T3Size
-from chatterbox_es.t3.phases import frozen_digest, optimizer_of, set_phase
+from chatterbox_es.t3.phases import frozen_digest, parameter_groups, set_phase
 
 TYPES = {"32-true": torch.float32, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
@@ -67,13 +68,13 @@ def main() -> None:
     plan = step_memory(size, trains, shape, lora, options.precision, options.optimiser, options.checkpointing)
     print(f"estimate {plan.describe()}", flush=True)
     tiny = build(T3Size(width=64, heads=1, layers=1, feedforward=64), trains, lora, kind, options.device)
-    train(tiny, optimizer_of(tiny, 1e-4, 0.01, options.optimiser, fused=options.precision != "16-mixed"), batch, kind, options)
+    train(tiny, optimizer_of(tiny, options), batch, kind, options)
     del tiny
     before = psutil.Process().memory_info().rss
     model = build(size, trains, lora, kind, options.device)
     if options.checkpointing:
         model.save_memory()
-    optimizer = optimizer_of(model, 1e-4, 0.01, options.optimiser, fused=options.precision != "16-mixed")
+    optimizer = optimizer_of(model, options)
     digest = frozen_digest(model) if options.digest else None
     if options.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -90,6 +91,10 @@ def main() -> None:
     if options.peak_tflops:
         figures["share_of_peak"] = figures["tflops"] / options.peak_tflops
     print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}))
+
+
+def optimizer_of(model: T3, options: BenchOptions) -> torch.optim.Optimizer:
+    return make_optimizer(options.optimiser, parameter_groups(model), 1e-4, 0.01, fused=options.precision != "16-mixed")
 
 
 def build(size: T3Size, trains: str, lora: LoraOptions, kind: torch.dtype, device: str) -> T3:

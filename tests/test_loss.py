@@ -8,6 +8,7 @@ from lightning_fabric.plugins import MixedPrecision
 from chatterbox_es.batches import Batch, Step, mask_of
 from chatterbox_es.loss import losses_of, warped_error
 from chatterbox_es.model.fase4 import Fase4, Prediction
+from chatterbox_es.model.mel_family import MelFamily
 from chatterbox_es.optimisation import training_step
 
 
@@ -74,7 +75,7 @@ def test_a_tiny_model_learns_two_sentences_by_heart():
     model = fabric.setup(tiny())
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
     step = step_of(two_sentences())
-    losses = [training_step(fabric, model, optimizer, step, 3e-3, 1.0)["train_loss"] for _ in range(150)]
+    losses = [training_step(fabric, MelFamily(), model, optimizer, step, 3e-3, 1.0)["train_loss"] for _ in range(150)]
     assert losses[0] > 0.8
     assert losses[-1] < 0.15
 
@@ -87,7 +88,7 @@ def test_a_step_reports_the_norms_of_encoder_and_decoder_in_any_precision():
         fabric = Fabric(accelerator="cpu", devices=1, **options)
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=1e-3))
-        steps[name] = training_step(fabric, model, optimizer, step_of(two_sentences()), 1e-3, 1.0)
+        steps[name] = training_step(fabric, MelFamily(), model, optimizer, step_of(two_sentences()), 1e-3, 1.0)
     assert steps["32"]["learning_rate"] == 1e-3
     for norm in ("grad_norm_text", "grad_norm_vocoder"):
         assert 0 < steps["32"][norm] < 100
@@ -109,7 +110,7 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
         before = [p.detach().clone() for p in model.parameters()]
-        figures.append(training_step(fabric, model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
+        figures.append(training_step(fabric, MelFamily(), model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
         gradients.append([old - p for old, p in zip(before, model.parameters(), strict=True)])
     for key in ("train_loss", "train_token_loss", "train_duration_loss", "grad_norm_text", "grad_norm_vocoder"):
         assert figures[1][key] == pytest.approx(figures[0][key], rel=1e-5)
@@ -123,6 +124,6 @@ def test_gradients_are_clipped_to_the_norm():
     model = fabric.setup(tiny())
     optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
     before = [p.detach().clone() for p in model.parameters()]
-    training_step(fabric, model, optimizer, step_of(two_sentences()), 1.0, 0.01)
+    training_step(fabric, MelFamily(), model, optimizer, step_of(two_sentences()), 1.0, 0.01)
     moved = torch.cat([(old - p).flatten() for old, p in zip(before, model.parameters(), strict=True)])
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)

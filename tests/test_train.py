@@ -17,9 +17,10 @@ from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
 from chatterbox_es.initialisation import start_model
+from chatterbox_es.model.mel_family import weights_hash
 from chatterbox_es.progress import Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory, newest_run, read_card
-from chatterbox_es.train import run_phase, weights_hash
+from chatterbox_es.train import run_phase
 
 
 def fails(result, *said: str) -> None:

@@ -10,7 +10,7 @@ from chatterbox_es.evaluation.results import SOUND
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.speech import Voice
+from chatterbox_es.speech import voice_of
 
 
 class Judge:
@@ -36,7 +36,7 @@ class Judge:
         Raises:
             UserError: some sentence has none, with the reason.
         """
-        voice = Spoken(name, Voice(checkpoint, name), self.rate)
+        voice = Spoken(name, voice_of(checkpoint, name), self.rate)
         # Some measures learn from the recordings, so these are heard too.
         results = evaluate([Recordings(self.rate), voice], self.sentences, self.measures, say=lambda text: None)
         rows = results.of(name)

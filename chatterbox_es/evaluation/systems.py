@@ -123,7 +123,7 @@ class Spoken:
     def _make_voice(self, speaker: str, dialect: str) -> Voice:
         voice = self.voice
         if speaker != voice.speaker and speaker in voice.told.model.get("speakers", ()):
-            voice = Voice(voice.told, self.name, voice.front_end.dialect.name, voice.vocoder, speaker=speaker)
+            voice = voice.as_speaker(speaker)
         return voice.in_dialect(dialect) if dialect else voice
 
     def __call__(self, sentence: Sentence) -> Sound | Failure:
@@ -135,7 +135,7 @@ class Spoken:
             return Failure(f"the voice speaks at {speech.rate} Hz, and the recordings are at {self.rate} Hz")
         sound = sound_of(self.name, sentence, treat(speech.samples, self.rate), self.rate)
         if isinstance(sound, Sound):
-            sound.durations = speech.durations
+            sound.durations = speech.durations if len(speech.durations) else None
             sound.phonemes = sound.phonemes or speech.reading.phonemes
         return sound
 

@@ -39,6 +39,12 @@ class T3Batch:
     speech_targets: Tensor  # (B, S) the code after each, at last the stop token; IGNORED elsewhere
     unheard: Tensor  # (B,) bool
     starts: int
+    utterances: list[int] = dataclasses.field(default_factory=list)  # numbers in the token set
+
+    @property
+    def frames(self) -> int:
+        """Speech tokens, without starts."""
+        return int((self.speech_lengths - self.starts).sum())
 
     def to(self, device: torch.device | str) -> "T3Batch":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))

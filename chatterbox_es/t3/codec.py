@@ -6,7 +6,8 @@ is installed beside this one, and read the weights that lie in the user's folder
 
 import importlib
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -18,9 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from chatterbox_es.acoustics.mel import MelContract
+from chatterbox_es.acoustics.vocoder import Vocoder
 from chatterbox_es.errors import UserError
 from chatterbox_es.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
-from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder
+from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder, codec_file
 
 RATE = 16_000  # Hz, what tokeniser and speaker encoder hear
 SOUND_RATE = 24_000  # Hz, what is spoken
@@ -49,9 +51,23 @@ class SpeakerEncoder(Protocol):
 class TokenVocoder(Protocol):
     """Codes to sound."""
 
+    def reference(self, samples: np.ndarray) -> dict[str, Any]:
+        """What is taken of a voice: of a recording of it, (samples,) at 24 kHz."""
+        ...
+
     def __call__(self, codes: Tensor, reference: dict[str, Any]) -> np.ndarray:
         """Codes (S,) in the voice of a reference to samples in [-1, 1] at 24 kHz, 960 a code, watermarked."""
         ...
+
+
+@dataclass
+class Codec:
+    """Recordings to tokens and voices, and tokens to sound."""
+
+    tokenizer: SpeechTokenizer
+    speakers: SpeakerEncoder
+    vocoder: Callable[[], TokenVocoder]  # loads what only speaking needs
+    mels: Callable[[], Vocoder] | None = None  # its vocoder of mels, where it has one
 
 
 class ResembleTokenizer:
@@ -137,8 +153,33 @@ def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> nn
     return s3gen.to(device).eval()
 
 
+def load_codec(weights: WeightsFolder, device: torch.device | str = "cpu") -> Codec:
+    """Resemble's own networks with the weights of a folder.
+
+    Raises:
+        UserError: the package or the weights are not there.
+    """
+    s3gen = load_s3gen(weights, device)
+    return Codec(ResembleTokenizer(s3gen), ResembleSpeakerEncoder(weights, device), lambda: ResembleVocoder(s3gen),
+                 lambda: HiFT(s3gen))
+
+
+def load_hift(folder: Path, device: torch.device | str = "cpu") -> HiFT:
+    """The vocoder of mels alone, from a folder with ``s3gen.pt``.
+
+    Raises:
+        UserError: the package or the weights are not there.
+    """
+    file = codec_file(folder)
+    if file is None:
+        raise UserError(f"{folder} has no s3gen.pt; fetch it: hf download {REPOSITORY} s3gen.pt --local-dir {folder}")
+    s3gen = published("s3gen").S3Gen()
+    load_strictly(s3gen, file, getattr(s3gen, "ignore_state_dict_missing", ()))
+    return HiFT(s3gen.to(device).eval())
+
+
 def voice_of(samples: np.ndarray, slower: np.ndarray, tokenizer: SpeechTokenizer, speakers: SpeakerEncoder,
-             vocoder: ResembleVocoder, emotion: float = EMOTION) -> tuple[Conditions, dict[str, Any]]:
+             vocoder: TokenVocoder, emotion: float = EMOTION) -> tuple[Conditions, dict[str, Any]]:
     """What T3 and S3Gen take of a reference recording, at 24 kHz and ``slower`` at 16 kHz, as the published package does."""
     prompt = tokenizer([slower[:PROMPT_SECONDS * RATE]])[0][:PROMPT_TOKENS].astype(np.int64)
     conditions = Conditions(torch.from_numpy(speakers([slower])), torch.from_numpy(prompt)[None], torch.tensor([len(prompt)]),

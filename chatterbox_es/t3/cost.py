@@ -36,11 +36,17 @@ class CostOptions:
 
 def utterance_flops(size: T3Size, trains: str, seconds: float, rank: int = LoraOptions.rank,
                     checkpointing: bool = True) -> float:
+    """`sequence_flops` of an utterance of so many seconds, with the usual text."""
+    return sequence_flops(size, trains, seconds * 25, seconds * TEXT_PER_SECOND + 2, rank, checkpointing)
+
+
+def sequence_flops(size: T3Size, trains: str, speech: float, text: float, rank: int = LoraOptions.rank,
+                   checkpointing: bool = True) -> float:
     """Operations of one utterance's forward and backward pass: two for each multiplication and addition.
 
-    A matrix costs as much backward as forward for what it reads, and once more for its own gradient where it is trained.
+    ``speech`` tokens, ``text`` ids. A matrix costs as much backward as forward for what it reads, and once more for its
+    own gradient where it is trained.
     """
-    speech, text = seconds * 25, seconds * TEXT_PER_SECOND + 2
     positions = CONDITIONS + text + STARTS + speech
     width, wide = size.width, size.feedforward
     layer = positions * (4 * width * width + 3 * width * wide) + positions * positions * width  # causal: half of two squares

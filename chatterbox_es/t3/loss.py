@@ -47,19 +47,38 @@ def losses_of(model: nn.Module, batch: T3Batch, speech_tokens: int | None = None
     losses of all pieces, and their gradients, then add up to the batch's. Of nothing to predict (no text is heard) the
     mean is 0.
     """
+    speech, text = token_losses(model, batch)
+    ends = speech.targets == STOP_SPEECH
+    codes = max(1, speech_tokens or len(speech.targets))
+    return T3Losses(speech.losses.sum() / codes, text.losses.sum() / max(1, text_tokens or len(text.targets)),
+                    speech.hits.sum() / codes, speech.hits[ends].sum() / max(1, utterances or len(batch.text)))
+
+
+@dataclass
+class TokenLosses:
+    """Of the N tokens of a batch that are predicted."""
+
+    losses: Tensor  # (N,) cross-entropy, nats
+    hits: Tensor  # (N,) bool: the likeliest prediction is right
+    targets: Tensor  # (N,)
+    rows: Tensor  # (N,) whose they are
+
+    def sums(self, values: Tensor, utterances: int) -> Tensor:
+        """(utterances,) the sum of some values (N,) over each one's tokens."""
+        return torch.zeros(utterances, dtype=torch.float64, device=values.device).index_add_(0, self.rows, values.double())
+
+
+def token_losses(model: nn.Module, batch: T3Batch) -> tuple[TokenLosses, TokenLosses]:
+    """Of the speech tokens and of the text tokens of a batch; ``model`` is T3, or what Fabric has made of it."""
     states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
                    batch.starts)
     core: T3 = getattr(model, "module", model)
-    speech_sum, hits, targets = _entropy(core.speech_head, states.speech, batch.speech_targets)
-    text_sum, _, texts = _entropy(core.text_head, states.text, batch.text_targets)
-    ends = targets == STOP_SPEECH
-    codes = max(1, speech_tokens or len(targets))
-    return T3Losses(speech_sum / codes, text_sum / max(1, text_tokens or len(texts)), hits.sum() / codes,
-                    hits[ends].sum() / max(1, utterances or len(batch.text)))
+    return (_entropy(core.speech_head, states.speech, batch.speech_targets),
+            _entropy(core.text_head, states.text, batch.text_targets))
 
 
-def _entropy(head: nn.Linear, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum of the cross-entropies at the places that have a target, whether each is predicted right, and these targets."""
+def _entropy(head: nn.Linear, states: Tensor, targets: Tensor) -> TokenLosses:
     there = targets != IGNORED
     logits, wanted = head(states[there]).float(), targets[there]
-    return functional.cross_entropy(logits, wanted, reduction="sum"), logits.detach().argmax(-1) == wanted, wanted
+    return TokenLosses(functional.cross_entropy(logits, wanted, reduction="none"), logits.detach().argmax(-1) == wanted, wanted,
+                       there.nonzero()[:, 0])

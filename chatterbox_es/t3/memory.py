@@ -6,14 +6,19 @@ one's operations keep, which `scripts/bench_t3.py` compares with what a step rea
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from lightning_fabric import Fabric
 
+from chatterbox_es.batches import Batches, Order
+from chatterbox_es.config import Config
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import held_memory, present_memory
+from chatterbox_es.plan import GB, ROOM, Plan
 from chatterbox_es.t3.conditioning import PROMPT_TOKENS
 from chatterbox_es.t3.lora import LoraOptions
 from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.phases import TEXT_AND_LORA, set_phase
-
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,54 @@ def step_memory(size: T3Size, trains: str, shape: Shape, lora: LoraOptions = Lor
     working = max(layer if checkpointing else 0, heads) + backward_bytes(size, shape, computed)
     return StepMemory(count, frozen, 4 * count + computed * frozen, 4 * count, states, 2 * matrices if half else 0,
                       kept + perceiver + 3 * 4 * size.width * shape.positions, working)
+
+
+def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config) -> Plan:
+    """The memory of a run's largest step; ``model`` is loaded and made ready for its phase.
+
+    Raises:
+        UserError: it does not fit; the message says what would.
+    """
+    chosen, hw = config.model, config.hw
+    lora = LoraOptions(chosen.rank, chosen.alpha, chosen.lora_dropout, tuple(chosen.lora_targets))
+
+    def needed(piece: list[int], checkpointing: bool = chosen.checkpointing,
+               optimiser: str = config.phase.optimiser) -> StepMemory:
+        shape = Shape(len(piece), int(batches.tokens[piece].max()), int(batches.frames[piece].max()))
+        return step_memory(model.size, config.phase.trains, shape, lora, fabric._precision.precision, optimiser, checkpointing)
+
+    largest = max((largest_piece(batches, order) for order in (batches.first_epoch, batches.order(2))),
+                  key=lambda piece: needed(piece).total())
+    step, held = needed(largest), held_memory(fabric)
+    memory = {"before": held, "gradients": step.gradients, "optimiser": step.optimiser, "casts": step.casts,
+              "activations": step.activations, "working": step.working}
+    present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
+    tokens, frames = batches.size(largest)
+    plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}, step.trained,
+                step.frozen, {name: round(size / GB, 4) for name, size in memory.items()},
+                round(sum(memory.values()) / GB, 4), round(present / GB, 4),
+                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
+    total = sum(memory.values())
+    if total > ROOM * present:
+        ways = []
+        for said, less in (("model.checkpointing=true", needed(largest, checkpointing=True)),
+                           ("phase.optimiser=adafactor", needed(largest, True, "adafactor"))):
+            if total - step.total() + less.total() <= ROOM * present and less.total() < step.total():
+                ways.append(said if said.startswith("model") or chosen.checkpointing else f"model.checkpointing=true {said}")
+        longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
+        if len(largest) > 1 and total - step.total() + needed(longest).total() <= ROOM * present:
+            ways.append(f"hw.batch_frames={int(batches.frames[longest[0]])} (the same batch, in pieces)")
+        way = f"with {' or '.join(ways)} it would fit" if ways else (
+            "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
+        raise UserError(f"this run needs {total / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way}")
+    return plan
+
+
+def largest_piece(batches: Batches, order: Order) -> list[int]:
+    """The piece of an epoch with the most padded positions."""
+    pieces = batches.all_pieces(order)
+    positions = pieces.sizes() * (pieces.largest(batches.tokens).astype(np.int64) + pieces.largest(batches.frames) + 36)
+    return pieces[int(np.argmax(positions))]
 
 
 def layer_bytes(size: T3Size, shape: Shape, lora: LoraOptions | None, computed: int) -> int:

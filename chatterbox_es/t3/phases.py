@@ -8,6 +8,8 @@
 S3Gen, the speech tokeniser and the speaker encoder are never trained: their outputs are prepared beforehand.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -48,23 +50,11 @@ def frozen_digest(model: T3) -> str:
     return weights_digest({name: weight for name, weight in model.named_parameters() if not weight.requires_grad})
 
 
-def optimizer_of(model: T3, lr: float, weight_decay: float, kind: str = "adamw", fused: bool = True) -> torch.optim.Optimizer:
-    """AdamW, or Adafactor (Shazeer & Stern 2018), whose state is a row and a column a matrix in place of two matrices.
-
-    Embeddings, norms and biases are not decayed: rows that no text of the corpus uses stay as they were. Without the fused
-    kernel weights are stepped one after the other, since all at once take as much memory again as they are.
-
-    Raises:
-        UserError: no such optimiser.
-    """
+def parameter_groups(model: T3) -> list[dict[str, Any]]:
+    """What is trained. Embeddings, norms and biases are not decayed: rows that no text of the corpus uses stay as they were."""
     embeddings = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     plain = [weight for weight in trained if weight.ndim < 2 or id(weight) in embeddings]
     kept = {id(weight) for weight in plain}
-    groups = [{"params": [w for w in trained if id(w) not in kept], "weight_decay": weight_decay},
-              {"params": plain, "weight_decay": 0.0}]
-    if kind == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=fused, foreach=None if fused else False)
-    if kind == "adafactor":
-        return torch.optim.Adafactor(groups, lr=lr, foreach=False)
-    raise UserError(f"optimiser {kind} is not known; use adamw or adafactor")
+    groups = [{"params": [w for w in trained if id(w) not in kept]}, {"params": plain, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]

@@ -51,8 +51,13 @@ def punctuated(words: str) -> str:
     return text if text.endswith(ENDS) else text + "."
 
 
+def known_tokens(vocabulary: dict) -> dict[str, int]:
+    """Token → id of a vocabulary file's content."""
+    return vocabulary["model"]["vocab"] | {token["content"]: token["id"] for token in vocabulary["added_tokens"]}
+
+
 class TextTokens:
-    """A vocabulary file: ``grapheme_mtl_merged_expanded_v1.json``, or the English ``tokenizer.json``.
+    """A vocabulary file, ``grapheme_mtl_merged_expanded_v1.json`` or the English ``tokenizer.json``, or its content.
 
     With ``tag`` (a language or dialect of the file) every text begins with it; the English file has none.
 
@@ -60,19 +65,22 @@ class TextTokens:
         UserError: the file cannot be read, or has no such tag.
     """
 
-    def __init__(self, file: Path | str, front_end: FrontEnd | None = None, tag: str | None = LANGUAGE):
-        self.file, self.front_end, self.tag = Path(file), front_end or FrontEnd(), tag and tag.lower()
+    def __init__(self, file: Path | str | dict, front_end: FrontEnd | None = None, tag: str | None = LANGUAGE):
+        self.front_end, self.tag = front_end or FrontEnd(), tag and tag.lower()
         try:
-            self.tokenizer = Tokenizer.from_file(str(file))
+            is_content = isinstance(file, dict)
+            self.tokenizer = Tokenizer.from_str(json.dumps(file)) if is_content else Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises Exception itself, for a missing file as for a broken one
-            raise UserError(f"{file} is no vocabulary of the tokenizers library ({error}); Chatterbox's are "
+            name = "the voice's vocabulary" if isinstance(file, dict) else file
+            raise UserError(f"{name} is no vocabulary of the tokenizers library ({error}); Chatterbox's are "
                             "grapheme_mtl_merged_expanded_v1.json and tokenizer.json, beside its weights") from None
         vocabulary = self.tokenizer.get_vocab()
         wanted = ["[START]", "[STOP]", "[SPACE]", *([f"[{self.tag}]"] if self.tag else [])]
         missing = [token for token in wanted if token not in vocabulary]
         if missing:
             tags = sorted(t for t in vocabulary if re.fullmatch(r"\[[a-z]{2}(-[a-z0-9-]+)?\]", t))
-            raise UserError(f"{file} has no {', '.join(missing)}; its language tags: {', '.join(tags) or 'none'}. Dialect tags "
+            name = "the voice's vocabulary" if isinstance(file, dict) else file
+            raise UserError(f"{name} has no {', '.join(missing)}; its language tags: {', '.join(tags) or 'none'}. Dialect tags "
                             "are added with chatterbox_es.t3.weights.add_tags; the English vocabulary takes tag=None")
         self.rows = 1 + max(vocabulary.values())  # an embedding needs at least these
         self._unknown = vocabulary.get(UNKNOWN)
@@ -105,7 +113,7 @@ def tagged_vocabulary(vocabulary: dict, tags: list[str], rows: int) -> tuple[dic
     Raises:
         UserError: a tag is no tag, or there already.
     """
-    taken = dict(vocabulary["model"]["vocab"]) | {token["content"]: token["id"] for token in vocabulary["added_tokens"]}
+    taken = known_tokens(vocabulary)
     used = set(taken.values())
     spare = [number for number in range(rows) if number not in used]
     spare += range(max([rows, *(number + 1 for number in used)]), rows + len(used) + len(tags) + 1)

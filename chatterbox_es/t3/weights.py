@@ -9,6 +9,7 @@
 | `conds.pt` | a voice to speak with | speaking without a reference recording |
 """
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.t3.model import T3, T3Size
-from chatterbox_es.t3.tokens import LANGUAGE, tagged_vocabulary
+from chatterbox_es.t3.tokens import LANGUAGE, known_tokens, tagged_vocabulary
 
 MULTILINGUAL_T3, ENGLISH_T3 = "t3_mtl23ls_v2.safetensors", "t3_cfg.safetensors"
 MULTILINGUAL_VOCABULARY, ENGLISH_VOCABULARY = "grapheme_mtl_merged_expanded_v1.json", "tokenizer.json"
@@ -63,7 +64,7 @@ class WeightsFolder:
             raise UserError(f"{folder} has no {vocabulary.name}, the vocabulary of {found[0].name}; fetch it: hf download "
                             f"{REPOSITORY} {vocabulary.name} --local-dir {folder}")
         return cls(folder, found[0], vocabulary, _first(folder, "ve.pt", "ve.safetensors"),
-                   _first(folder, "s3gen.pt", "s3gen.safetensors", "s3gen*.pt", "s3gen*.safetensors"),
+                   codec_file(folder),
                    _first(folder, "conds.pt"))
 
 
@@ -131,7 +132,7 @@ def add_tags(model: T3, vocabulary: Path | str, tags: list[str]) -> tuple[dict, 
         UserError: the vocabulary has no ``[es]``, or one of the tags already.
     """
     content = json.loads(Path(vocabulary).read_text(encoding="utf-8"))
-    known = content["model"]["vocab"] | {token["content"]: token["id"] for token in content["added_tokens"]}
+    known = known_tokens(content)
     if f"[{LANGUAGE}]" not in known:
         raise UserError(f"{vocabulary} has no [{LANGUAGE}] that a dialect could begin as; tags need the multilingual weights")
     new, ids = tagged_vocabulary(content, tags, model.size.text_rows)
@@ -189,10 +190,39 @@ def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str
     return file
 
 
+def shapes_of(file: Path | str) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a file, which is not read.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    try:
+        with safe_open(file, "pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{file} cannot be read as safetensors ({error}); fetch it again") from error
+
+
+def fingerprint(file: Path | str) -> str:
+    """SHA-256 of a file's size and of 64 parts of 64 KiB, evenly over it: tells files of weights apart in milliseconds."""
+    digest, size = hashlib.sha256(), Path(file).stat().st_size
+    digest.update(str(size).encode())
+    with Path(file).open("rb") as opened:
+        for part in range(64):
+            opened.seek(part * max(0, size - 2**16) // 63)
+            digest.update(opened.read(2**16))
+    return digest.hexdigest()
+
+
 def dtype_of(file: Path | str) -> torch.dtype:
     """What most of a file's weights are stored in."""
     with safe_open(file, "pt") as opened:
         return opened.get_tensor("text_emb.weight").dtype
+
+
+def codec_file(folder: Path) -> Path | None:
+    """The file of speech tokeniser, S3Gen and vocoder in a folder."""
+    return _first(folder, "s3gen.pt", "s3gen.safetensors", "s3gen*.pt", "s3gen*.safetensors")
 
 
 def _first(folder: Path, *patterns: str) -> Path | None:

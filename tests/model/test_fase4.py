@@ -8,7 +8,7 @@ from chatterbox_es.config import compose
 from chatterbox_es.initialisation import start_model
 from chatterbox_es.loss import losses_of
 from chatterbox_es.model.fase4 import LONGEST_TEXT, Fase4
-from chatterbox_es.train import freeze
+from chatterbox_es.model.mel_family import MelFamily
 
 SENTENCES = [(5, 7), (61, 260), (1, 1), (12, 90)]  # tokens and frames: very different lengths
 
@@ -47,13 +47,14 @@ def test_sizes_are_the_write_ups_to_the_digit(features):
 
 
 def test_phase_4_2_trains_the_encoder_and_not_the_decoder():
-    model = small()
-    assert freeze(model, "text_encoder") == {"mel_decoder": model.mel_decoder}
+    model, config = small(), compose(["phase=4_2"])
+    frozen = MelFamily().freeze(model, config)
+    assert frozen.parts == ["mel_decoder"]
     prediction, mels = predict(model, sentences())
     losses_of(prediction, mels).total().backward()
     assert all(p.grad is None for p in model.mel_decoder.parameters())
     assert all(p.grad is not None for p in [*model.text_encoder.parameters(), *model.duration_predictor.parameters()])
-    assert freeze(small(), "full_model") == {}
+    assert MelFamily().freeze(small(), compose(["phase=4_3"])).parts == []
 
 
 def test_padding_changes_no_prediction_no_duration_and_no_loss():

@@ -13,6 +13,7 @@ from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import Statistics
 from chatterbox_es.model.fase4 import Fase4
+from chatterbox_es.model.mel_family import MelFamily
 from chatterbox_es.optimisation import training_step
 from chatterbox_es.text import FrontEnd
 
@@ -69,7 +70,7 @@ def learn(model: Fase4, batch: Batch, steps: int = 200) -> float:
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
     step = Step(batch.utterances, [batch], int(batch.token_mask.sum()), len(batch.mels))
     for _ in range(steps):
-        figures = training_step(fabric, wrapped, optimizer, step, 3e-3, 1.0)
+        figures = training_step(fabric, MelFamily(), wrapped, optimizer, step, 3e-3, 1.0)
     return figures["train_loss"]
 
 

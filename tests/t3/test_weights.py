@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import collate
 from chatterbox_es.t3.lora import LoraOptions, merged_state
 from chatterbox_es.t3.loss import losses_of
 from chatterbox_es.t3.model import T3, T3Size
-from chatterbox_es.t3.phases import TEXT_AND_LORA, optimizer_of, set_phase
+from chatterbox_es.t3.phases import TEXT_AND_LORA, parameter_groups, set_phase
 from chatterbox_es.t3.weights import WeightsFolder, add_tags, dtype_of, export, load_t3
 
 SMALL = {"text_rows": 2454, "width": 128, "layers": 2, "heads": 2, "feedforward": 96}
@@ -42,7 +43,7 @@ def test_a_trained_model_with_its_adapters_merged_loads_strictly_into_the_publis
     original = {name: weight.clone() for name, weight in model.state_dict().items()}
     set_phase(model, TEXT_AND_LORA, LoraOptions(rank=4))
     batch = collate([make_spoken(9, 31, 20), make_spoken(20, 31, 20)], starts=1)
-    optimizer = optimizer_of(model, 1e-2, 0.01)
+    optimizer = make_optimizer("adamw", parameter_groups(model), 1e-2, 0.01)
     for _ in range(3):
         losses_of(model, batch).total().backward()
         optimizer.step()

@@ -1,0 +1,40 @@
+"""A trained T3 in the forms that other packages read: Resemble's folder of weights, or peft's adapters."""
+
+from pathlib import Path
+
+import torch
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.t3.checkpoints import T3Checkpoint, extend_to, load_trained
+from chatterbox_es.t3.lora import LoraOptions, add_lora, save_lora
+from chatterbox_es.t3.weights import export, load_t3
+
+
+def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
+            weights: str = "") -> str:
+    """Write a checkpoint to a folder; what was written, in words.
+
+    Whole: what ``from_local`` of chatterbox-tts reads, adapters merged into the published weights in float32. ``adapters``:
+    what `peft` puts on Resemble's own ``t3.tfmr``, and the text embedding that was trained with them.
+
+    Raises:
+        UserError: there are no adapters, the published weights are not there, or the table has rows that Resemble's loader
+            does not know and ``trim`` was not asked for.
+    """
+    if weights:
+        checkpoint.base.folder = weights
+    if adapters:
+        if checkpoint.lora is None:
+            raise UserError("adapters=true: this checkpoint holds all of T3, not adapters; leave it out")
+        model = load_t3(checkpoint.base.open().t3)
+        extend_to(model, checkpoint.vocabulary, checkpoint.tags)
+        options = LoraOptions(**checkpoint.lora | {"targets": tuple(checkpoint.lora["targets"])})
+        add_lora(model, options)
+        load_trained(model, checkpoint.weights)
+        save_lora(model, options, out)
+        return f"{out}: adapters of rank {options.rank} for peft, and the text embedding"
+    beside = checkpoint.base.open()
+    file = export(checkpoint.build().state_dict(), checkpoint.vocabulary, out, beside,
+                  torch.float16 if half else torch.float32, trim)
+    parts = ", ".join(sorted(path.name for path in out.iterdir()))
+    return f"{out}: {file.stat().st_size / 1e9:.2f} GB of T3, for Resemble's from_local ({parts})"

@@ -1,0 +1,70 @@
+"""Held-out sentences said while T3 is being trained."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from chatterbox_es.acoustics.audio import AudioError, write_audio
+from chatterbox_es.acoustics.mel import log_mel
+from chatterbox_es.config import Config
+from chatterbox_es.errors import UserError
+from chatterbox_es.pictures import draw_mels
+from chatterbox_es.t3.batches import collate
+from chatterbox_es.t3.codec import SOUND_RATE
+from chatterbox_es.t3.generation import Sampling, generate
+from chatterbox_es.t3.model import T3
+from chatterbox_es.t3.preparation import codec_named, weights_folder
+from chatterbox_es.t3.token_set import TokenSet
+from chatterbox_es.t3.validation import PROMPTS_OF, spoken_of
+
+log = logging.getLogger(__name__)
+TIMES = 2  # the recording's tokens, and a second: then it is cut
+NONE = np.zeros(0, np.int64)
+
+
+def save_samples(fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
+                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+    """Each in the voice of another clip of its speaker, as sound and as mel beside the recording's.
+
+    The codec is loaded for this and let go again, so that training has its memory. Where it cannot be, that is said in the
+    log and nothing is saved.
+    """
+    if not numbers:
+        return {}, {}
+    try:
+        vocoder = codec_named(config.model.codec, weights_folder(config.model), str(fabric.device)).vocoder()
+    except UserError as error:
+        log.warning("no samples are spoken: %s", error)
+        return {}, {}
+    prompts, sounds, pictures = features.prompts(PROMPTS_OF), {}, {}
+    for number in numbers:
+        utterance = features.utterance(number)
+        name = utterance["id"].replace("/", "_")
+        clip = prompts.choose(number, PROMPTS_OF)
+        try:
+            reference = vocoder.reference(features.recording(number if clip is None else clip))
+        except AudioError as error:
+            log.warning("%s is not spoken: %s", utterance["id"], error)
+            continue
+        batch = collate([spoken_of(features, number, clip)], config.model.starts)
+        longest = min(TIMES * len(features.codes(number)) + 25, model.size.speech_positions - 2)
+        with fabric.autocast():
+            said = generate(model, batch.text[0], batch.conditions, Sampling(max_tokens=longest), 0, config.model.starts, check)
+        if not len(said.codes):
+            log.warning("%s: the model ends before it says anything", utterance["id"])
+            continue
+        samples = vocoder(said.codes, reference)
+        write_audio(folder / f"{name}.wav", samples, SOUND_RATE)
+        spoken = features.statistics.standardise(log_mel(samples, features.contract))
+        ended = "ended" if said.ended else f"cut after {longest} tokens"
+        draw_mels(folder / f"{name}.png", spoken.numpy(), features.mel(number).numpy(), [], NONE, NONE,
+                  features.contract.frames_per_second, f"{title}: {utterance['text']}", ("recording", f"model, {ended}"))
+        sounds[name], pictures[name] = (samples, SOUND_RATE), folder / f"{name}.png"
+    del vocoder
+    if fabric.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return sounds, pictures

@@ -1,0 +1,66 @@
+"""How well T3 predicts held-out speech, utterance by utterance."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from chatterbox_es.t3.batches import Spoken, collate
+from chatterbox_es.t3.loss import token_losses
+from chatterbox_es.t3.model import STOP_SPEECH, T3
+from chatterbox_es.t3.prompts import first_tokens
+from chatterbox_es.t3.token_set import TokenSet
+from chatterbox_es.validation import UtteranceValues
+
+BATCH = 8  # utterances
+BY_TOKENS = frozenset({"val_loss", "val_token_error", "val_loss_other_text"})
+PROMPTS_OF = 0  # seed and epoch: every run's validation hears the same prompts
+
+
+def spoken_of(features: TokenSet, number: int, prompt: int | None, unheard: bool = False) -> Spoken:
+    """One utterance of a set, conditioned on another clip of its speaker; without one, on its own speaker embedding."""
+    clip = number if prompt is None else prompt
+    codes = features.codes(number)
+    return Spoken(features.text_ids(number).tolist(), codes, features.speaker(clip),
+                  codes[:0] if prompt is None else first_tokens(features.codes(prompt)), unheard)
+
+
+@torch.no_grad()
+def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None, starts: int = 2,
+                     check: Callable[[], None] = lambda: None) -> UtteranceValues:
+    """The figures of held-out utterances (all of them, or those of ``numbers``), each read with its recorded tokens before it.
+
+    ``val_loss``: cross-entropy a speech token, the stop token among them. ``val_loss_other_text``: the same with the text
+    of the next utterance, so that a voice which ignores its text shows: the two are then alike. ``val_token_error`` and
+    ``val_end_error``: shares of tokens, and of stop tokens, whose likeliest prediction is wrong. ``val_text_loss``:
+    cross-entropy a text token.
+    """
+    model.eval()
+    chosen = np.asarray(features.validation if numbers is None else numbers)
+    order = chosen[features.places["codes"][chosen].argsort(kind="stable")]
+    other = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
+    prompts = features.prompts(PROMPTS_OF)
+    values: dict[str, list[float]] = {name: [] for name in ("val_loss", "val_loss_other_text", "val_token_error",
+                                                            "val_end_error", "val_text_loss")}
+    for start in range(0, len(order), BATCH):
+        check()
+        some = order[start:start + BATCH].tolist()
+        spoken = [spoken_of(features, number, prompts.choose(number, PROMPTS_OF)) for number in some]
+        batch = collate(spoken, starts).to(fabric.device)
+        moved = collate([dataclasses.replace(one, text=features.text_ids(other[number]).tolist())
+                         for one, number in zip(spoken, some, strict=True)], starts).to(fabric.device)
+        with fabric.autocast():
+            speech, text = token_losses(model, batch)
+            elsewhere, _ = token_losses(model, moved)
+        count = (batch.speech_lengths - (starts - 1)).double()
+        ends = (speech.targets == STOP_SPEECH).double()
+        for name, sums, number in (("val_loss", speech.sums(speech.losses, len(some)), count),
+                                   ("val_loss_other_text", elsewhere.sums(elsewhere.losses, len(some)), count),
+                                   ("val_token_error", speech.sums(~speech.hits, len(some)), count),
+                                   ("val_end_error", speech.sums(ends * ~speech.hits, len(some)), torch.ones_like(count)),
+                                   ("val_text_loss", text.sums(text.losses, len(some)), batch.text_lengths.double() - 1)):
+            values[name] += (sums / number).tolist()
+    return UtteranceValues([features.utterance(number)["id"] for number in order], features.places["codes"][order] + 1,
+                           {name: np.array(found) for name, found in values.items()}, BY_TOKENS)
