@@ -6,7 +6,10 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow clean
+# Resemble's Chatterbox as published, without the old versions (torch 2.6 and others) that it asks for.
+RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 conformer==0.3.2 diffusers==0.29.0
+
+.PHONY: help install demo chatterbox test test-slow clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -15,6 +18,10 @@ install: $(INSTALLED) ## the environment in .venv, with the package in it
 
 demo: $(INSTALLED) ## train a small voice on synthetic speech and let it speak (two trainings, 5 minutes or less in all)
 	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo 1.5 3
+
+chatterbox: $(INSTALLED) ## what model=chatterbox needs; your torch stays as it is
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[chatterbox]"
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE)
 
 test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 	$(VENV)/bin/ruff check .
@@ -34,6 +41,7 @@ $(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(INSTALLED_TEST): setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[test]"
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE)
 	@touch $(INSTALLED) $@
 
 $(VENV)/bin/python:

@@ -16,7 +16,7 @@ import jinja2
 import yaml
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.report_curves import COLOURED, PANELS, Metrics, draw_group, draw_settings
+from chatterbox_es.report_curves import COLOURED, MEAN, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.report_samples import embed_samples
 from chatterbox_es.run_directory import FAILED, write_whole
 from chatterbox_es.run_summary import DAMAGED, RunSummary, number, read_object, read_rows
@@ -199,16 +199,19 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
     last = run.metrics.validations()[-1] if run.metrics.validations() else {}
     parameters = card.get("parameters") if isinstance(card.get("parameters"), dict) else {}
     frozen = card.get("frozen") if isinstance(card.get("frozen"), dict) else {}
-    share = "" if summary.of_baseline is None else f" ({summary.of_baseline:.0%} of what predicting the mean scores)"
+    naive = card.get("naive", MEAN)
+    share = "" if summary.of_baseline is None else f" ({summary.of_baseline:.0%} of what {naive} scores)"
     facts = [
         ("phase", summary.phase), ("data", summary.data), ("corpus", card.get("corpus")), ("hardware", summary.hw),
         ("precision", card.get("precision")), ("seed", card.get("seed")), ("started", _date(summary.started)),
         ("ended", _date(card.get("ended"))), ("resumed", ", ".join(map(_date, card.get("resumed") or []))),
         ("processes", card.get("processes") if card.get("processes") != 1 else None), ("epochs", summary.epochs),
         ("best val_loss", summary.best_val_loss and digits(summary.best_val_loss) + share),
-        ("predicting the mean scores", digits(summary.baseline)),
+        (f"{naive} scores", digits(summary.baseline)),
         ("last val_own_durations", digits(number(last.get("val_own_durations")))),
         ("last val_length_error", digits(number(last.get("val_length_error")))),
+        ("last val_loss with another text", digits(number(last.get("val_loss_other_text")))),
+        ("last val_token_error", digits(number(last.get("val_token_error")))),
         ("minutes", digits(summary.minutes)), ("cost", digits(summary.cost)),
         ("parameters", ", ".join(f"{name} {shown(count)}" for name, count in parameters.items())),
         ("frozen", _frozen(frozen)),

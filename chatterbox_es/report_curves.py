@@ -82,20 +82,26 @@ class Panel:
     baseline: bool = False
     log: bool = False
     log_x: bool = False
+    naive: str = "predicting the mean"  # what the baseline is the score of
 
 
-LOSS_UNIT = "squared error a frame and bin"
+LOSS_UNIT, TOKEN_UNIT = "squared error a frame and bin", "nats a speech token"  # of mels; of model=chatterbox
+MEAN, FREQUENCY = "predicting the mean", "guessing by frequency"  # the baselines of both
 PANELS = {
     "losses": (
-        Panel("Losses", LOSS_UNIT, ("train_loss", "val_loss", "val_own_durations"), baseline=True),
-        Panel("Losses over time", LOSS_UNIT, ("val_loss", "val_own_durations"), over="minutes", baseline=True),
+        Panel("Losses", LOSS_UNIT, ("train_loss", "val_loss", "val_own_durations", "val_loss_other_text"), baseline=True),
+        Panel("Losses over time", LOSS_UNIT, ("val_loss", "val_own_durations", "val_loss_other_text"), over="minutes",
+              baseline=True),
         Panel("Error of the length", "share of the recording's", ("val_length_error",)),
         Panel("Token loss", LOSS_UNIT, ("train_token_loss",)),
         Panel("Duration loss", "no baseline of 1; may be negative", ("train_duration_loss",)),
+        Panel("Text loss", "nats a text token", ("train_text_loss", "val_text_loss")),
+        Panel("Tokens predicted right, while training", "share", ("train_token_accuracy", "train_end_accuracy")),
+        Panel("Tokens predicted wrong, held out", "share", ("val_token_error", "val_end_error")),
     ),
     "optimisation": (
         Panel("Learning rate", "a step", ("learning_rate",)),
-        Panel("Gradient norms", "before clipping", ("grad_norm_text", "grad_norm_vocoder"), log=True),
+        Panel("Gradient norms", "before clipping", ("grad_norm_text", "grad_norm_vocoder", "grad_norm_speech"), log=True),
         Panel("Skipped steps", "so far: their loss or gradient was no number", ("skipped_steps",)),
     ),
     "machine": (
@@ -140,8 +146,18 @@ def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]
         for part in parts:
             curves = _curves(part, runs, order)
             if curves:
-                pictures.append(_draw(part, curves, _baselines(part, runs)))
+                pictures.append(_draw(_in_units_of(part, runs), curves, _baselines(part, runs)))
     return pictures
+
+
+def _in_units_of(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> Panel:
+    """A panel of losses in the unit of runs of model=chatterbox, where these are such; both where they are mixed."""
+    of_tokens = [len(metrics.series("train_token_accuracy")[1]) > 0 for _, metrics in runs]
+    if panel.unit != LOSS_UNIT or not any(of_tokens):
+        return panel
+    if all(of_tokens):
+        return dataclasses.replace(panel, unit=TOKEN_UNIT, naive=FREQUENCY)
+    return dataclasses.replace(panel, unit=f"{LOSS_UNIT}; {TOKEN_UNIT}", naive=f"{MEAN}; {FREQUENCY}")
 
 
 def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]], order: list[str]) -> list[Curve]:
@@ -208,7 +224,7 @@ def _draw(panel: Panel, curves: list[Curve], baselines: list[float]) -> Picture:
         if baselines:
             # Room for the words above the line.
             axes.set_ylim(0, 1.12 * max([*baselines, *(float(curve.y.max()) for curve in curves)]))
-            axes.text(0.99, max(baselines), "predicting the mean", transform=axes.get_yaxis_transform(), ha="right",
+            axes.text(0.99, max(baselines), panel.naive, transform=axes.get_yaxis_transform(), ha="right",
                       va="bottom", fontsize=9)
         _set_scales(axes, panel, curves)
         axes.grid(True, linewidth=0.5)
@@ -262,5 +278,5 @@ def _described(panel: Panel, curves: list[Curve], baselines: list[float]) -> str
     """The picture in words: where each curve begins and ends."""
     ends = [f"{curve.label} from {curve.y[0]:.4g} to {curve.y[-1]:.4g}" for curve in curves[:COLOURED]]
     more = [f"{len(curves) - COLOURED} more runs"] if len(curves) > COLOURED else []
-    means = [f"predicting the mean scores {', '.join(f'{value:.4g}' for value in baselines)}"] if baselines else []
+    means = [f"{panel.naive} scores {', '.join(f'{value:.4g}' for value in baselines)}"] if baselines else []
     return f"{panel.title} over {panel.over}: " + "; ".join(ends + more + means)

@@ -69,8 +69,9 @@ def run_phase(config: Config, folder: Path) -> float:
         log.info("%s has finished already, with val_loss %.4f; without resume= the command starts anew", earlier, value)
         return value
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
+    features = None
     for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
-        features = family.prepare(config) if turn else None
+        features = family.prepare(config) if turn and features is None else features
         fabric.barrier()
     with watching() as caught:
         return run_prepared(config, fabric, features, folder, earlier, caught)
@@ -129,7 +130,8 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
 def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, lineage: dict) -> RunDirectory:
     """A new run directory; processes beside the first one have one of their own, which is thrown away."""
     card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
-            "synthetic": features.card["synthetic"], "content": features.card["content"], "hw": config.hw.name,
+            "synthetic": features.card["synthetic"], "naive": features.naive, "content": features.card["content"],
+            "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
             "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
             "study": config.sweep.study if config.sweep.trial is not None else None}

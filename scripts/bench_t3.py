@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from chatterbox_es.command_line import parse, run
+from chatterbox_es.hardware import forget_shapes, return_large_blocks
 from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import Spoken, collate
 from chatterbox_es.t3.cost import PHASES, TEXT_PER_SECOND, utterance_flops
@@ -59,6 +60,9 @@ def utterances(options: BenchOptions) -> list[Spoken]:
 
 def main() -> None:
     options = parse(BenchOptions, sys.argv[1:], __doc__)
+    if options.device == "cpu":
+        forget_shapes()
+        return_large_blocks()
     if options.threads:
         torch.set_num_threads(options.threads)
     size, lora, kind = T3Size(layers=options.layers), LoraOptions(rank=options.rank), TYPES[options.precision]

@@ -73,7 +73,7 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
     hidden, cache = _read_prefix(model, both, text.to(model.device).expand(rows, -1), starts)
     said = torch.tensor([[START_SPEECH]], device=model.device)
     ended = False
-    for number in range(sampling.max_tokens):
+    for number in range(min(sampling.max_tokens, model.size.speech_positions - 1)):
         check()
         logits = model.speech_head(hidden[:, -1]).float()
         if guided:
@@ -87,9 +87,9 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
         ended = token.item() == STOP_SPEECH
         if ended:
             break
-        step = model.tfmr(inputs_embeds=model.embed_speech(token.expand(rows, 1), first=number + 1), past_key_values=cache,
+        step = model.tfmr(inputs_embeds=model.embed_speech(token.expand(rows, 1), first=number + 1), cache=cache,
                           use_cache=True)
-        hidden, cache = step.last_hidden_state, step.past_key_values
+        hidden, cache = step.last_hidden_state, step.cache
     tokens = said[0, 1:-1] if ended else said[0, 1:]
     codes = tokens[tokens < CODES]
     return Generated(codes.cpu(), ended, len(tokens) - len(codes))
@@ -104,7 +104,7 @@ def _read_prefix(model: T3, conditions: Conditions, text: Tensor, starts: int) -
         conditioned = conditioned[:, [0, -1]]
     prefix = torch.cat([conditioned, model.embed_text(text, unheard), model.embed_speech(start, starts=starts)], 1)
     read = model.tfmr(inputs_embeds=prefix, use_cache=True)
-    return read.last_hidden_state, read.past_key_values
+    return read.last_hidden_state, read.cache
 
 
 def _processors(sampling: Sampling) -> LogitsProcessorList:

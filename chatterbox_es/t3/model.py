@@ -107,8 +107,7 @@ class T3(nn.Module):
 
     def save_memory(self) -> None:
         """Keep a layer's input alone for the backward pass and compute the rest again there (Chen et al. 2016)."""
-        renamed = getattr(self.tfmr, "activation_checkpointing_enable", None)  # in the course of transformers 5
-        (renamed or self.tfmr.gradient_checkpointing_enable)({"use_reentrant": False})
+        self.tfmr.activation_checkpointing_enable({"use_reentrant": False})
 
     def embed_text(self, text: Tensor, unheard: Tensor | None = None) -> Tensor:
         """(B, T) ids to (B, T, W). Where ``unheard`` (B,) the tokens are zeros and their places stay: no text to follow."""

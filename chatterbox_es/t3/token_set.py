@@ -92,7 +92,7 @@ class TokenSet(FeatureSet):
         with np.errstate(divide="ignore"):
             surprise = -np.log(counts / counts.sum())
         total = sum(float(surprise[self.codes(number)].sum()) + surprise[STOP_SPEECH] for number in self.validation.tolist())
-        return total / (int(self.places["codes"][self.validation].sum()) + len(self.validation))
+        return float(total) / (int(self.places["codes"][self.validation].sum()) + len(self.validation))
 
     def baseline(self) -> float:
         """Cross-entropy, nats a token, of the held-out speech tokens under the training tokens' frequencies."""

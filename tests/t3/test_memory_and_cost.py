@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import collate
 from chatterbox_es.t3.cost import CONDITIONS, TEXT_PER_SECOND, CostOptions, hours_of, utterance_flops
 from chatterbox_es.t3.lora import LoraOptions
 from chatterbox_es.t3.loss import losses_of
 from chatterbox_es.t3.memory import Shape, step_memory
 from chatterbox_es.t3.model import T3, T3Size
-from chatterbox_es.t3.phases import FULL_MODEL, TEXT_AND_LORA, optimizer_of, set_phase
+from chatterbox_es.t3.phases import FULL_MODEL, TEXT_AND_LORA, parameter_groups, set_phase
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_t3.py"
 
@@ -31,7 +32,7 @@ def test_weights_gradients_and_states_are_counted_right(trains, optimiser, make_
     model, lora = make_t3(), LoraOptions(rank=4)
     plan = step_memory(model.size, trains, Shape(1, 11, 31), lora, "32-true", optimiser)
     set_phase(model, trains, lora)
-    optimizer = optimizer_of(model, 1e-3, 0.01, optimiser)
+    optimizer = make_optimizer(optimiser, parameter_groups(model), 1e-3, 0.01)
     losses_of(model, collate([make_spoken(9, 31, 20)])).total().backward()
     weights = list(model.parameters())
     assert plan.weights == held(weights)
