@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import sys
 import types
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 pytest.importorskip("transformers", reason="pip install -e '.[chatterbox]'")
 pytest.importorskip("peft", reason="pip install -e '.[chatterbox]'")
+
+from tokenizers import Tokenizer  # noqa: E402
+from tokenizers.models import BPE  # noqa: E402
 
 from chatterbox_es.t3.batches import Spoken  # noqa: E402
 from chatterbox_es.t3.conditioning import Conditions  # noqa: E402
@@ -107,3 +112,27 @@ def make_spoken() -> Callable[..., Spoken]:
                       random.integers(0, CODES, prompt), **more)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_weights() -> Callable[..., Path]:
+    return write_weights
+
+
+def write_weights(folder: Path, **size) -> Path:
+    """A folder of weights in the published form."""
+    folder.mkdir(parents=True)
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,!?-'\"¿¡" + unicodedata.normalize("NFKD", "éñü")[1::2]
+    vocab = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 255, "[es]": 10, "[fr]": 11}
+    vocab |= {letter: 20 + n for n, letter in enumerate(dict.fromkeys(letters))}
+    tokenizer = Tokenizer(BPE(vocab, [], unk_token="[UNK]"))
+    tokenizer.add_special_tokens([token for token in vocab if token.startswith("[")])
+    tokenizer.save(str(folder / "grapheme_mtl_merged_expanded_v1.json"))
+    torch.manual_seed(5)
+    sizes = {"text_rows": 2454, "width": 64, "layers": 2, "heads": 1, "feedforward": 96, "text_positions": 400,
+             "speech_positions": 800}
+    model = T3(T3Size(**sizes | size))
+    for table in (model.text_emb, model.speech_emb, model.text_pos_emb.emb, model.speech_pos_emb.emb):
+        torch.nn.init.normal_(table.weight, std=0.2)  # places as loud as tokens: such a small model learns sooner
+    save_file(model.state_dict(), folder / "t3_mtl23ls_v2.safetensors")
+    return folder

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,16 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
+from safetensors.torch import load_file
 
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import read_config
 from chatterbox_es.families import family_of
 from chatterbox_es.hardware import set_up
 from chatterbox_es.run_directory import RunDirectory, read_card
-from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.validation import utterance_values
 from chatterbox_es.t3.weights import load_t3
 
@@ -35,25 +31,6 @@ STANDIN = "model.codec=standin_codec:load"
 FAST = ("hw.threads=1", "hw.precision=32-true", "hw.dropout=0", "train.wandb=disabled", "train.samples=1", "train.log_every=1",
         "train.trial_steps=0", "phase.batch_size=3", "phase.warmup_steps=1", "phase.lr=3e-3", "train.epochs=2",
         "model.rank=4")  # fmt: skip
-
-
-def make_weights(folder: Path, **size) -> Path:
-    """A folder of weights in the published form."""
-    folder.mkdir(parents=True)
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,!?-'\"¿¡" + unicodedata.normalize("NFKD", "éñü")[1::2]
-    vocab = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 255, "[es]": 10, "[fr]": 11}
-    vocab |= {letter: 20 + n for n, letter in enumerate(dict.fromkeys(letters))}
-    tokenizer = Tokenizer(BPE(vocab, [], unk_token="[UNK]"))
-    tokenizer.add_special_tokens([token for token in vocab if token.startswith("[")])
-    tokenizer.save(str(folder / "grapheme_mtl_merged_expanded_v1.json"))
-    torch.manual_seed(5)
-    sizes = {"text_rows": 2454, "width": 64, "layers": 2, "heads": 1, "feedforward": 96, "text_positions": 400,
-             "speech_positions": 800}
-    model = T3(T3Size(**sizes | size))
-    for table in (model.text_emb, model.speech_emb, model.text_pos_emb.emb, model.speech_pos_emb.emb):
-        torch.nn.init.normal_(table.weight, std=0.2)  # places as loud as tokens: such a small model learns sooner
-    save_file(model.state_dict(), folder / "t3_mtl23ls_v2.safetensors")
-    return folder
 
 
 def run_command(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -84,7 +61,7 @@ class Road(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory, make_corpus) -> Road:
+def road(tmp_path_factory, make_corpus, make_weights) -> Road:
     folder = tmp_path_factory.mktemp("chatterbox")
     weights = make_weights(folder / "weights")
     corpus = make_corpus(folder / "corpus")
@@ -236,7 +213,7 @@ SHARED = HERE.parent.parent.parent / "shared/corpora/dona"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the recordings of ../shared/corpora/dona")
-def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch):
+def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_weights):
     """4_2, then 4_3 ended by a limit of steps and gone on with: 99 % of the speech tokens of 20 recordings."""
     rows = [line.split("|")[0] for line in (SHARED / "metadata.csv").read_text(encoding="utf-8").splitlines()]
     files = {row: next(SHARED.glob(f"wavs/{row}.*")) for row in rows}
