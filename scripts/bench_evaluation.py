@@ -37,6 +37,7 @@ from chatterbox_es.evaluation.prosody import melody
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
 from chatterbox_es.evaluation.systems import treat
+from chatterbox_es.evaluation.world import world
 from chatterbox_es.text import FrontEnd
 
 
@@ -185,13 +186,12 @@ def load_sptk() -> types.ModuleType | None:
 
 def envelope(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """F0 (frames,) and power spectra (frames, bins) of WORLD, which both sides start from."""
-    import pyworld
     import soxr
 
     signal = soxr.resample(samples.astype(np.float64), rate, RATE)
-    coarse, times = pyworld.dio(signal, RATE, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
-    f0 = pyworld.stonemask(signal, coarse, times, RATE)
-    return f0, np.maximum(pyworld.cheaptrick(signal, f0, times, RATE), QUIETEST)
+    coarse, times = world().dio(signal, RATE, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
+    f0 = world().stonemask(signal, coarse, times, RATE)
+    return f0, np.maximum(world().cheaptrick(signal, f0, times, RATE), QUIETEST)
 
 
 def looped_cepstra(spectra: np.ndarray, alpha: float, order: int = 24) -> np.ndarray:

@@ -25,8 +25,8 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, on_all_cores
+from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
 ORDER = 24
@@ -65,7 +65,7 @@ def analyse(samples: np.ndarray, rate: int) -> Analysis:
         ValueError: it is shorter than 50 ms, or silent.
         UserError: pyworld is missing.
     """
-    pyworld = _pyworld()
+    pyworld = world()
     if len(samples) < SHORTEST * rate:
         raise ValueError(f"{len(samples) / rate:.3f} s of sound are too short to analyse")
     if not np.any(samples):
@@ -131,7 +131,7 @@ class Pairs:
     """Sounds aligned with their recordings, each analysed once however many measures ask: recordings, for all systems."""
 
     def __init__(self) -> None:
-        _pyworld()
+        world()
         self._recordings: dict[str, Analysis] = {}
         self._pairs: dict[tuple[str, str], Pair] = {}
 
@@ -167,12 +167,3 @@ class MelCepstralDistortion:
             return {"mcd": distortion(self.pairs.pair(sound))}
         except ValueError as error:
             return Failure(str(error))
-
-
-def _pyworld():  # noqa: ANN202 - the module
-    try:
-        import pyworld
-    except ImportError as error:
-        raise UserError(f"the acoustic measures need pyworld, which cannot be imported ({error}): "
-                        "pip install 'chatterbox-es[evaluate]', or leave them out with measures=") from None
-    return pyworld
