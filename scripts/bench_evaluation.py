@@ -175,6 +175,7 @@ def _dnsmos(kind: type, made: list = []) -> object:  # noqa: B006 - one for all 
 
 def load_sptk() -> types.ModuleType | None:
     """pysptk, which asks for a module of setuptools that is gone, to find its example sounds; none are wanted here."""
+    world()  # which needs what that module can do, where it is there
     sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
     try:
         import pysptk
