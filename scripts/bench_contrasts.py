@@ -41,7 +41,7 @@ UTF8_WITH_PHONEMES = 0x101  # of espeak-ng: what stands in double brackets is ph
 class Options:
     run: str = dataclasses.field(metadata={"help": "run directory or checkpoint of a Castilian voice"})
     recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
-    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out sentences"})
+    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the demo's"})
     prepared: str = dataclasses.field(default="outputs/prepared", metadata={"help": "where prepared sets are"})
 
 
@@ -92,7 +92,8 @@ def main() -> None:
     run = final_checkpoint(Path(options.run))
     content = load_checkpoint(run).lineage["content"]
     features = next(f for f in map(FeatureSet, Path(options.prepared).glob("*-*[0-9a-f]")) if f.card["content"] == content)
-    numbers = features.validation[np.linspace(0, len(features.validation) - 1, options.sentences).astype(int)]
+    count = min(options.sentences, len(features.validation))
+    numbers = features.validation[np.linspace(0, len(features.validation) - 1, count).astype(int)]
     held_out = [features.utterance(int(number)) for number in numbers]
     natural = [Sound(RECORDINGS, row["id"], row["words"], (), read_audio(row["audio"], RATE), RATE) for row in held_out]
     voices = {dialect: Voice.load(run, dialect) for dialect in ("castilian", "latin_american")}
