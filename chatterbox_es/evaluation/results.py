@@ -192,8 +192,9 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
 
 
 def _described(finding: Any) -> dict[str, Any]:
-    """What a system does with a contrast of its dialect, as plain values."""
-    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()}
+    """What a system does with a contrast of its dialect, as plain values; shares only where they were measurable."""
+    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()
+              if finding.is_usable}
     shares |= {"minimal pairs": finding.pairs} if finding.pairs is not None else {}
     return {"system": finding.system, "contrast": finding.contrast.name, "verdict": finding.verdict, "ceiling": finding.ceiling,
             "shares": {name: {"count": share.count, "of": share.of, "interval": list(share.interval)}
