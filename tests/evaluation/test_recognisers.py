@@ -4,6 +4,7 @@ import gzip
 import inspect
 import json
 import math
+import os
 import shutil
 from collections import defaultdict
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_a_whisper_folder_without_a_model_says_what_belongs_there(tmp_path: Path
     pytest.importorskip("faster_whisper", reason="faster-whisper is not installed")
     with pytest.raises(UserError, match="cannot be loaded.*model.bin, config.json"):
         load_recogniser(f"whisper:{tmp_path}")
+
+
+@pytest.mark.skipif("CHATTERBOX_ES_WHISPER" not in os.environ, reason="CHATTERBOX_ES_WHISPER names no folder of a model")
+def test_whisper_itself_hears_a_recording_the_same_twice_and_nothing_in_silence() -> None:
+    corpus = Path("../shared/corpora/dona")
+    if not corpus.is_dir():
+        pytest.skip("../shared/corpora/dona is not here")
+    name, said = (corpus / "metadata.csv").read_text(encoding="utf-8").splitlines()[0].split("|")[:2]
+    samples = read_audio(corpus / "wavs" / f"{name}.flac", 24_000)
+    recogniser = load_recogniser(f"whisper:{os.environ['CHATTERBOX_ES_WHISPER']}")
+    heard = recogniser.transcribe(samples, 24_000)
+    assert sum(word in heard.lower() for word in said.lower().strip(".").split()) > len(said.split()) / 2
+    assert recogniser.transcribe(samples, 24_000) == heard
+    assert recogniser.transcribe(np.zeros(24_000, np.float32), 24_000) == ""
 
 
 def test_vosk_hears_what_its_results_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
