@@ -1,5 +1,6 @@
 """Mel-cepstral distortion and prosody: identity, independent values, what cannot be measured."""
 
+import dataclasses
 import importlib.util
 import math
 import subprocess
@@ -163,6 +164,15 @@ def test_real_speech_has_no_distortion_from_itself_and_some_from_another_sentenc
     one, other = (analyse(read_audio(path, RATE), RATE) for path in sorted(corpus.glob("*.flac"))[7:10:2])
     assert distortion(align(one, one)) == 0
     assert 5 < distortion(align(one, other)) < 20
+
+
+def test_many_processes_align_as_one_does():
+    sounds = [sound(glide(0.3, high=150 + place), glide(0.3, low=90 + place)) for place in range(16)]
+    sounds = [dataclasses.replace(one, utterance=f"u{place}") for place, one in enumerate(sounds)]
+    sounds.append(sound(np.zeros(0, np.float32), glide(0.3)))
+    apart, here = (MelCepstralDistortion(Pairs(processes))(sounds) for processes in (2, 1))
+    assert apart == here
+    assert isinstance(apart[-1], Failure)
 
 
 # ---- prosody
