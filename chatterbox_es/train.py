@@ -3,6 +3,7 @@
     python -m chatterbox_es.train phase=4_2 data=folder data.path=DIR     the text encoder, the mel decoder frozen
     python -m chatterbox_es.train phase=4_3 data=folder data.path=DIR     the whole model, from that run's encoder
     python -m chatterbox_es.train -m phase=4_2,4_3                        both, one after the other
+    python -m chatterbox_es.train phase=5 run=outputs/4_3/TIME            the same as python -m chatterbox_es.evaluate
 
     … resume=auto                                                         go on where the same command was ended
 
@@ -33,6 +34,7 @@ from omegaconf import OmegaConf
 from optuna import TrialPruned
 from torch import nn
 
+from chatterbox_es import command_line
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.command_line import USER_ERROR_EXIT
@@ -311,9 +313,10 @@ def job(config: Config) -> float:
 
 
 def main() -> None:
-    if "phase=5" in sys.argv[1:]:
-        print("error: phase 5 is the evaluation: python -m chatterbox_es.evaluate run=RUN", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
+    if "phase=5" in sys.argv[1:]:  # trains nothing: the evaluation, with all its arguments
+        from chatterbox_es import evaluate
+
+        command_line.run(evaluate.main)
     sys.argv[1:] = quote_phase_names(sys.argv[1:])
     if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
         scratch = tempfile.mkdtemp(prefix="chatterbox_es_")

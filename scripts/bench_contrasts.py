@@ -3,12 +3,15 @@
     python scripts/bench_contrasts.py run=RUN [recogniser=pocketsphinx:../shared/judge] [sentences=40] [prepared=DIR]
 
 One trained Castilian voice speaks the held-out sentences and the minimal pairs as Castilian and as Latin American Spanish;
-espeak-ng speaks the demo's sentences and the pairs with its voices es and es-419. In each half the classifier learns from
+espeak-ng speaks the demo's sentences and the pairs with its voices es and es-419, and with es where some phonemes are
+exchanged: ʃ for every ll and y, [h] or nothing for every s that no vowel follows. In each half the classifier learns from
 recordings with distinción: the corpus's own, and espeak-ng's es.
 """
 
+import ctypes
 import dataclasses
 import functools
+import re
 import sys
 import time
 from pathlib import Path
@@ -30,13 +33,15 @@ from chatterbox_es.run_directory import final_checkpoint
 from chatterbox_es.speech import Voice
 
 RATE = 24_000
+FINAL_S = r"s(?! ?[',]*[aeiouwjI])"  # in espeak-ng's notation, where no vowel or glide follows
+UTF8_WITH_PHONEMES = 0x101  # of espeak-ng: what stands in double brackets is phonemes
 
 
 @dataclasses.dataclass
 class Options:
     run: str = dataclasses.field(metadata={"help": "run directory or checkpoint of a Castilian voice"})
     recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
-    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out sentences"})
+    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the demo's"})
     prepared: str = dataclasses.field(default="outputs/prepared", metadata={"help": "where prepared sets are"})
 
 
@@ -54,7 +59,31 @@ class Synthesiser:
     @functools.cache  # noqa: B019
     def speak(self, text: str) -> Said:
         with Espeak(self.name) as voice:
-            return Said(soxr.resample(voice.speak(text), voice.rate, RATE), RATE)
+            return Said(soxr.resample(self.say(voice, text), voice.rate, RATE), RATE)
+
+    def say(self, voice: Espeak, text: str) -> np.ndarray:
+        return voice.speak(text)
+
+
+class Altered(Synthesiser):
+    """espeak-ng's Castilian voice that says some phonemes as others: ``pattern`` and ``instead`` are in its own notation."""
+
+    def __init__(self, pattern: str, instead: str):
+        super().__init__("es")
+        self.pattern, self.instead = re.compile(pattern), instead
+
+    def say(self, voice: Espeak, text: str) -> np.ndarray:
+        library, given, clauses = voice._library, ctypes.create_string_buffer(text.encode()), []
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        place = ctypes.c_char_p(ctypes.addressof(given))
+        while place:  # it reads a clause and moves on; 1: UTF-8, 0: its own notation
+            clauses.append(library.espeak_TextToPhonemes(ctypes.byref(place), 1, 0).decode())
+        phonemes = " ".join(self.pattern.sub(self.instead, clause) for clause in clauses)
+        content = f"[[{phonemes}]]".encode() + b"\0"
+        voice._blocks.clear()
+        library.espeak_Synth(content, ctypes.c_size_t(len(content)), 0, 0, 0, UTF8_WITH_PHONEMES, None, None)
+        library.espeak_Synchronize()
+        return np.concatenate(voice._blocks).astype(np.float32) / 32768
 
 
 def main() -> None:
@@ -63,13 +92,16 @@ def main() -> None:
     run = final_checkpoint(Path(options.run))
     content = load_checkpoint(run).lineage["content"]
     features = next(f for f in map(FeatureSet, Path(options.prepared).glob("*-*[0-9a-f]")) if f.card["content"] == content)
-    numbers = features.validation[np.linspace(0, len(features.validation) - 1, options.sentences).astype(int)]
+    count = min(options.sentences, len(features.validation))
+    numbers = features.validation[np.linspace(0, len(features.validation) - 1, count).astype(int)]
     held_out = [features.utterance(int(number)) for number in numbers]
     natural = [Sound(RECORDINGS, row["id"], row["words"], (), read_audio(row["audio"], RATE), RATE) for row in held_out]
     voices = {dialect: Voice.load(run, dialect) for dialect in ("castilian", "latin_american")}
     hear(aligner, natural, voices, [(row["id"], row["words"]) for row in held_out])
     texts = [(f"demo-{number}", sentence.spoken) for number, sentence in enumerate(read_sentences()[:options.sentences])]
     espeak = {f"espeak-ng {name}": Synthesiser(name) for name in ("es", "es-419")}
+    espeak |= {"es with ʃ for ll and y": Altered(r"l\^|J\^?", "S"), "es with [h] for final s": Altered(FINAL_S, "h"),
+               "es without final s": Altered(FINAL_S, "")}
     first = next(iter(espeak.values()))
     hear(aligner, say(RECORDINGS, first, texts), espeak, texts)
 

@@ -6,19 +6,22 @@
 time: the whole command with all measures but the recogniser's, its process from start to end, first with nothing known of
 the recordings and then again, when their DNSMOS is kept.
 
-agreement: pairs of a recording and its mel round trip. Mel-cepstral distortion and F0 figures beside the same definitions
-written out in loops; mel-cepstra also beside SPTK's (pysptk), where that can be imported; DNSMOS beside speechmos.
+agreement: pairs of a recording and its mel round trip. Mel-cepstral distortion, F0 figures and error rates of words, characters
+and phones beside the same definitions written out in loops; mel-cepstra also beside SPTK's (pysptk), where that can be
+imported; DNSMOS beside speechmos.
 """
 
 import dataclasses
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +32,13 @@ from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
+from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
 from chatterbox_es.evaluation.prosody import melody
+from chatterbox_es.evaluation.recognisers import load_recogniser
+from chatterbox_es.evaluation.sounds import Sound
 from chatterbox_es.evaluation.systems import treat
+from chatterbox_es.evaluation.world import world
+from chatterbox_es.text import FrontEnd
 
 
 @dataclasses.dataclass
@@ -40,6 +48,7 @@ class Options:
     sentences: int = dataclasses.field(default=100, metadata={"help": "time: how many"})
     corpus: str = dataclasses.field(default="../shared/corpora/dona", metadata={"help": "agreement: folder with wavs/"})
     pairs: int = dataclasses.field(default=20, metadata={"help": "agreement: how many"})
+    recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "agreement: who listens"})
 
 
 def main() -> None:
@@ -83,7 +92,9 @@ def measure_agreement(options: Options) -> None:
     contract, sptk = MelContract(), load_sptk()
     vocoder, rate = GriffinLim(contract), contract.sample_rate
     chosen = [files[round(place)] for place in np.linspace(0, len(files) - 1, options.pairs)]
-    worst: dict[str, float] = {}
+    table = (Path(options.corpus) / "metadata.csv").read_text(encoding="utf-8")
+    texts = dict(line.split("|")[:2] for line in table.splitlines())
+    front_end, sounds, worst = FrontEnd("castilian"), [], {}
     for path in chosen:
         recording = treat(read_audio(path, rate), rate)
         sound = treat(vocoder(log_mel(recording, contract).numpy()), rate)
@@ -97,11 +108,51 @@ def measure_agreement(options: Options) -> None:
             theirs = [sptk.sp2mc(spectra, 24, all_pass_constant(RATE)) for _, spectra in envelopes]
             witness["mcd by pysptk"], mine["mcd by pysptk"] = looped_distortion(*theirs)[0], mine["mcd"]
         score_naturalness(sound, rate, mine, witness)
-        for name, value in witness.items():
-            worst[name] = max(worst.get(name, 0.0), abs(mine[name] - value) / max(abs(value), 1e-9))
-        shown = ", ".join(f"{name} {mine[name]:.4f} / {value:.4f}" for name, value in witness.items())
-        print(f"{path.stem}: {shown}", flush=True)
+        note(path.stem, mine, witness, worst)
+        reading = front_end.read(texts[path.stem])
+        sounds += [Sound(system, path.stem, reading.words, reading.phonemes, samples, rate)
+                   for system, samples in (("recordings", recording), ("round trip", sound))]
+    score_words(sounds, options.recogniser, worst)
     print("greatest relative difference: " + ", ".join(f"{name} {gap:.1e}" for name, gap in worst.items()))
+
+
+def note(name: str, mine: dict[str, float], witness: dict[str, float], worst: dict[str, float]) -> None:
+    """Print two sides' figures, and keep the greatest differences."""
+    for figure, value in witness.items():
+        worst[figure] = max(worst.get(figure, 0.0), abs(mine[figure] - value) / max(abs(value), 1e-9))
+    shown = ", ".join(f"{figure} {mine[figure]:.4f} / {value:.4f}" for figure, value in witness.items())
+    print(f"{name}: {shown}", flush=True)
+
+
+def score_words(sounds: list[Sound], recogniser: str, worst: dict[str, float]) -> None:
+    """Error rates of what a recogniser hears, sound by sound, and of all of a system's together."""
+    measure = Intelligibility(load_recogniser(recogniser))
+    rows = list(zip(sounds, measure(sounds), strict=True))
+    for system in dict.fromkeys(sound.system for sound in sounds):
+        sums: dict[str, list[int]] = {}
+        for sound, row in rows:
+            if sound.system != system:
+                continue
+            heard, said = measure.heard[system, sound.utterance], " ".join(re.findall(r"[^\W\d_]+", sound.words.lower()))
+            sides = {"wer": (said.split(), heard.words.split()), "cer": (said, heard.words)}
+            sides |= {"per": (heard.said, heard.phones)} if "per" in row else {}
+            edits = {name: (looped_edits(*both), len(both[0])) for name, both in sides.items()}
+            for name, (count, length) in edits.items():
+                sums[name] = [sum(pair) for pair in zip(sums.get(name, (0, 0)), (count, length), strict=True)]
+            note(f"{system}, {sound.utterance}", row, {name: count / length for name, (count, length) in edits.items()}, worst)
+        together = corpus_rates([row for sound, row in rows if sound.system == system])
+        note(f"{system}, all", {name: float(together[name][0]) for name in sums},
+             {name: count / length for name, (count, length) in sums.items()}, worst)
+
+
+def looped_edits(said: Sequence[str], heard: Sequence[str]) -> int:
+    """The fewest substitutions, deletions and insertions that make ``heard`` of ``said`` (Wagner & Fischer 1974)."""
+    row = list(range(len(heard) + 1))
+    for i, one in enumerate(said, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(heard, 1):
+            before, row[j] = row[j], min(before + (one != other), row[j] + 1, row[j - 1] + 1)
+    return row[-1]
 
 
 def score_naturalness(sound: np.ndarray, rate: int, mine: dict[str, float], witness: dict[str, float]) -> None:
@@ -124,6 +175,7 @@ def _dnsmos(kind: type, made: list = []) -> object:  # noqa: B006 - one for all 
 
 def load_sptk() -> types.ModuleType | None:
     """pysptk, which asks for a module of setuptools that is gone, to find its example sounds; none are wanted here."""
+    world()  # which needs what that module can do, where it is there
     sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
     try:
         import pysptk
@@ -135,13 +187,12 @@ def load_sptk() -> types.ModuleType | None:
 
 def envelope(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """F0 (frames,) and power spectra (frames, bins) of WORLD, which both sides start from."""
-    import pyworld
     import soxr
 
     signal = soxr.resample(samples.astype(np.float64), rate, RATE)
-    coarse, times = pyworld.dio(signal, RATE, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
-    f0 = pyworld.stonemask(signal, coarse, times, RATE)
-    return f0, np.maximum(pyworld.cheaptrick(signal, f0, times, RATE), QUIETEST)
+    coarse, times = world().dio(signal, RATE, f0_floor=F0_FLOOR, f0_ceil=F0_CEILING, speed=4)
+    f0 = world().stonemask(signal, coarse, times, RATE)
+    return f0, np.maximum(world().cheaptrick(signal, f0, times, RATE), QUIETEST)
 
 
 def looped_cepstra(spectra: np.ndarray, alpha: float, order: int = 24) -> np.ndarray:

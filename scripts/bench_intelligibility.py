@@ -13,25 +13,26 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import read_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluate import name_of
+from chatterbox_es.evaluation.comparison import one_thread_each
 from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
+from chatterbox_es.evaluation.intervals import interval, resample
 from chatterbox_es.evaluation.recognisers import load_recogniser
-from chatterbox_es.evaluation.sounds import Failure, Sound
+from chatterbox_es.evaluation.sounds import Failure, Sound, on_all_cores
+from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, held_out
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.model.fase4 import Fase4
-from chatterbox_es.run_directory import commit, final_checkpoint
-from chatterbox_es.speech import Voice
-
-RESAMPLES = 4000
+from chatterbox_es.run_directory import commit
+from chatterbox_es.speech import Voice, voice_file
 
 
 @dataclasses.dataclass
@@ -45,24 +46,28 @@ class Options:
 
 def main() -> None:
     options = command_line.parse(Options, sys.argv[1:], __doc__)
-    runs = [final_checkpoint(Path(run)) for run in options.runs.split(",")]
-    features = prepared_set(load_checkpoint(runs[0]).lineage["content"], Path(options.prepared))
-    count = min(options.sentences, len(features.validation))
-    numbers = [int(number) for number in features.validation[np.linspace(0, len(features.validation) - 1, count).astype(int)]]
-    measure = Intelligibility(load_recogniser(options.recogniser, features.card["dialect"]), features.card["dialect"])
-    began = time.process_time()
-    sounds = natural(features, numbers)
+    runs = {name_of(Path(run)): voice_file(Path(run)) for run in options.runs.split(",")}
+    first = next(iter(runs))
+    features = prepared_set(load_checkpoint(runs[first]).lineage["content"], Path(options.prepared))
+    rate, dialect = features.contract.sample_rate, features.card["dialect"]
+    sentences = held_out(features, options.sentences)
+    systems = [Recordings(rate), RoundTrip(features, GriffinLim(features.contract))]
     with tempfile.TemporaryDirectory() as scratch:
-        for run in [*runs, untrained(runs[0], Path(scratch))]:
-            sounds += spoken(run, features, numbers)
-            print(f"{run} has spoken, {time.process_time() - began:.0f} s of processor time so far", flush=True)
-    sounds += shuffled([sound for sound in sounds if sound.system == str(runs[0])])
+        runs["untrained"] = untrained(runs[first], Path(scratch))
+        systems += [Spoken(name, Voice.load(run), rate) for name, run in runs.items()]
+    measure = Intelligibility(load_recogniser(options.recogniser, dialect), dialect)
     began = time.monotonic()
-    rows = measure(sounds)
+    with one_thread_each():
+        said = {system.name: on_all_cores(system, sentences) for system in systems}
+    said["shuffled text"] = shuffled(said[first])
+    print(f"{len(said)} x {len(sentences)} sentences said in {time.monotonic() - began:.0f} s", flush=True)
+    began = time.monotonic()
+    rows = listened(measure, said)
     print(f"heard in {time.monotonic() - began:.0f} s by {measure.recogniser.name}; task: {measure.recogniser.task}")
-    report = ranking(sounds, rows)
+    report = ranking(rows)
     if options.out:
-        Path(options.out).write_text(json.dumps(report | {"commit": commit(), "runs": list(map(str, runs))}, indent=1))
+        report |= {"commit": commit(), "runs": {name: str(run) for name, run in runs.items()}}
+        Path(options.out).write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 def prepared_set(content: str, folder: Path) -> FeatureSet:
@@ -70,28 +75,6 @@ def prepared_set(content: str, folder: Path) -> FeatureSet:
         if json.loads(card.read_text(encoding="utf-8"))["content"] == content:
             return FeatureSet(card.parent)
     raise UserError(f"prepared={folder}: the prepared set of the first run (content {content[:12]}) is not there")
-
-
-def natural(features: FeatureSet, numbers: list[int]) -> list[Sound]:
-    """The recordings, and their mels through the vocoder."""
-    rate, vocoder = features.contract.sample_rate, GriffinLim(features.contract)
-    sounds = {"recordings": [], "round trip": []}
-    for number in numbers:
-        said, phonemes = features.utterance(number), features.symbols.symbols_of(features.token_ids(number).tolist())
-        mel = features.statistics.restore(features.mel(number)).numpy()
-        for system, samples in (("recordings", read_audio(said["audio"], rate)), ("round trip", vocoder(mel))):
-            sounds[system].append(Sound(system, said["id"], said["words"], phonemes, samples, rate))
-    return [*sounds["recordings"], *sounds["round trip"]]
-
-
-def spoken(run: Path, features: FeatureSet, numbers: list[int]) -> list[Sound]:
-    voice, sounds = Voice.load(run), []
-    for number in numbers:
-        said = features.utterance(number)
-        speech = voice.speak(said["words"])
-        system = "untrained" if run.name == "untrained.pt" else str(run)
-        sounds.append(Sound(system, said["id"], said["words"], speech.reading.phonemes, speech.samples, speech.rate))
-    return sounds
 
 
 def untrained(run: Path, folder: Path) -> Path:
@@ -102,30 +85,36 @@ def untrained(run: Path, folder: Path) -> Path:
     return path
 
 
-def shuffled(sounds: list[Sound]) -> list[Sound]:
-    """The same sounds, each with the next one's text."""
-    texts = sounds[1:] + sounds[:1]
-    return [dataclasses.replace(sound, system="shuffled text", words=text.words, phonemes=text.phonemes)
-            for sound, text in zip(sounds, texts, strict=True)]
+def shuffled(sounds: Sequence[Sound | Failure]) -> list[Sound | Failure]:
+    """The same sounds, each with the next one's text; what was not said stays a failure."""
+    spoken = [sound for sound in sounds if isinstance(sound, Sound)]
+    texts = iter(spoken[1:] + spoken[:1])
+    return [sound if isinstance(sound, Failure) else
+            dataclasses.replace(sound, system="shuffled text", words=(text := next(texts)).words, phonemes=text.phonemes)
+            for sound in sounds]
 
 
-def ranking(sounds: list[Sound], rows: list[dict[str, float] | Failure]) -> dict:
+def listened(measure: Intelligibility, said: dict[str, list[Sound | Failure]]) -> dict[str, list[dict[str, float] | Failure]]:
+    """What the recogniser makes of each system's sentences; one that was not said is a failure."""
+    heard = iter(measure([sound for sounds in said.values() for sound in sounds if isinstance(sound, Sound)]))
+    return {system: [next(heard) if isinstance(sound, Sound) else sound for sound in sounds] for system, sounds in said.items()}
+
+
+def ranking(rows: dict[str, list[dict[str, float] | Failure]]) -> dict:
     """Print, and return, each system's rates and how it stands to the one after it, on the sentences that none failed on."""
-    systems = list(dict.fromkeys(sound.system for sound in sounds))
-    by_system = {system: [row for sound, row in zip(sounds, rows, strict=True) if sound.system == system] for system in systems}
-    failures = {system: sum(isinstance(row, Failure) for row in of) for system, of in by_system.items()}
-    places = [place for place, row in enumerate(zip(*by_system.values(), strict=True))
+    systems = list(rows)
+    failures = {system: sum(isinstance(row, Failure) for row in of) for system, of in rows.items()}
+    places = [place for place, row in enumerate(zip(*rows.values(), strict=True))
               if not any(isinstance(entry, Failure) for entry in row)]
-    kept = {system: [of[place] for place in places] for system, of in by_system.items()}
-    n = len(places)
-    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
+    kept = {system: [of[place] for place in places] for system, of in rows.items()}
+    counts = resample(len(places))
     whole = {system: {name: float(value[0]) for name, value in corpus_rates(of).items()} for system, of in kept.items()}
     resampled = {system: corpus_rates(of, counts) for system, of in kept.items()}
-    report: dict = {"n": n, "failures": failures, "systems": {}, "differences": []}
+    report: dict = {"n": len(places), "failures": failures, "systems": {}, "differences": []}
     for system in systems:
         figures = {name: [value, *interval(resampled[system][name])] for name, value in whole[system].items()}
         report["systems"][system] = figures
-        print(f"{system}: n={n}, {failures[system]} failed; "
+        print(f"{system}: n={len(places)}, {failures[system]} failed; "
               + "; ".join(f"{name} {value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in figures.items()))
     for name, sign in (("score", 1), ("wer", -1)):
         for better, worse in zip(systems, systems[1:], strict=False) if name in whole[systems[0]] else ():
@@ -137,11 +126,5 @@ def ranking(sounds: list[Sound], rows: list[dict[str, float] | Failure]) -> dict
     return report
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
-
-
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     command_line.run(main)

@@ -25,8 +25,8 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes
+from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
 ORDER = 24
@@ -65,7 +65,7 @@ def analyse(samples: np.ndarray, rate: int) -> Analysis:
         ValueError: it is shorter than 50 ms, or silent.
         UserError: pyworld is missing.
     """
-    pyworld = _pyworld()
+    pyworld = world()
     if len(samples) < SHORTEST * rate:
         raise ValueError(f"{len(samples) / rate:.3f} s of sound are too short to analyse")
     if not np.any(samples):
@@ -127,25 +127,55 @@ def distortion(pair: Pair) -> float:
     return float(DECIBEL * np.sqrt(np.square(mine - theirs).sum(1)).mean())
 
 
-class Pairs:
-    """Sounds aligned with their recordings, each analysed once however many measures ask: recordings, for all systems."""
+def align_sentence(rate: int, recording: np.ndarray, sounds: Sequence[np.ndarray | None]) -> list[Pair | str]:
+    """The sounds of one sentence beside its recording (None: the recording itself), each (samples,); or why one cannot be."""
+    pairs: list[Pair | str] = []
+    try:
+        theirs = analyse(recording, rate)
+    except ValueError as error:
+        return [str(error)] * len(sounds)
+    for samples in sounds:
+        try:
+            pairs.append(itself(theirs) if samples is None else align(analyse(samples, rate), theirs))
+        except ValueError as error:
+            pairs.append(str(error))
+    return pairs
 
-    def __init__(self) -> None:
-        _pyworld()
-        self._recordings: dict[str, Analysis] = {}
-        self._pairs: dict[tuple[str, str], Pair] = {}
+
+def itself(analysis: Analysis) -> Pair:
+    """A sound beside itself: every frame belongs to itself."""
+    return Pair(analysis, analysis, np.repeat(np.arange(len(analysis.f0))[:, None], 2, 1))
+
+
+class Pairs:
+    """Sounds aligned with their recordings, once however many measures ask; sentence by sentence, on all cores."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        world()
+        self.processes = processes
+        self._pairs: dict[tuple[str, str], Pair | str] = {}
+
+    def learn(self, sounds: Sequence[Sound]) -> None:
+        """Align what is not aligned yet."""
+        sentences: dict[tuple[str, int], list[Sound]] = {}
+        for sound in sounds:
+            if sound.recording is None:
+                self._pairs[sound.system, sound.utterance] = "there is no recording to compare with"
+            elif (sound.system, sound.utterance) not in self._pairs:
+                sentences.setdefault((sound.utterance, sound.rate), []).append(sound)
+        tasks = [(rate, some[0].recording, [None if sound.samples is sound.recording else sound.samples for sound in some])
+                 for (_, rate), some in sentences.items()]
+        for some, pairs in zip(sentences.values(), in_own_processes(align_sentence, tasks, self.processes), strict=True):
+            self._pairs |= {(sound.system, sound.utterance): pair for sound, pair in zip(some, pairs, strict=True)}
 
     def pair(self, sound: Sound) -> Pair:
         """Raises ValueError where there is no recording, or one of the two cannot be analysed."""
-        if sound.recording is None:
-            raise ValueError("there is no recording to compare with")
-        key = (sound.system, sound.utterance)
-        if key not in self._pairs:
-            recording = self._recordings.get(sound.utterance) or analyse(sound.recording, sound.rate)
-            self._recordings[sound.utterance] = recording
-            mine = recording if sound.samples is sound.recording else analyse(sound.samples, sound.rate)
-            self._pairs[key] = align(mine, recording)
-        return self._pairs[key]
+        if (sound.system, sound.utterance) not in self._pairs:
+            self.learn([sound])
+        pair = self._pairs[sound.system, sound.utterance]
+        if isinstance(pair, str):
+            raise ValueError(pair)
+        return pair
 
 
 class MelCepstralDistortion:
@@ -160,19 +190,11 @@ class MelCepstralDistortion:
         self.pairs = pairs
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        return on_all_cores(self._one, sounds)
+        self.pairs.learn(sounds)
+        return [self._one(sound) for sound in sounds]
 
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
         try:
             return {"mcd": distortion(self.pairs.pair(sound))}
         except ValueError as error:
             return Failure(str(error))
-
-
-def _pyworld():  # noqa: ANN202 - the module
-    try:
-        import pyworld
-    except ImportError as error:
-        raise UserError(f"the acoustic measures need pyworld, which cannot be imported ({error}): "
-                        "pip install 'chatterbox-es[evaluate]', or leave them out with measures=") from None
-    return pyworld

@@ -21,12 +21,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the mean of ``values`` (utterances,)."""
-    return interval(resample(len(values), seed) @ values / len(values))
-
-
 def rate_interval(counts: np.ndarray, units: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of a rate whose parts are summed first: Σ counts / Σ units, both (utterances,)."""
+    """The 95 % interval of a rate whose parts are summed first: Σ counts / Σ units, both (utterances,). Units of 1: a mean."""
     weights = resample(len(counts), seed)
     return interval((weights @ counts) / (weights @ units))

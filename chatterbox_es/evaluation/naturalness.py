@@ -26,6 +26,7 @@ RATE = 16_000  # Hz, of DNSMOS
 WINDOW = 144_160  # samples: 9.01 s
 FRAMES = 900  # of a window's log spectrum, every 10 ms
 HOP = RATE  # samples between windows
+FRAME = 160  # samples from one frame to the next
 EDGE = 4  # frames at an edge that feel the padding of the first four convolutions, a frame each
 GROUP = 12  # windows taken together at most, which bounds the memory
 
@@ -36,7 +37,9 @@ class Dnsmos:
     speechmos repeats a sound until it fills 9.01 s, scores windows of that length a second apart, and averages. Those
     windows overlap by eight ninths, and nearly all of the time goes into the four convolutions at full resolution that come
     first. Here these run once over all windows of a sound; only the frames at the windows' edges, which feel the padding,
-    are computed window by window. The values are speechmos's but for rounding.
+    are computed window by window. A sound that is repeated is cut to whole frames first (less than 10 ms go, of the silence
+    after the speech): then its frames repeat too, and are computed once. The values are speechmos's but for rounding; of a
+    sound that was cut, those of the cut one.
 
     Scores of recordings and of their round trip are kept in the file ``kept``, by the sound's hash, since every evaluation
     on the same data needs them again.
@@ -75,7 +78,7 @@ class Dnsmos:
         return found
 
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
-        samples = resample(sound.samples, sound.rate, RATE)
+        samples = _in_whole_frames(resample(sound.samples, sound.rate, RATE))
         if not len(samples) or not np.any(samples):
             return Failure("it is silent, or empty")
         if sound.system not in (RECORDINGS, ROUND_TRIP):
@@ -87,12 +90,13 @@ class Dnsmos:
 
     def score(self, samples: np.ndarray) -> dict[str, float]:
         """The four figures of a waveform (samples,) in [-1, 1] at 16 kHz."""
-        samples = np.asarray(samples, np.float32)
+        samples = _in_whole_frames(np.asarray(samples, np.float32))
+        period = len(samples) // FRAME if len(samples) < WINDOW and len(samples) % FRAME == 0 else None
         while len(samples) < WINDOW:
             samples = np.append(samples, samples)
         kept = _windows(len(samples))
         windows = [samples[start * HOP:start * HOP + WINDOW] for start in range(kept[-1] + 1)]
-        raw = np.concatenate([self._raw(windows[start:start + GROUP]) for start in range(0, len(windows), GROUP)])[kept]
+        raw = np.concatenate([self._raw(windows[start:start + GROUP], period) for start in range(0, len(windows), GROUP)])[kept]
         opinions = np.array([self.theirs.get_polyfit_val(*values, is_personalized_MOS=False) for values in raw])
         features = [np.asarray(self.theirs.audio_melspec(audio=windows[place][:-160]), np.float32) for place in kept]
         p808 = [float(_run(self.p808, feature[None])[0, 0]) for feature in features]
@@ -100,11 +104,12 @@ class Dnsmos:
         return {"dnsmos_ovrl": float(overall), "dnsmos_sig": float(signal), "dnsmos_bak": float(background),
                 "dnsmos_p808": float(np.mean(p808))}
 
-    def _raw(self, windows: Sequence[np.ndarray]) -> np.ndarray:
-        """(windows, 3) the network's own outputs for windows that follow each other a second apart."""
+    def _raw(self, windows: Sequence[np.ndarray], period: int | None) -> np.ndarray:
+        """(windows, 3) the network's own outputs for windows that follow each other a second apart; their frames repeat after
+        ``period``, if any."""
         spectra = [_run(self.spectrum, window[None]) for window in windows]  # (1, 1, FRAMES, 161) each
-        new = HOP // 160  # frames that a window adds to the one before
-        whole = _run(self.early, np.concatenate([spectra[0], *(spectrum[:, :, -new:] for spectrum in spectra[1:])], 2))
+        new = HOP // FRAME  # frames that a window adds to the one before
+        whole = self._early(np.concatenate([spectra[0], *(spectrum[:, :, -new:] for spectrum in spectra[1:])], 2), period)
         heads = _run(self.early, np.concatenate([spectrum[:, :, :2 * EDGE] for spectrum in spectra]))
         tails = _run(self.early, np.concatenate([spectrum[:, :, -2 * EDGE:] for spectrum in spectra]))
         outputs = []
@@ -113,6 +118,14 @@ class Dnsmos:
             maps[:, :, :EDGE], maps[:, :, -EDGE:] = heads[place, :, :EDGE], tails[place, :, -EDGE:]
             outputs.append(_run(self.late, maps))
         return np.concatenate(outputs)
+
+    def _early(self, spectrum: np.ndarray, period: int | None) -> np.ndarray:
+        """(1, 32, frames, 161) what the first four convolutions make of a spectrum (1, 1, frames, 161), edges aside."""
+        frames = spectrum.shape[2]
+        if period is None or period + 2 * EDGE >= frames:
+            return _run(self.early, spectrum)
+        once = _run(self.early, spectrum[:, :, :period + 2 * EDGE])[:, :, EDGE:-EDGE]
+        return once[:, :, (np.arange(frames) - EDGE) % period]
 
 
 def _read_scores(path: Path | None) -> dict[str, dict[str, float]]:
@@ -123,6 +136,11 @@ def _read_scores(path: Path | None) -> dict[str, dict[str, float]]:
         return {}
     names = set(Dnsmos.figures)
     return {key: score for key, score in scores.items() if isinstance(score, dict) and set(score) == names}
+
+
+def _in_whole_frames(samples: np.ndarray) -> np.ndarray:
+    """What DNSMOS repeats, without the part of a frame at its end."""
+    return samples[:len(samples) // FRAME * FRAME] if FRAME <= len(samples) < WINDOW else samples
 
 
 def _windows(samples: int) -> list[int]:

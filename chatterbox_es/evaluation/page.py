@@ -59,8 +59,7 @@ def _table(results: Results) -> list[dict[str, Any]]:
                      "cells": _cells(found)})
     scores = results.scores()
     if scores:
-        found = [Estimate(*scores[system], n=len(results.of(system)), missing=0) if system in scores else None
-                 for system in results.systems]
+        found = [scores.get(system) for system in results.systems]
         rows.append({"name": "score", "unit": "", "meaning": "1 - per / per_control: 1 is perfect, 0 is babble",
                      "better": DIRECTIONS["higher"], "cells": _cells(found)})
     return rows

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from chatterbox_es.evaluation.cepstra import Pair, Pairs
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
 from chatterbox_es.text.symbols import PHONES
 
 GROSS = 0.2  # of the recording's F0
@@ -49,7 +49,8 @@ class Prosody:
         self.pairs = pairs
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        return on_all_cores(self._one, sounds)
+        self.pairs.learn(sounds)
+        return [self._one(sound) for sound in sounds]
 
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
         try:

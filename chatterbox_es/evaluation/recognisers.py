@@ -11,10 +11,7 @@ and language models are `chatterbox_es.evaluation.sphinx`'s business.
 
 import importlib.util
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +19,7 @@ import numpy as np
 import soxr
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.sounds import in_own_processes
 
 RATE = 16_000  # Hz, what Whisper and nearly all Vosk models hear
 Made = TypeVar("Made")
@@ -176,21 +174,4 @@ def pcm(samples: np.ndarray, rate: int, target: int, peak: float = 0.7) -> bytes
 
 def in_processes(job: Callable[..., Made], recogniser: Any, tasks: Sequence[tuple], processes: int | None = None) -> list[Made]:
     """``job(recogniser, *task)`` of each task, in their order: on all cores where the recogniser uses one (is_parallel)."""
-    processes = min(processes or os.cpu_count() or 1, len(tasks) // 8)  # a process takes a second or two to start
-    if processes < 2 or not getattr(recogniser, "is_parallel", False):
-        return [job(recogniser, *task) for task in tasks]
-    # spawn: a fork of a process with torch's threads may hang
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (recogniser,)) as pool:
-        return list(pool.map(_in_process, [job] * len(tasks), tasks, chunksize=2))
-
-
-_recogniser: Any = None  # of this process
-
-
-def _start(recogniser: Any) -> None:
-    global _recogniser
-    _recogniser = recogniser
-
-
-def _in_process(job: Callable[..., Made], task: tuple) -> Made:
-    return job(_recogniser, *task)
+    return in_own_processes(job, tasks, processes if getattr(recogniser, "is_parallel", False) else 1, (recogniser,))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chatterbox_es.evaluation.intervals import interval, mean_interval, rate_interval, resample
+from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Figure, Measure, Sound
 from chatterbox_es.run_directory import write_whole
 
@@ -91,35 +91,46 @@ class Results:
         having = [row for row in rows if name in row.figures]
         if not having:
             return None
-        parts = self.rates.get(name)
-        if parts and all(part in row.figures for row in having for part in parts):
-            counts, units = (np.array([row.figures[part] for row in having]) for part in parts)
-            mean, (low, high) = float(counts.sum() / units.sum()), rate_interval(counts, units, seed)
-        else:
-            values = np.array([row.figures[name] for row in having])
-            mean, (low, high) = float(values.mean()), mean_interval(values, seed)
+        counts, units = self._parts(name, [row.figures for row in having])
+        pairs = [(row.figures, recorded[row.utterance]) for row in having if name in recorded.get(row.utterance, {})]
         beside = (None, None, None)
-        pairs = [(row.figures[name], recorded[row.utterance][name]) for row in having
-                 if name in recorded.get(row.utterance, {})]
-        # Where the recordings all have the same value, the figure is one of being compared with them.
-        if rows[0].system != RECORDINGS and len({theirs for _, theirs in pairs}) > 1:
-            gaps = np.array([mine - theirs for mine, theirs in pairs])
-            beside = (float(gaps.mean()), *mean_interval(gaps, seed))
-        return Estimate(mean, low, high, len(having), len(rows) - len(having), *beside)
+        # Where the recordings all have the same value, the figure is one of being compared with them; a rate is not.
+        varies = name in self.rates or len({theirs[name] for _, theirs in pairs}) > 1
+        if rows[0].system != RECORDINGS and len(pairs) > 1 and varies:
+            beside = self._difference(name, pairs, seed)
+        return Estimate(float(counts.sum() / units.sum()), *rate_interval(counts, units, seed), len(having),
+                        len(rows) - len(having), *beside)
 
-    def scores(self, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """System → 1 - per / per_control with its interval, where a recogniser has a phone loop: 1 perfect, 0 babble."""
+    def _parts(self, name: str, figures: Sequence[Mapping[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """(rows,) each: the counts and units whose sums a rate divides; of a figure that is no rate, its values and ones."""
+        parts = self.rates.get(name)
+        if parts and all(part in row for row in figures for part in parts):
+            return tuple(np.array([row[part] for row in figures]) for part in parts)
+        return np.array([row[name] for row in figures]), np.ones(len(figures))
+
+    def _difference(self, name: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]],
+                    seed: int) -> tuple[float, float, float]:
+        """A figure of the first of each pair less that of the second, with the interval of the difference: both on the same
+        resampled utterances."""
+        weights = np.vstack([np.ones(len(pairs)), resample(len(pairs), seed)])
+        mine, theirs = ((weights @ counts) / (weights @ units)
+                        for counts, units in (self._parts(name, side) for side in zip(*pairs, strict=True)))
+        return float(mine[0] - theirs[0]), *interval((mine - theirs)[1:])
+
+    def scores(self, seed: int = 0) -> dict[str, Estimate]:
+        """System → 1 - per / per_control, where a recogniser has a phone loop: 1 perfect, 0 babble."""
         scores = {}
         if not {"per", "per_control"} <= set(self.rates):
             return scores
         parts = [*self.rates["per"], *self.rates["per_control"]]
         for system in self.systems:
-            rows = [row.figures for row in self.of(system) if all(part in row.figures for part in parts)]
+            every = self.of(system)
+            rows = [row.figures for row in every if all(part in row.figures for part in parts)]
             if rows:
                 weights = np.vstack([np.ones(len(rows)), resample(len(rows), seed)])
                 sums = weights @ [[row[part] for part in parts] for row in rows]
                 values = 1 - (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
-                scores[system] = (float(values[0]), *interval(values[1:]))
+                scores[system] = Estimate(float(values[0]), *interval(values[1:]), len(rows), len(every) - len(rows))
         return scores
 
     def failures(self) -> dict[str, dict[str, dict[str, int]]]:
@@ -141,8 +152,7 @@ class Results:
             "systems": {system: {
                 "sentences": len(self.of(system)), "spoken": sum(SOUND not in row.failures for row in self.of(system)),
                 "figures": {name: dataclasses.asdict(estimate) for name, estimate in figures.items()},
-                **({"intelligibility_score": dict(zip(("value", "low", "high"), scores[system], strict=True))}
-                   if system in scores else {}),
+                **({"intelligibility_score": dataclasses.asdict(scores[system])} if system in scores else {}),
                 **({"speed": self.speeds[system]} if system in self.speeds else {}),
                 "failures": self.failures().get(system, {}),
             } for system, figures in self.estimates().items()}}
@@ -182,8 +192,9 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
 
 
 def _described(finding: Any) -> dict[str, Any]:
-    """What a system does with a contrast of its dialect, as plain values."""
-    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()}
+    """What a system does with a contrast of its dialect, as plain values; shares only where they were measurable."""
+    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()
+              if finding.is_usable}
     shares |= {"minimal pairs": finding.pairs} if finding.pairs is not None else {}
     return {"system": finding.system, "contrast": finding.contrast.name, "verdict": finding.verdict, "ceiling": finding.ceiling,
             "shares": {name: {"count": share.count, "of": share.of, "interval": list(share.interval)}
@@ -202,7 +213,7 @@ def table(results: Results, columns: int = 6) -> str:
         blocks.append(_columns(lines))
     if scores:
         lines = [("", "intelligibility score (1 perfect, 0 babble)")]
-        lines += [(system, f"{value:.3f} [{low:.3f}, {high:.3f}]") for system, (value, low, high) in scores.items()]
+        lines += [(system, f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]") for system, score in scores.items()]
         blocks.append(_columns(lines))
     if results.findings:
         lines = [("", "contrast", "heard", "", "told apart in the recordings")]

@@ -1,10 +1,11 @@
 """What is judged: sentences as the systems under comparison say them; and what a measure is."""
 
 import dataclasses
+import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -68,3 +69,30 @@ def on_all_cores(function: Callable[[Given], Made], given: Sequence[Given], thre
     """``function`` of each, in their order. Threads: what takes the time (WORLD, torch, ONNX) leaves the interpreter's lock."""
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return list(pool.map(function, given))
+
+
+TASKS_WORTH_A_PROCESS = 8  # it takes seconds to start
+
+
+def in_own_processes(function: Callable[..., Made], tasks: Sequence[tuple], processes: int | None = None,
+                     shared: tuple = ()) -> list[Made]:
+    """``function(*shared, *task)`` of each task, in their order, on all cores: for what holds the interpreter's lock (pyworld,
+    PocketSphinx). ``shared`` is sent to each process once. Few tasks are done here."""
+    processes = min(processes or os.cpu_count() or 1, len(tasks) // TASKS_WORTH_A_PROCESS)
+    if processes < 2:
+        return [function(*shared, *task) for task in tasks]
+    # spawn: a fork of a process with torch's threads may hang
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (shared,)) as pool:
+        return list(pool.map(_in_process, [function] * len(tasks), tasks, chunksize=2))
+
+
+_shared: tuple[Any, ...] = ()  # of this process
+
+
+def _start(shared: tuple) -> None:
+    global _shared
+    _shared = shared
+
+
+def _in_process(function: Callable[..., Made], task: tuple) -> Made:
+    return function(*_shared, *task)

@@ -161,6 +161,7 @@ function choice(shown, _, form, check, hint) {
 
 function scores(shown, reference, form, check, hint) {
   const open = new Player(reference, "la referencia"), given = new Map();
+  document.getElementById("question").textContent = test.question;
   const rows = shown.map((id, number) => {
     const name = `el sonido ${String.fromCharCode(65 + number)}`, player = new Player(id, name);
     const output = make("output", {textContent: "sin puntuar"});

@@ -41,7 +41,8 @@ def reason(exclusion: Any, language: int) -> str:
     """An exclusion in words."""
     words = RULES[exclusion.rule][language].format(f=exclusion.found, a=exclusion.allowed)
     if language == CASTILIAN:  # 67 % and 0,20
-        words = re.sub(r"(?<=\d)%", " %", re.sub(r"(?<=\d)\.(?=\d)", ",", words)).replace("(-", "(−")
+        words = re.sub(r"(?<=\d)%", " %", re.sub(r"(?<=\d)\.(?=\d)", ",", words))
+        words = re.sub(r"(?<![\w.])-(?=\d)", "−", words)  # not the hyphen of BS.1534-3
     return words
 
 

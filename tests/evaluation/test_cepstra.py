@@ -1,12 +1,17 @@
 """Mel-cepstral distortion and prosody: identity, independent values, what cannot be measured."""
 
+import dataclasses
+import importlib.util
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pyworld = pytest.importorskip("pyworld")
+if importlib.util.find_spec("pyworld") is None:  # one that is there and cannot be imported is a fault, not a reason to skip
+    pytest.skip("pyworld is not installed", allow_module_level=True)
 
 from chatterbox_es.acoustics.audio import read_audio  # noqa: E402
 from chatterbox_es.evaluation.cepstra import (  # noqa: E402
@@ -137,6 +142,17 @@ def test_what_cannot_be_analysed_is_a_failure_that_says_why(samples, reason):
         assert isinstance(measured, dict)
 
 
+def test_world_is_found_without_the_module_of_setuptools_that_pyworld_asks_for():
+    """pyworld 0.3.5 imports pkg_resources, which setuptools 82 has dropped."""
+    program = ("import sys; sys.modules['pkg_resources'] = None\n"
+               "from chatterbox_es.evaluation.world import world\n"
+               "print(world().__version__, 'pkg_resources' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    version, left = done.stdout.split()
+    assert version[0].isdigit() and left == "False"
+
+
 def test_without_a_recording_there_is_a_failure():
     assert "no recording" in MelCepstralDistortion(Pairs())([sound(glide(), None)])[0].reason
 
@@ -148,6 +164,15 @@ def test_real_speech_has_no_distortion_from_itself_and_some_from_another_sentenc
     one, other = (analyse(read_audio(path, RATE), RATE) for path in sorted(corpus.glob("*.flac"))[7:10:2])
     assert distortion(align(one, one)) == 0
     assert 5 < distortion(align(one, other)) < 20
+
+
+def test_many_processes_align_as_one_does():
+    sounds = [sound(glide(0.3, high=150 + place), glide(0.3, low=90 + place)) for place in range(16)]
+    sounds = [dataclasses.replace(one, utterance=f"u{place}") for place, one in enumerate(sounds)]
+    sounds.append(sound(np.zeros(0, np.float32), glide(0.3)))
+    apart, here = (MelCepstralDistortion(Pairs(processes))(sounds) for processes in (2, 1))
+    assert apart == here
+    assert isinstance(apart[-1], Failure)
 
 
 # ---- prosody

@@ -32,7 +32,7 @@ def dnsmos() -> Dnsmos:
     return Dnsmos()
 
 
-@pytest.mark.parametrize("seconds", [4.7, 12.0])
+@pytest.mark.parametrize("seconds", [0.3, 2.06, 4.7, 9.0, 12.0])
 def test_dnsmos_gives_what_speechmos_gives(dnsmos, seconds):
     """Shorter than a window, which is looped, and longer than several."""
     from speechmos import dnsmos as theirs
@@ -43,6 +43,12 @@ def test_dnsmos_gives_what_speechmos_gives(dnsmos, seconds):
     mine, reference = dnsmos.score(samples), theirs.run(samples, 16_000)
     for name, key in (("ovrl", "ovrl_mos"), ("sig", "sig_mos"), ("bak", "bak_mos"), ("p808", "p808_mos")):
         assert mine[f"dnsmos_{name}"] == pytest.approx(float(reference[key]), abs=1e-4)
+
+
+def test_a_part_of_a_frame_at_the_end_is_not_heard(dnsmos):
+    samples = tone(200, 0.5)
+    ended = np.append(samples, np.full(159, 0.001, np.float32))
+    assert dnsmos.score(ended) == dnsmos.score(samples)
 
 
 def test_dnsmos_ranks_speech_above_the_same_speech_in_noise(dnsmos):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from chatterbox_es.evaluation.intervals import interval, mean_interval, rate_interval, resample
+from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
 from chatterbox_es.evaluation.page import render
 from chatterbox_es.evaluation.results import SOUND, Results, Row, collect, table
 from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
@@ -51,20 +51,21 @@ def evaluated(values: dict, missing: tuple = ()) -> Results:
 
 def test_the_bootstrap_interval_of_a_mean_is_near_the_normal_one():
     values = np.random.default_rng(0).normal(3, 2, 400)
-    low, high = mean_interval(values)
+    low, high = rate_interval(values, np.ones(400))
     assert low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.03)
     assert high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.03)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     generator = np.random.default_rng(1)
-    hits = sum(low <= 1 <= high for low, high in (mean_interval(generator.exponential(1, 60), seed) for seed in range(60)))
+    intervals = [rate_interval(generator.exponential(1, 60), np.ones(60), seed) for seed in range(60)]
+    hits = sum(low <= 1 <= high for low, high in intervals)
     assert 50 <= hits <= 60
 
 
 def test_a_rate_of_equal_units_has_the_interval_of_a_mean():
     counts = np.random.default_rng(2).integers(0, 5, 50)
-    assert rate_interval(counts, np.full(50, 4)) == pytest.approx(mean_interval(counts / 4))
+    assert rate_interval(counts, np.full(50, 4)) == pytest.approx(rate_interval(counts / 4, np.ones(50)))
 
 
 def test_resamples_are_whole_and_the_same_for_the_same_seed():
@@ -105,6 +106,18 @@ def test_a_rate_is_the_quotient_of_sums():
     results = evaluated(values)
     assert results.estimates()["voice"]["wer"].mean == pytest.approx(2 / 11)
     assert results.shown() == ["wer"]  # its parts are not figures by themselves
+
+
+def test_a_rate_beside_the_recordings_is_the_difference_of_the_rates():
+    """Not the mean of the sentences' differences, in which a short sentence would weigh as much as a long one."""
+    def row(edits: float, words: float) -> dict:
+        return {"wer": edits / words, "edits": edits, "words": words}
+
+    values = {("recordings", "u1"): row(0, 1), ("recordings", "u2"): row(0, 10), ("recordings", "u3"): row(0, 10)}
+    values |= {("voice", "u1"): row(1, 1), ("voice", "u2"): row(1, 10), ("voice", "u3"): row(0, 10)}
+    estimate = evaluated(values).estimates()["voice"]["wer"]
+    assert estimate.beside == pytest.approx(estimate.mean) == pytest.approx(2 / 21)  # the recordings are understood in full
+    assert (estimate.beside_low, estimate.beside_high) == pytest.approx((estimate.low, estimate.high))
 
 
 def test_a_value_that_is_no_number_is_a_failure():

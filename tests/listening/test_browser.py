@@ -165,6 +165,7 @@ def test_from_the_first_click_to_the_analysis(visitor, copy_of, serving, method,
     look()
     visitor.begin()
     look()
+    assert Design.read(folder).question in visitor.script("return document.querySelector('main').innerText")
     visitor.answer_all()
     visitor.wait("return !document.querySelector('#delivered').hidden")
     look()
