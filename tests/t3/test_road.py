@@ -229,8 +229,8 @@ def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_
     arguments = ["model=chatterbox", f"model.weights={weights}", STANDIN, "data=folder", f"data.path={corpus}", *FAST,
                  "train.samples=0", "model.unheard=0", "model.checkpointing=false", "model.text_weight=0",
                  "phase.batch_size=20", "train.log_every=100", "phase.validate_every=20", "phase.warmup_steps=20"]
-    well(run_command("train", "phase=4_2", *arguments, "phase.lr=1e-2", "train.epochs=20", cwd=tmp_path))
-    last = ["phase=4_3", *arguments, "phase.lr=3e-3", "train.epochs=400"]
+    well(run_command("train", "phase=4_2", *arguments, "phase.lr=2e-3", "train.epochs=20", cwd=tmp_path))
+    last = ["phase=4_3", *arguments, "phase.lr=3e-3", "train.epochs=700"]
     begun = subprocess.Popen(command_of("train", *last), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True)
     for line in begun.stdout:
