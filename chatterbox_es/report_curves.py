@@ -138,7 +138,8 @@ class Picture:
 def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]:
     """The pictures of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
     pictures = []
-    order = list(dict.fromkeys(key for panel in PANELS[group] for key in panel.keys))  # a figure keeps its colour
+    order = [key for key in dict.fromkeys(key for panel in PANELS[group] for key in panel.keys)  # a figure keeps its colour
+             if any(len(metrics.series(key)[1]) for _, metrics in runs)]
     for panel in PANELS[group]:
         parts = [panel] if len(runs) == 1 or len(panel.keys) == 1 else [
             dataclasses.replace(panel, title=key if panel.over == "step" else f"{key} over {panel.over}", keys=(key,))
@@ -152,7 +153,7 @@ def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]
 
 def _in_units_of(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> Panel:
     """A panel of losses in the unit of runs of model=chatterbox, where these are such; both where they are mixed."""
-    of_tokens = [len(metrics.series("train_token_accuracy")[1]) > 0 for _, metrics in runs]
+    of_tokens = [any(len(metrics.series(key)[1]) for key in ("train_token_accuracy", "val_token_error")) for _, metrics in runs]
     if panel.unit != LOSS_UNIT or not any(of_tokens):
         return panel
     if all(of_tokens):
