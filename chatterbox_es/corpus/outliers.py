@@ -1,5 +1,6 @@
 """Utterances whose figures stand out among those of their speaker, or are bad by themselves."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,13 @@ class Measure:
     def words(self, value: float, deviations: float) -> str:
         """A finding in words."""
         said = self.low if deviations < 0 else self.high
-        number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-        return f"{said}: {self.title.lower()} {number} {self.unit}".rstrip()
+        return f"{said}: {self.title.lower()} {self.figure(value)} {self.unit}".rstrip()
+
+    def figure(self, value: float) -> str:
+        """A value with as many decimals as tell anything: to a tenth of the least spread."""
+        decimals = 2 if self.log else max(0, 1 - math.floor(math.log10(self.least_spread)))
+        written = f"{round(float(value), decimals) + 0.0:.{decimals}f}"  # no minus before 0
+        return written.rstrip("0").rstrip(".") if decimals else written
 
 
 MEASURES = (
