@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -189,8 +189,13 @@ def main() -> None:
         for line in lines:
             print(line)
         return
+
+    def write(file: BinaryIO) -> None:
+        for line in lines:
+            file.write(f"{line}\n".encode())
+
     try:
-        print(write_whole(Path(options.out), lambda file: file.writelines(f"{line}\n".encode() for line in lines)))
+        print(write_whole(Path(options.out), write))
     except OSError as error:
         raise UserError(f"out={options.out} cannot be written ({error.strerror})") from None
 

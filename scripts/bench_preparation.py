@@ -1,9 +1,10 @@
 """Where the figures of preparing and loading come from.
 
     python scripts/bench_preparation.py figure=speed [utterances=21120]      hours of speech an hour, CPU seconds, size, memory
+    python scripts/bench_preparation.py figure=memory [utterances=482000]    likewise, with recordings of 0.8 s
     python scripts/bench_preparation.py figure=unchanged [utterances=482000] seconds to see that nothing has changed
     python scripts/bench_preparation.py figure=start [utterances=482000]     from `prepare` to the first batch, and the loader
-    python scripts/bench_preparation.py figure=kills [kills=20]              killed at random, finished, compared
+    python scripts/bench_preparation.py figure=kills [kills=20 seed=0]       killed at random, finished, compared
     python scripts/bench_preparation.py figure=ray                           Ray on two nodes, a worker killed, compared
 
 The corpus is links to the recordings of ``corpus`` (a folder in LJSpeech's layout), repeated under names of their own;
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import soundfile
 
 from chatterbox_es import command_line
 from chatterbox_es.config import Config, compose
@@ -39,9 +41,10 @@ ROOT = Path(__file__).resolve().parents[1]
 class BenchOptions:
     """The arguments of the command."""
 
-    figure: str = field(metadata={"help": "speed, unchanged, start, kills or ray"})
+    figure: str = field(metadata={"help": "speed, memory, unchanged, start, kills or ray"})
     utterances: int = field(default=21_120, metadata={"help": "in the corpus"})
     kills: int = field(default=20, metadata={"help": "figure=kills: how often a run is killed"})
+    seed: int = field(default=0, metadata={"help": "figure=kills: of the instants"})
     corpus: str = field(default=str(ROOT.parent / "shared/corpora/dona"), metadata={"help": "recordings to repeat"})
     folder: str = field(default="outputs/bench_preparation", metadata={"help": "where everything is made"})
     workers: int = field(default=2, metadata={"help": "processes"})
@@ -115,6 +118,20 @@ def speed(options: BenchOptions) -> None:
           f"{read * 3600 / seconds:,.0f} h an hour")
     print(f"{spent / read:.2f} CPU seconds an hour of speech: two cores do {7200 * read / spent:,.0f} h an hour")
     print(f"most memory {memory:.2f} GB; on disk {size / raw:.4f} of the raw mels")
+
+
+def memory(options: BenchOptions) -> None:
+    """`speed` with 0.8 s from the middle of each recording, so that as many utterances take minutes."""
+    source, cut = Path(options.corpus), Path(options.folder, "cut")
+    (cut / "wavs").mkdir(parents=True, exist_ok=True)
+    lines = [line.split("|") for line in (source / "metadata.csv").read_text(encoding="utf-8").splitlines() if line]
+    for path in (source / "wavs").iterdir():
+        samples, rate = soundfile.read(path, dtype="float32")
+        half, middle = round(0.4 * rate), len(samples) // 2
+        soundfile.write(cut / f"wavs/{path.stem}.flac", samples[middle - half:middle + half], rate)
+    (cut / "metadata.csv").write_text("".join(f"{row[0]}|{row[1].split()[0]}\n" for row in lines), encoding="utf-8")
+    options.corpus = str(cut)
+    speed(options)
 
 
 def unchanged(options: BenchOptions) -> None:
@@ -213,7 +230,7 @@ def kills(options: BenchOptions) -> None:
     whole, (folder, card) = time.perf_counter() - began, prepared_card(options, "whole")
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     same, done = 0, 0
-    chance = random.Random(0)
+    chance = random.Random(options.seed)
     for number in range(options.kills):
         shutil.rmtree(Path(options.folder, "killed"), ignore_errors=True)
         killed = 0
@@ -274,7 +291,7 @@ def on_ray(options: BenchOptions) -> None:
         sys.exit(1)
 
 
-FIGURES = {"speed": speed, "unchanged": unchanged, "start": start, "kills": kills, "ray": on_ray}
+FIGURES = {"speed": speed, "memory": memory, "unchanged": unchanged, "start": start, "kills": kills, "ray": on_ray}
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ class Measure:
 MEASURES = (
     Measure("speaking_rate", "Speaking rate", "phones/s", 0.08, "slow for its text, or the text lacks words",
             "fast for its text, or the sound lacks words", 4, 25, log=True),
-    Measure("alignment", "Alignment error", "", 0.05, "", "a voice trained on the corpus says something else for this text"),
+    Measure("alignment", "Alignment error", "", 0.03, "", "a voice trained on the corpus says something else for this text"),
     Measure("snr", "Signal to noise", "dB", 2.0, "noisy", "", 10),
     Measure("bandwidth", "Bandwidth", "Hz", 400.0, "dull, as from a lower sample rate or a telephone", "", 4500),
     Measure("clipping", "Clipping", "of the samples", 1e-4, "", "clipped", None, 1e-3),
