@@ -69,6 +69,8 @@ TEXTS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 def read(corpus: Path) -> list[tuple[str, str, Path]]:
     """Id, text and recording of each row."""
+    if not (corpus / "metadata.csv").is_file():
+        raise UserError(f"corpus={corpus} holds no metadata.csv: name a folder in LJSpeech's layout")
     rows = [line.split("|") for line in (corpus / "metadata.csv").read_text(encoding="utf-8").splitlines() if line]
     sounds = {path.stem: path.resolve() for place in ("wavs", "audio") for path in (corpus / place).glob("*")}
     return [(row[0], row[1], sounds[row[0]]) for row in rows]
