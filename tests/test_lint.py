@@ -124,6 +124,7 @@ def test_rules_leave_out_and_list_what_they_name(config):
     assert set(whole.utterance(n)["id"] for n in range(len(whole))) - set(ids) == {"noisy", "offset", "copy"}
     assert kept.card["dropped"] == {"drop:dc>0.1": 1, "drop:duplicate_audio": 1, "drop:snr<12": 1}
     assert kept.card["content"] == content_hash(kept.folder) != whole.card["content"]
+    assert kept.card["symbols_seen"] == len(set().union(*(kept.token_ids(number).tolist() for number in range(len(kept)))))
     rows = [json.loads(line) for line in (kept.folder / "lint.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {row["reason"] for row in rows if row.get("excluded")} == set(kept.card["dropped"])
     assert [row["id"] for row in rows if not row.get("excluded")] == ["gone"]
