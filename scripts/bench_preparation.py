@@ -185,6 +185,7 @@ def start(options: BenchOptions) -> None:
             print(f"assembling: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f} GB", flush=True)
             os._exit(0)
         os.waitpid(process, 0)
+    made = time.time()
     config = compose(written)
     from chatterbox_es.batches import Batches
     from chatterbox_es.prepare import prepare
@@ -197,6 +198,7 @@ def start(options: BenchOptions) -> None:
     count = len(batches.first_epoch)
     next(batches.steps(1))
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+    print(f"from the reading of the configuration on, imports of prepare and batches counted: {time.time() - made:.2f} s")
     print(f"{len(features)} utterances, {count} batches of {config.phase.batch_size}: first batch after {seconds:.2f} s "
           f"({spent:.2f} s of CPU), opening the set {opened:.2f} s of it; imports not counted")
     began = time.perf_counter()
