@@ -187,6 +187,15 @@ def test_a_figure_is_bad_in_one_direction_and_beyond_its_limit_in_any_company():
     assert not find_outliers({"snr": np.r_[np.full(49, 20.0), 90.0]}, one, one).order
 
 
+@pytest.mark.parametrize(("name", "value", "written"), [
+    ("dc", -3e-5, "0"), ("dc", -0.0151, "-0.0151"), ("bandwidth", 10781.25, "10781"), ("level", -20.04, "-20"),
+    ("speaking_rate", 16.173, "16.17"), ("clipping", np.float32(0.0871), "0.0871"),
+])  # fmt: skip
+def test_a_figure_has_the_decimals_that_tell_something(name, value, written):
+    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    assert measure.figure(value) == written
+
+
 def test_copies_of_copies_are_one_group():
     random = np.random.default_rng(0)
     quality = np.zeros(400, QUALITY)
