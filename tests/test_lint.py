@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from chatterbox_es import lint_page
 from chatterbox_es.acoustics.quality import QUALITY
 from chatterbox_es.corpus.drop_rules import Exclusions
 from chatterbox_es.corpus.duplicates import first_of_same_audio, groups
 from chatterbox_es.corpus.outliers import MEASURES, find_outliers
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet, content_hash
+from chatterbox_es.lint import Lint
+from chatterbox_es.lint_page import render
 from chatterbox_es.prepare import prepare
 from tests.acoustics.test_quality import syllables
 
@@ -140,6 +143,15 @@ def test_rules_leave_out_and_list_what_they_name(config):
     assert prepare(config("data.drop='duplicate_audio,snr<12,dc>0.1'")).folder == kept.folder  # in any order, made once
     shutil.rmtree(kept.folder)
     assert FeatureSet(whole.folder).card == whole.card
+
+
+def test_a_page_stays_small_whatever_is_shown(config, monkeypatch):
+    lint = Lint.of(prepare(config()))
+    whole, bare = render(lint, 100), render(lint, 0)
+    monkeypatch.setattr(lint_page, "MEDIA_BYTES", 40_000)
+    small = render(lint, 100)
+    assert 0 < small.count("<audio") < whole.count("<audio") and "there is no room for its sound here" in small
+    assert len(small) < len(bare) + 40_000 + 1000 * len(lint.outliers.order) < len(whole)
 
 
 @pytest.mark.parametrize(("rule", "said"), [
