@@ -2,6 +2,7 @@
 
     python scripts/bench_preparation.py figure=speed [utterances=21120]      hours of speech an hour, CPU seconds, size, memory
     python scripts/bench_preparation.py figure=memory [utterances=482000]    likewise, with recordings of 0.8 s
+    python scripts/bench_preparation.py figure=stages                        CPU seconds of the stages alone, in one process
     python scripts/bench_preparation.py figure=unchanged [utterances=482000] seconds to see that nothing has changed
     python scripts/bench_preparation.py figure=start [utterances=482000]     from `prepare` to the first batch, and the loader
     python scripts/bench_preparation.py figure=kills [kills=20 seed=0]       killed at random, finished, compared
@@ -41,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 class BenchOptions:
     """The arguments of the command."""
 
-    figure: str = field(metadata={"help": "speed, memory, unchanged, start, kills or ray"})
+    figure: str = field(metadata={"help": "speed, memory, stages, unchanged, start, kills or ray"})
     utterances: int = field(default=21_120, metadata={"help": "in the corpus"})
     kills: int = field(default=20, metadata={"help": "figure=kills: how often a run is killed"})
     seed: int = field(default=0, metadata={"help": "figure=kills: of the instants"})
@@ -132,6 +133,25 @@ def memory(options: BenchOptions) -> None:
     (cut / "metadata.csv").write_text("".join(f"{row[0]}|{row[1].split()[0]}\n" for row in lines), encoding="utf-8")
     options.corpus = str(cut)
     speed(options)
+
+
+def stages(options: BenchOptions) -> None:
+    """`treat` of 60 recordings, one thread, the least of seven rounds: what the machine's other work takes is hardly in it."""
+    import torch
+
+    from chatterbox_es.acoustics.mel import MelContract
+    from chatterbox_es.corpus import read_folder
+    from chatterbox_es.preparation.stages import Treatment, treat
+
+    torch.set_num_threads(1)
+    treatment = Treatment(MelContract(), "castilian", None, 30.0, True, -23.0, 0)
+    utterances, spent = read_folder(options.corpus)[0][:60], []
+    for _ in range(7):
+        began = time.process_time()
+        treated = [treat(utterance, treatment) for utterance in utterances]
+        spent.append(time.process_time() - began)
+    hours = sum(float(each.quality["seconds"]) for each in treated) / 3600
+    print(f"{min(spent) / hours:.2f} CPU seconds an hour of speech (median {sorted(spent)[3] / hours:.2f})")
 
 
 def unchanged(options: BenchOptions) -> None:
@@ -293,7 +313,7 @@ def on_ray(options: BenchOptions) -> None:
         sys.exit(1)
 
 
-FIGURES = {"speed": speed, "memory": memory, "unchanged": unchanged, "start": start, "kills": kills, "ray": on_ray}
+FIGURES = {"speed": speed, "memory": memory, "stages": stages, "unchanged": unchanged, "start": start, "kills": kills, "ray": on_ray}
 
 
 def main() -> None:
