@@ -118,7 +118,8 @@ def speed(options: BenchOptions) -> None:
     print(f"{options.utterances} utterances, {read:.1f} h of recordings, {card['seconds'] / 3600:.1f} h kept: {seconds:.0f} s, "
           f"{read * 3600 / seconds:,.0f} h an hour")
     system = (after.ru_stime - before.ru_stime) / read
-    print(f"{spent / read:.2f} CPU seconds an hour of speech, {system:.2f} of them the system's: two cores do {7200 * read / spent:,.0f} h an hour")
+    print(f"{spent / read:.2f} CPU seconds an hour of speech, {system:.2f} of them the system's: "
+          f"two cores do {7200 * read / spent:,.0f} h an hour")
     print(f"most memory {memory:.2f} GB; on disk {size / raw:.4f} of the raw mels")
 
 
