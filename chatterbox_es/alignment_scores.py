@@ -11,7 +11,7 @@ from chatterbox_es.batches import collate
 from chatterbox_es.checkpoints import load_mel_checkpoint, weights_digest
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.run_directory import final_checkpoint
+from chatterbox_es.run_directory import final_checkpoint, write_whole
 from chatterbox_es.speech import VOICE
 
 ALIGNMENT = np.dtype([("alignment", "<f4"), ("hurried", "<f4"), ("longest_phone", "<f4")])
@@ -54,5 +54,5 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
             for number, error, tokens in zip(numbers, errors, durations, strict=True):
                 scores[number] = (float(error.mean()), float((tokens == 1).float().mean()), int(tokens.max()) * frame)
             progress.update(len(numbers))
-    np.save(kept, scores)
+    write_whole(kept, lambda file: np.save(file, scores))
     return scores

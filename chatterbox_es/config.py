@@ -50,7 +50,7 @@ class SourceConfig:
     min_likeness: float = 0.0  # cml_tts: between the text and what a recogniser heard, 0 to 1
     config: str | None = None  # hf: which configuration of the data set, such as es
     hf_split: str = "train"  # hf
-    streaming: bool = False  # hf: read while it is fetched, and keep no copy on the disk
+    streaming: bool = False  # hf: read while it is fetched; no copy stays on the disk
     text_column: str | None = None  # hf; null: recognised by its name, as the following
     audio_column: str | None = None  # hf
     speaker_column: str | None = None  # hf

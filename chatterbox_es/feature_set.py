@@ -150,12 +150,15 @@ class FeatureSet:
 
     def mel(self, number: int) -> torch.Tensor:
         """Standardised log-mels of one utterance, (frames, bins) float32."""
-        return self.statistics.standardise(torch.from_numpy(self.stored_mel(number).astype(np.float32)))
+        return self.mels([number])
 
     def mels(self, numbers: list[int]) -> torch.Tensor:
         """`mel` of some utterances, one after the other, (frames, bins) float32."""
-        stored = np.concatenate([self.stored_mel(number) for number in numbers])
-        return self.statistics.standardise(torch.from_numpy(stored.astype(np.float32)))
+        mels = np.concatenate([self.stored_mel(number) for number in numbers]).astype(np.float32)
+        # `Statistics.standardise` bit by bit, but by one thread: torch's wait for one another, for 15 ms where a core is busy.
+        mels -= self.statistics.mean.numpy()
+        mels /= self.statistics.deviation.numpy()
+        return torch.from_numpy(mels)
 
     def token_ids(self, number: int) -> torch.Tensor:
         """Token ids of one utterance, (tokens,) int64."""

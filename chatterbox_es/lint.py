@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -99,19 +99,27 @@ class Lint:
         """For the screen."""
         card, findings = self.features.card, self.outliers
         lines = [f"{len(self.features)} utterances, {card['seconds'] / 3600:.2f} h, in {self.features.folder}"]
-        for title, counts in (("rows cannot be used", self.fault_counts), ("rows left out on purpose", self.excluded_counts)):
-            lines.append(f"{sum(counts.values())} {title}" + "".join(f"\n  {n:7d} {reason}" for reason, n in counts.items()))
-        lines.append(f"{len(findings.order)} utterances stand out" + "".join(
+        for one, many, counts in (
+            ("row cannot be used", "rows cannot be used", self.fault_counts),
+            ("row left out on purpose", "rows left out on purpose", self.excluded_counts),
+        ):
+            lines.append(counted(sum(counts.values()), one, many) + "".join(f"\n  {n:7d} {why}" for why, n in counts.items()))
+        lines.append(counted(len(findings.order), "utterance stands out", "utterances stand out") + "".join(
             f"\n  {count:7d} {name}" for name, count in findings.counts.items()))
         for name, what in DUPLICATES.items():
             if name in self.duplicates:
-                lines.append(f"{self.repeated(name)} utterances repeat {what} of another one")
+                lines.append(f"{counted(self.repeated(name), 'utterance repeats', 'utterances repeat')} {what} of another one")
         for number in findings.order[:SHOWN]:
             said = self.features.utterance(number)
             lines.append(f"{said['id']} (row {said['row']}): {words(findings.findings[number])}")
         if len(findings.order) > SHOWN:
             lines.append(f"… and {len(findings.order) - SHOWN} more: format=json lists them all")
         return lines
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with what is counted."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def words(findings: list[Finding]) -> str:
@@ -181,8 +189,13 @@ def main() -> None:
         for line in lines:
             print(line)
         return
+
+    def write(file: BinaryIO) -> None:
+        for line in lines:
+            file.write(f"{line}\n".encode())
+
     try:
-        print(write_whole(Path(options.out), lambda file: file.writelines(f"{line}\n".encode() for line in lines)))
+        print(write_whole(Path(options.out), write))
     except OSError as error:
         raise UserError(f"out={options.out} cannot be written ({error.strerror})") from None
 

@@ -14,8 +14,7 @@ from chatterbox_es.corpus.drop_rules import DUPLICATES
 from chatterbox_es.corpus.outliers import MEASURES, Finding, Measure
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.lint import LISTED, Lint
-from chatterbox_es.report import digits
+from chatterbox_es.lint import LISTED, Lint, counted
 from chatterbox_es.report_samples import UNREADABLE, data_uri, sound_uri
 from chatterbox_es.run_directory import write_whole
 
@@ -72,7 +71,7 @@ def render(lint: Lint, worst: int = 30) -> str:
     """The page as HTML."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["digits"] = digits
+    environment.globals["counted"] = counted
     suspects = _suspects(lint, worst)
     duplicates = {name: [[lint.features.utterance(number) for number in group[:LISTED]] for group in found[:GROUPS]]
                   for name, found in lint.duplicates.items()}
@@ -135,7 +134,7 @@ def _histograms(lint: Lint) -> list[Histogram]:
             continue
         low, high = np.quantile(values, [0.005, 0.995])
         if high <= low:
-            low, high = low - 0.5 * max(abs(low), 1e-3), high + 0.5 * max(abs(high), 1e-3)
+            high = low + measure.least_spread
         counts, _ = np.histogram(np.clip(values, low, high), BARS, (low, high))
         histograms.append(Histogram(measure, (counts / counts.max()).tolist(), float(low), float(high),
                                     tuple(np.quantile(values, [0.05, 0.5, 0.95]).tolist()),

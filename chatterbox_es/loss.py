@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import librosa.sequence
 import numpy as np
 import torch
 from torch import Tensor
@@ -58,6 +57,8 @@ def warped_error(spoken: Tensor, recorded: Tensor) -> float:
     frame counts once, by the mean over the spoken frames it is matched with, so that dwelling on easy frames gains
     nothing and predicting the mean scores what it does in the loss.
     """
+    import librosa.sequence  # compiles: the start of a run does not wait for what its first validation needs
+
     cost = torch.cdist(spoken.double(), recorded.double()).square().numpy() / spoken.shape[1]
     _, path = librosa.sequence.dtw(C=cost)
     matched = np.bincount(path[:, 1], minlength=len(recorded))

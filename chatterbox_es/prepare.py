@@ -39,6 +39,7 @@ from chatterbox_es.preparation.storage import Storage, remove_partials
 from chatterbox_es.preparation.work_progress import WorkProgress
 
 ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
+READERS = ("outliers", "duplicates", "drop_rules")  # files of corpus/ that read a prepared set and have no part in it
 # Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
 UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list")
 
@@ -145,7 +146,7 @@ def _code() -> Iterator[Path]:
                         ("preparation", ("assembly", "manifest", "shards", "stages"))):
         yield from (package / room / f"{name}.py" for name in names)
     for room in ("text", "corpus"):
-        yield from sorted((package / room).glob("*.*"))
+        yield from sorted(file for file in (package / room).glob("*.*") if file.stem not in READERS)
 
 
 def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[str, str]) -> None:

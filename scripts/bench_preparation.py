@@ -1,9 +1,11 @@
 """Where the figures of preparing and loading come from.
 
     python scripts/bench_preparation.py figure=speed [utterances=21120]      hours of speech an hour, CPU seconds, size, memory
+    python scripts/bench_preparation.py figure=memory [utterances=482000]    likewise, with recordings of 0.8 s
+    python scripts/bench_preparation.py figure=stages                        CPU seconds of the stages alone, in one process
     python scripts/bench_preparation.py figure=unchanged [utterances=482000] seconds to see that nothing has changed
     python scripts/bench_preparation.py figure=start [utterances=482000]     from `prepare` to the first batch, and the loader
-    python scripts/bench_preparation.py figure=kills [kills=20]              killed at random, finished, compared
+    python scripts/bench_preparation.py figure=kills [kills=20 seed=0]       killed at random, finished, compared
     python scripts/bench_preparation.py figure=ray                           Ray on two nodes, a worker killed, compared
 
 The corpus is links to the recordings of ``corpus`` (a folder in LJSpeech's layout), repeated under names of their own;
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import soundfile
 
 from chatterbox_es import command_line
 from chatterbox_es.config import Config, compose
@@ -39,9 +42,10 @@ ROOT = Path(__file__).resolve().parents[1]
 class BenchOptions:
     """The arguments of the command."""
 
-    figure: str = field(metadata={"help": "speed, unchanged, start, kills or ray"})
+    figure: str = field(metadata={"help": "speed, memory, stages, unchanged, start, kills or ray"})
     utterances: int = field(default=21_120, metadata={"help": "in the corpus"})
     kills: int = field(default=20, metadata={"help": "figure=kills: how often a run is killed"})
+    seed: int = field(default=0, metadata={"help": "figure=kills: of the instants"})
     corpus: str = field(default=str(ROOT.parent / "shared/corpora/dona"), metadata={"help": "recordings to repeat"})
     folder: str = field(default="outputs/bench_preparation", metadata={"help": "where everything is made"})
     workers: int = field(default=2, metadata={"help": "processes"})
@@ -113,8 +117,43 @@ def speed(options: BenchOptions) -> None:
     raw = sum(shard["frames"] for shard in card["shards"]) * 160
     print(f"{options.utterances} utterances, {read:.1f} h of recordings, {card['seconds'] / 3600:.1f} h kept: {seconds:.0f} s, "
           f"{read * 3600 / seconds:,.0f} h an hour")
-    print(f"{spent / read:.2f} CPU seconds an hour of speech: two cores do {7200 * read / spent:,.0f} h an hour")
+    system = (after.ru_stime - before.ru_stime) / read
+    print(f"{spent / read:.2f} CPU seconds an hour of speech, {system:.2f} of them the system's: "
+          f"two cores do {7200 * read / spent:,.0f} h an hour")
     print(f"most memory {memory:.2f} GB; on disk {size / raw:.4f} of the raw mels")
+
+
+def memory(options: BenchOptions) -> None:
+    """`speed` with 0.8 s from the middle of each recording, so that as many utterances take minutes."""
+    source, cut = Path(options.corpus), Path(options.folder, "cut")
+    (cut / "wavs").mkdir(parents=True, exist_ok=True)
+    lines = [line.split("|") for line in (source / "metadata.csv").read_text(encoding="utf-8").splitlines() if line]
+    for path in (source / "wavs").iterdir():
+        samples, rate = soundfile.read(path, dtype="float32")
+        half, middle = round(0.4 * rate), len(samples) // 2
+        soundfile.write(cut / f"wavs/{path.stem}.flac", samples[middle - half:middle + half], rate)
+    (cut / "metadata.csv").write_text("".join(f"{row[0]}|{row[1].split()[0]}\n" for row in lines), encoding="utf-8")
+    options.corpus = str(cut)
+    speed(options)
+
+
+def stages(options: BenchOptions) -> None:
+    """`treat` of 60 recordings, one thread, the least of seven rounds: what the machine's other work takes is hardly in it."""
+    import torch
+
+    from chatterbox_es.acoustics.mel import MelContract
+    from chatterbox_es.corpus import read_folder
+    from chatterbox_es.preparation.stages import Treatment, treat
+
+    torch.set_num_threads(1)
+    treatment = Treatment(MelContract(), "castilian", None, 30.0, True, -23.0, 0)
+    utterances, spent = read_folder(options.corpus)[0][:60], []
+    for _ in range(7):
+        began = time.process_time()
+        treated = [treat(utterance, treatment) for utterance in utterances]
+        spent.append(time.process_time() - began)
+    hours = sum(float(each.quality["seconds"]) for each in treated) / 3600
+    print(f"{min(spent) / hours:.2f} CPU seconds an hour of speech (median {sorted(spent)[3] / hours:.2f})")
 
 
 def unchanged(options: BenchOptions) -> None:
@@ -168,6 +207,7 @@ def start(options: BenchOptions) -> None:
             print(f"assembling: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f} GB", flush=True)
             os._exit(0)
         os.waitpid(process, 0)
+    made = time.time()
     config = compose(written)
     from chatterbox_es.batches import Batches
     from chatterbox_es.prepare import prepare
@@ -180,6 +220,7 @@ def start(options: BenchOptions) -> None:
     count = len(batches.first_epoch)
     next(batches.steps(1))
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+    print(f"from the reading of the configuration on, imports of prepare and batches counted: {time.time() - made:.2f} s")
     print(f"{len(features)} utterances, {count} batches of {config.phase.batch_size}: first batch after {seconds:.2f} s "
           f"({spent:.2f} s of CPU), opening the set {opened:.2f} s of it; imports not counted")
     began = time.perf_counter()
@@ -213,7 +254,7 @@ def kills(options: BenchOptions) -> None:
     whole, (folder, card) = time.perf_counter() - began, prepared_card(options, "whole")
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     same, done = 0, 0
-    chance = random.Random(0)
+    chance = random.Random(options.seed)
     for number in range(options.kills):
         shutil.rmtree(Path(options.folder, "killed"), ignore_errors=True)
         killed = 0
@@ -274,7 +315,8 @@ def on_ray(options: BenchOptions) -> None:
         sys.exit(1)
 
 
-FIGURES = {"speed": speed, "unchanged": unchanged, "start": start, "kills": kills, "ray": on_ray}
+FIGURES = {"speed": speed, "memory": memory, "stages": stages, "unchanged": unchanged, "start": start, "kills": kills,
+           "ray": on_ray}
 
 
 def main() -> None:

@@ -118,17 +118,17 @@ def mono_at(source: Source, rate: int) -> np.ndarray:
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
     if not np.isfinite(np.dot(mono, mono)) and not np.isfinite(samples).all():
         raise AudioError("not-finite", f"{name} holds samples that are infinite or not numbers")
+    low, high = float(mono.min()), float(mono.max())  # before resampling, whose ripple makes sound of an offset's ends
+    if max(-low, high) < SILENCE_PEAK:
+        raise AudioError("silent-audio", f"{name} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
+    if high - low < 2 * SILENCE_PEAK and mono.size > 1:
+        raise AudioError("silent-audio", f"{name} is silent: all its samples are {high:.3g}, a constant offset (DC)")
     if source_rate != rate:
         mono = soxr.resample(mono, source_rate, rate, quality="HQ")
     if mono.size == 0:
         raise AudioError("zero-length", f"{name} holds no samples at {rate} Hz")
-    low, high = float(mono.min()), float(mono.max())
-    peak = max(-low, high)
-    if peak < SILENCE_PEAK:
-        raise AudioError("silent-audio", f"{name} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
-    if high - low < 2 * SILENCE_PEAK:
-        raise AudioError("silent-audio", f"{name} is silent: all its samples are {high:.3g}, a constant offset (DC)")
     mono = np.ascontiguousarray(mono, dtype=np.float32)
+    peak = max(-float(mono.min()), float(mono.max()))
     return (mono / np.float32(peak)).clip(-1, 1) if peak > 1 else mono
 
 

@@ -27,7 +27,7 @@ QUALITY = np.dtype([
     dc               share of full scale, the largest constant offset of a channel
     clipping         share of the samples that stand in a row of three or more at a channel's highest or lowest value;
                      scaling the recording down afterwards does not hide it, a lossy coder does
-    bandwidth        Hz, above which nothing is within 50 dB of the peak of the spectrum
+    bandwidth        Hz, above which nothing is within 50 dB of the peak of the spectrum; read `bandwidth`
     snr              dB; read `signal_to_noise`
     silence          share of the file in which nobody speaks: its ends, and the pauses of 0.16 s and more
     longest_pause, head, tail   s, inside the speech, before it, after it
@@ -39,8 +39,10 @@ QUALITY = np.dtype([
 
 _PAUSE = 0.16  # s; the closure of a stop is shorter
 _ACTIVE = 1e-3  # of the loudest frame's power: within 30 dB
+_SILENT = 1e-4  # likewise, 40 dB: the voiceless onsets that are above it are softer than the active speech
 _EQUAL = 1.6e-5  # of full scale, half a step of 16 bits
 _SPECTRA = 8
+_HOLDS = math.log(1e3)  # a band holds something that comes within 60 dB of the loudest
 _WINDOW = np.hanning(1024).astype(np.float32)
 _NOISE_BIAS = 1.4  # the floor found by minima is too low by this factor of power (white and pink noise at 5 to 25 dB)
 
@@ -64,15 +66,20 @@ def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelC
     frame = 1 / contract.frames_per_second
     # Silent is what is 40 dB below the loudest frame; less, down to 25 dB, where noise fills the pauses: then what is
     # within 6 dB of the twentieth part with the lowest levels.
-    threshold = loudest * min(max(4 * floor / max(loudest, 1e-30), 1e-4), 10**-2.5)
-    first, last, paused, longest, speech, active = _speech(energies, threshold, loudest * _ACTIVE, round(_PAUSE / frame))
+    threshold = loudest * min(max(4 * floor / max(loudest, 1e-30), _SILENT), 10**-2.5)
+    # A frame hears what is spoken up to `margin` samples beside its hop: so much longer than its silent frames is a silence.
+    beside = contract.margin / contract.hop  # frames
+    shortest = max(round(_PAUSE / frame - 2 * beside), 1)
+    first, last, paused, longest, speech, active = _speech(energies, threshold, loudest * _ACTIVE, shortest, 2 * beside)
     seconds = len(source.samples) / source.rate
-    head, tail = cut[0] + first * frame, cut[1] + (len(mel) - last) * frame
+    silent_head, silent_tail = (count + (beside if count else 0) for count in (first, len(mel) - last))
+    head, tail = cut[0] + silent_head * frame, cut[1] + silent_tail * frame
     level, offset, clipping = _file_levels(source, active * frame)
     return np.array((  # fmt: skip
-        seconds, source.rate, source.samples.shape[1], level, offset, clipping, bandwidth(samples, mel, contract),
-        signal_to_noise(powers, speech), min((head + tail + paused * frame) / max(seconds, frame), 1.0), longest * frame,
-        head, tail, phones / max((last - first - paused) * frame, frame),
+        seconds, source.rate, source.samples.shape[1], level, offset, clipping,
+        bandwidth(samples, mel, energies >= loudest * _SILENT, contract),
+        signal_to_noise(powers, speech), min((head + tail + paused * frame) / max(seconds, frame), 1.0),
+        longest * frame, head, tail, phones / max((len(mel) - silent_head - silent_tail - paused) * frame, frame),
         _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)[()]
 
 
@@ -92,15 +99,23 @@ def signal_to_noise(powers: np.ndarray, speech: float) -> float:
     return 10 * math.log10(max(speech - noise, 1e-3 * speech) / max(noise, 1e-10 * speech, 1e-30))
 
 
-def bandwidth(samples: np.ndarray, mel: np.ndarray, contract: MelContract) -> float:
+def bandwidth(samples: np.ndarray, mel: np.ndarray, heard: np.ndarray, contract: MelContract) -> float:
     """Hz above which a recording holds nothing within 50 dB of its spectrum's peak.
 
-    Looked at are the eight frames with most energy in the highest bands, where sibilants are. A recording that came
-    from a lower rate ends just below half of that rate; one that was brought up by repeating or joining samples does not,
-    since that fills the upper half with images.
+    Of the frames that are ``heard`` (frames,), the eight with most energy in the highest bands that hold anything are looked
+    at, where sibilants are; none that reaches over an end, where a sound that is cut off fills all frequencies. A recording
+    that came from a lower rate ends just below half of that rate; one that was brought up by repeating or joining samples
+    does not, since that fills the upper half with images.
     """
-    highs = mel[:, -16:].sum(1)
-    chosen = np.argpartition(highs, len(highs) - min(_SPECTRA, len(highs)))[-_SPECTRA:]
+    outside = -(-max(len(_WINDOW), contract.window) // (2 * contract.hop))
+    inside = heard.copy()
+    inside[:outside] = inside[len(inside) - outside:] = False
+    numbers = np.flatnonzero(inside if inside.any() else heard)
+    candidates = mel[numbers]
+    peaks = candidates.max(0)
+    highest = int(np.flatnonzero(peaks > peaks.max() - _HOLDS)[-1]) + 1
+    highs = candidates[:, max(highest - 16, 0):highest].sum(1)
+    chosen = numbers[np.argpartition(highs, len(highs) - min(_SPECTRA, len(highs)))[-_SPECTRA:]]
     spectra = np.fft.rfft(_windowed(samples, chosen * contract.hop + contract.hop // 2, _WINDOW))
     return _last_above(spectra, 1e-5) * contract.sample_rate / len(_WINDOW)
 
@@ -184,10 +199,11 @@ def _held(samples: np.ndarray, bottom: float, top: float) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def _speech(energies: np.ndarray, threshold: float, active_threshold: float,
-            shortest: int) -> tuple[int, int, int, int, float, int]:
-    """First frame with speech and the one after the last, frames of pauses between and of the longest, mean energy of the
-    frames above ``active_threshold``, and their number."""
-    first, last, paused, longest, silent, active, total = -1, 0, 0, 0, 0, 0, 0.0
+            shortest: int, beyond: float) -> tuple[int, int, float, float, float, int]:
+    """First frame with speech and the one after the last, length of the pauses between and of the longest in frames, mean
+    energy of the frames above ``active_threshold``, and their number. ``shortest`` frames in a row below ``threshold`` are a
+    pause, which is ``beyond`` frames longer than they."""
+    first, last, paused, longest, silent, active, total = -1, 0, 0.0, 0.0, 0, 0, 0.0
     for i in range(energies.shape[0]):
         if energies[i] >= active_threshold:
             active += 1
@@ -198,8 +214,8 @@ def _speech(energies: np.ndarray, threshold: float, active_threshold: float,
         if first < 0:
             first = i
         elif silent >= shortest:
-            paused += silent
-            longest = max(longest, silent)
+            paused += silent + beyond
+            longest = max(longest, silent + beyond)
         last, silent = i + 1, 0
     return first, last, paused, longest, total / max(active, 1), active
 

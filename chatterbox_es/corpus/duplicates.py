@@ -19,6 +19,8 @@ def first_of_same_audio(quality: np.ndarray) -> np.ndarray:
     Motwani 1998), so that half a million recordings take seconds. ``quality`` are `acoustics.quality.QUALITY` records.
     """
     parents = first_of_same(quality["audio"])
+    firsts = np.flatnonzero(parents == np.arange(len(parents)))  # of equal samples one is compared with the others
+    quality = quality[firsts]
     fingerprints = np.ascontiguousarray(quality["fingerprint"])
     speech = (quality["seconds"] - quality["head"] - quality["tail"]).astype(np.float64)
     shifts = np.arange(_BANDS // 2, dtype=np.uint64) * np.uint64(_BAND_BITS)
@@ -34,7 +36,7 @@ def first_of_same_audio(quality: np.ndarray) -> np.ndarray:
             one, other = order[places], order[places + step]
             differing = np.bitwise_count(fingerprints[one] ^ fingerprints[other]).sum(1)
             pairs.append(np.stack([one[differing <= NEAR], other[differing <= NEAR]], axis=1))
-    return _joined(parents, np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64))
+    return _joined(parents, firsts[np.concatenate(pairs)] if pairs else np.empty((0, 2), np.int64))
 
 
 def first_of_same(values: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Utterances whose figures stand out among those of their speaker, or are bad by themselves."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +29,19 @@ class Measure:
     def words(self, value: float, deviations: float) -> str:
         """A finding in words."""
         said = self.low if deviations < 0 else self.high
-        number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-        return f"{said}: {self.title.lower()} {number} {self.unit}".rstrip()
+        return f"{said}: {self.title.lower()} {self.figure(value)} {self.unit}".rstrip()
+
+    def figure(self, value: float) -> str:
+        """A value with as many decimals as tell anything: to a tenth of the least spread."""
+        decimals = 2 if self.log else max(0, 1 - math.floor(math.log10(self.least_spread)))
+        written = f"{round(float(value), decimals) + 0.0:.{decimals}f}"  # no minus before 0
+        return written.rstrip("0").rstrip(".") if decimals else written
 
 
 MEASURES = (
     Measure("speaking_rate", "Speaking rate", "phones/s", 0.08, "slow for its text, or the text lacks words",
             "fast for its text, or the sound lacks words", 4, 25, log=True),
-    Measure("alignment", "Alignment error", "", 0.05, "", "a voice trained on the corpus says something else for this text"),
+    Measure("alignment", "Alignment error", "", 0.03, "", "a voice trained on the corpus says something else for this text"),
     Measure("snr", "Signal to noise", "dB", 2.0, "noisy", "", 10),
     Measure("bandwidth", "Bandwidth", "Hz", 400.0, "dull, as from a lower sample rate or a telephone", "", 4500),
     Measure("clipping", "Clipping", "of the samples", 1e-4, "", "clipped", None, 1e-3),

@@ -97,7 +97,9 @@ def _card(whole: FeatureSet, index: np.ndarray, kept: np.ndarray, dropped: dict[
     first = np.cumsum([0, *(shard["utterances"] for shard in whole.card["shards"])])
     shards = [shard | {"utterances": int(count)} for shard, count in
               zip(whole.card["shards"], np.diff(np.searchsorted(kept, first)), strict=True)]
-    symbols = np.unique(np.concatenate([np.unique(whole.tokens[row["token"]:row["token"] + row["tokens"]]) for row in index]))
+    left = np.zeros(len(whole), bool)
+    left[kept] = True
+    symbols = np.flatnonzero(np.bincount(whole.tokens[np.repeat(left, whole.index["tokens"])]))
     return whole.card | {"utterances": len(kept), "shards": shards, "content": content, "dropped": counts,
                          "of": whole.folder.name, "symbols_seen": len(symbols), "left_out": whole.card["left_out"] | counts,
                          "seconds": float(index["frames"].sum() / whole.contract.frames_per_second)}
@@ -105,6 +107,7 @@ def _card(whole: FeatureSet, index: np.ndarray, kept: np.ndarray, dropped: dict[
 
 def _content(whole: FeatureSet, index: np.ndarray, kept: np.ndarray) -> tuple[str, Statistics]:
     """The hash of what is left, and the statistics of what is left to train on, in one pass over the mels."""
+    print(f"reading the mels of the {len(kept)} utterances that are left, for their statistics", flush=True)
     content, sums = ContentHash(), np.zeros((2, whole.contract.bins), np.int64)
     for number, row in zip(kept.tolist(), index, strict=True):
         mel = whole.stored_mel(number)

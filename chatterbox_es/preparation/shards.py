@@ -165,7 +165,8 @@ def read_shard(storage: Storage, number: int) -> Shard | None:
     """A shard that is done; nothing where it is not, or where its record is damaged."""
     try:
         return Shard(**pickle.loads(storage.read(record_name(number))))
-    except (FileNotFoundError, EOFError, TypeError, ValueError, pickle.UnpicklingError):
+    except (FileNotFoundError, EOFError, ArithmeticError, AttributeError, ImportError, LookupError, TypeError, ValueError,
+            pickle.UnpicklingError):  # whatever bytes that are no record lead to
         return None
 
 

@@ -68,7 +68,8 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
     if treatment.loudness is not None:
         samples = normalise_loudness(samples, contract.sample_rate, treatment.loudness)
     if len(samples) <= contract.margin:
-        return fault(utterance, "zero-length", f"{utterance.audio} holds {len(samples)} samples, less than a frame needs")
+        return fault(utterance, "zero-length", f"{utterance.audio} holds {1000 * len(samples) / contract.sample_rate:.1f} ms "
+                     "of sound, less than a frame needs")
     mel = log_mel(samples, contract).numpy()
     if len(mel) < len(reading.ids):
         return fault(utterance, "too-short-for-phones",

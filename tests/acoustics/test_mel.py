@@ -2,6 +2,7 @@
 
 import math
 
+import librosa.filters
 import numpy as np
 import pytest
 import torch
@@ -55,6 +56,16 @@ def test_log_mels_are_those_of_the_definition():
 
 def test_filters_are_slaneys():
     np.testing.assert_allclose(mel_basis(MelContract()).numpy(), filters(), atol=1e-8)
+
+
+@pytest.mark.parametrize("contract", [
+    MelContract(), MelContract(16_000, 1024, 256, 1024, 80, 20.0, 7600.0),
+    MelContract(44_100, 2048, 512, 2048, 128, 1200.0, 16_000.0),
+], ids=["S3Gen's", "16 kHz", "44.1 kHz, none below 1 kHz"])  # fmt: skip
+def test_filters_are_librosas_bit_by_bit(contract):
+    expected = librosa.filters.mel(sr=contract.sample_rate, n_fft=contract.n_fft, n_mels=contract.bins, fmin=contract.f_min,
+                                   fmax=contract.f_max)
+    assert np.array_equal(mel_basis(contract).numpy(), expected)
 
 
 @pytest.mark.parametrize(("hertz", "bin"), [(200, 4), (1000, 26), (4000, 62)])

@@ -205,7 +205,8 @@ def test_bad_rows_are_listed_and_the_others_stay(tmp_path, case):
 def test_a_directory_is_no_recording(tmp_path):
     folder = corpus(tmp_path, "a|Uno.\n")
     (folder / "wavs" / "a.wav").mkdir(parents=True)
-    assert only_fault(folder).reason == "missing-audio"
+    fault = only_fault(folder)
+    assert fault.reason == "unreadable-audio" and "is a folder" in fault.detail
 
 
 def test_one_damaged_line_is_a_fault(tmp_path):
