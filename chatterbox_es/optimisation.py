@@ -35,7 +35,9 @@ def make_optimizer(kind: str, groups: Sequence[Mapping[str, Any]], lr: float, we
     if kind == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=fused, foreach=None if fused else False)
     if kind == "adafactor":
-        return torch.optim.Adafactor(groups, lr=lr, foreach=False)
+        # Steps of the rate itself, as AdamW's: relative to a weight's own size, as it was published, adapters that begin at 0
+        # would hardly move, and a rate would mean something else.
+        return torch.optim.Adafactor(groups, lr=lr, eps=(None, 1.0), foreach=False)
     raise UserError(f"phase.optimiser={kind} is not known; use adamw or adafactor")
 
 

@@ -96,8 +96,11 @@ def features_of(run: Path, content: str) -> FeatureSet:
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
     config = read_config(file)
-    if config.model.name != "fase4":  # what is beside the mels is found by its own key
-        return _checked(family_of(config).prepare(config), run, content)
+    if config.model.name != "fase4":
+        family = family_of(config)
+        found = next(filter(None, (family.find(place / config.data.prepared, content)
+                                   for place in (Path.cwd(), *run.resolve().parents))), None)
+        return found or _checked(family.prepare(config), run, content)
     # A relative path is relative to where the run was started: here, or a folder above the run's.
     for place in (Path.cwd(), *run.resolve().parents):
         for card in sorted((place / config.data.prepared).glob(f"*/{CARD}")):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint, weights_digest
@@ -246,11 +247,11 @@ def check_comparable(paths: Sequence[Path]) -> str:
 
 def average(candidates: Sequence[Candidate], features: FeatureSet, fabric: Fabric, judge: Judging | None = None) -> Candidate:
     """The mean of the weights of some checkpoints of one run, measured."""
-    total, first = {}, candidates[0].load()
-    for candidate in candidates:
-        for name, weight in candidate.load().weights.items():
-            total[name] = total.get(name, 0) + weight.double() / len(candidates)
-    weights = {name: weight.to(first.weights[name].dtype) for name, weight in total.items()}
+    # Mapped, and one weight after the other: large models are not held several times.
+    parts = [load_checkpoint(candidate.path, mmap=True) for candidate in candidates]
+    first = parts[0]
+    weights = {name: torch.stack([part.weights[name].double() for part in parts]).mean(0).to(weight.dtype)
+               for name, weight in first.weights.items()}
     mean = dataclasses.replace(first, weights=weights,
                                lineage=first.lineage | {"mean_of": [str(candidate.path) for candidate in candidates]})
     measured = _measured(mean, candidates[0].path, candidates[0].run, features, fabric, judge)

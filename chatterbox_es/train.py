@@ -105,7 +105,13 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         if tracker.folder:
             run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
         frozen = family.freeze(model, config)
-        before = run.card.get("frozen_sha256") or frozen.digest()
+        if state is not None:
+            family.restore(model, state["model"])
+        before = frozen.digest()
+        if run.card.get("frozen_sha256", before) != before:
+            raise UserError(f"{folder} cannot go on like this: its frozen weights were others. Go on with the precision that "
+                            f"it began with (hw.precision={run.card.get('precision')}) and the weights that it was started "
+                            "from")
         run.update(frozen_sha256=before)
         log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)

@@ -161,6 +161,7 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
     else:
         training.restore(state)
         on_validation.restore(state["kept"])
+        state.clear()  # as large as the model and its optimiser
         log.info("goes on at step %d, epoch %d, after %.1f minutes", progress.step, progress.epoch, progress.before)
     training.saved = progress.started = time.monotonic()
     baseline, clock = features.baseline(), Clock()

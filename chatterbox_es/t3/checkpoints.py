@@ -6,6 +6,8 @@ with the weights folder they speak.
 """
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from chatterbox_es.t3.tokens import LANGUAGE, known_tokens
 from chatterbox_es.t3.weights import WeightsFolder, extend_text, fingerprint, load_t3
 
 FORMAT = 1
+WEIGHTS = "CHATTERBOX_WEIGHTS"  # where published weights are looked for that are not where they were in training
 
 
 @dataclasses.dataclass
@@ -41,11 +44,12 @@ class Base:
         Raises:
             UserError: the folder is gone, or holds another T3.
         """
+        elsewhere = os.environ.get(WEIGHTS)
         try:
-            weights = WeightsFolder.open(self.folder)
+            weights = WeightsFolder.open(self.folder if Path(self.folder).is_dir() or not elsewhere else elsewhere)
         except UserError as error:
             raise UserError(f"this voice needs the weights that it was trained from: {error}. Where they are elsewhere now: "
-                            "weights=DIR") from error
+                            f"weights=DIR, or {WEIGHTS}=DIR in the environment") from error
         if fingerprint(weights.t3) != self.fingerprint:
             raise UserError(f"{weights.t3} is not the T3 that this voice was trained from ({self.t3}); weights=DIR names the "
                             "folder where that one is")
@@ -88,14 +92,17 @@ class T3Checkpoint:
         if self.lora is None:
             with torch.device("meta"):
                 model = T3(T3Size(**self.size))
-            model.load_state_dict({name: weight.clone() for name, weight in self.weights.items()}, assign=True)
+            model.load_state_dict(self.weights, assign=True)
             model.tfmr.rotary_emb = type(model.tfmr.rotary_emb)(model.tfmr.config)
+            model.starts = self.starts
             return model.eval()
-        model = load_t3(self.base.open().t3)
-        extend_to(model, self.vocabulary, self.tags)
+        weights = self.base.open()
+        model = load_t3(weights.t3)
+        extend_to(model, self.vocabulary, self.tags, weights)
         add_lora(model, LoraOptions(**self.lora | {"targets": tuple(self.lora["targets"])}))
         load_trained(model, self.weights)
         merge_lora(model)
+        model.starts = self.starts
         return model.eval()
 
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
@@ -135,10 +142,10 @@ class T3Checkpoint:
         return {"vocabulary": self.vocabulary}
 
 
-def extend_to(model: T3, vocabulary: dict, tags: dict[str, str]) -> None:
-    """Rows for the dialect tags of a vocabulary, each beginning as that of ``[es]``."""
-    known = known_tokens(vocabulary)
-    ids = {f"[{tag}]": known[f"[{tag}]"] for tag in tags.values()}
+def extend_to(model: T3, vocabulary: dict, tags: dict[str, str], weights: WeightsFolder) -> None:
+    """Rows for the dialect tags of a vocabulary, each beginning as that of ``[es]``; those that the weights have are theirs."""
+    known, there = known_tokens(vocabulary), known_tokens(json.loads(weights.vocabulary.read_text(encoding="utf-8")))
+    ids = {f"[{tag}]": known[f"[{tag}]"] for tag in tags.values() if f"[{tag}]" not in there}
     if ids:
         extend_text(model, ids, known[f"[{LANGUAGE}]"])
 

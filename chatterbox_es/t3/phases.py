@@ -42,7 +42,7 @@ def set_phase(model: T3, trains: str, lora: LoraOptions, frozen_type: torch.dtyp
         raise UserError(f"phase.trains={trains} is not known; use {TEXT_AND_LORA} or {FULL_MODEL}")
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in wanted)
-        weight.data = weight.data.to(torch.float32 if name in wanted else frozen_type)
+        weight.data = weight.data.to(torch.float32 if name in wanted or trains == FULL_MODEL else frozen_type)
 
 
 def frozen_digest(model: T3) -> str:

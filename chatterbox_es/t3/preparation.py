@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from chatterbox_es.acoustics.audio import AudioError, mono_at, normalise_loudness, read_source, trim_silence
 from chatterbox_es.config import ChatterboxConfig, Config, DataConfig
@@ -28,7 +29,7 @@ from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
 from chatterbox_es.t3.tokens import LANGUAGE, TAGS, TextTokens, known_tokens, tagged_vocabulary
-from chatterbox_es.t3.weights import WeightsFolder, fetch, fingerprint, shapes_of
+from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of
 
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
@@ -52,6 +53,9 @@ def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
     Raises:
         UserError: it is not there, or lacks a part.
     """
+    if OmegaConf.is_missing(model, "weights"):
+        raise UserError(f"model=chatterbox needs the folder of Resemble's weights: model.weights=DIR. Fetch them: hf download "
+                        f"{REPOSITORY} {' '.join(FETCHED)} --local-dir DIR (or model.fetch=true)")
     folder = Path(model.weights).expanduser()
     return fetch(folder, model.repository) if model.fetch and not folder.is_dir() else WeightsFolder.open(folder)
 
@@ -169,7 +173,7 @@ class Encoding:
             for number, said, audio in recordings(self.features, self.config.data):
                 if number in wanted:
                     ahead.append(pool.submit(listen, number, said, audio, self.config.data))
-                if len(ahead) > 8 * DECODERS:
+                if len(ahead) > STRETCH:  # as many as are encoded meanwhile
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

@@ -26,15 +26,21 @@ def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: b
     if adapters:
         if checkpoint.lora is None:
             raise UserError("adapters=true: this checkpoint holds all of T3, not adapters; leave it out")
-        model = load_t3(checkpoint.base.open().t3)
-        extend_to(model, checkpoint.vocabulary, checkpoint.tags)
+        base = checkpoint.base.open()
+        model = load_t3(base.t3)
+        extend_to(model, checkpoint.vocabulary, checkpoint.tags, base)
         options = LoraOptions(**checkpoint.lora | {"targets": tuple(checkpoint.lora["targets"])})
         add_lora(model, options)
         load_trained(model, checkpoint.weights)
         save_lora(model, options, out)
         return f"{out}: adapters of rank {options.rank} for peft, and the text embedding"
     beside = checkpoint.base.open()
+    if out.exists() and out.resolve() == beside.folder.resolve():
+        raise UserError(f"out={out} is the folder of the published weights, which would be lost; name another one")
     file = export(checkpoint.build().state_dict(), checkpoint.vocabulary, out, beside,
                   torch.float16 if half else torch.float32, trim)
-    parts = ", ".join(sorted(path.name for path in out.iterdir()))
-    return f"{out}: {file.stat().st_size / 1e9:.2f} GB of T3, for Resemble's from_local ({parts})"
+    parts = sorted(path.name for path in out.iterdir())
+    lacking = [name for name in ("ve.pt", "s3gen.pt") if name not in parts]
+    return (f"{out}: {file.stat().st_size / 1e9:.2f} GB of T3 ({', '.join(parts)}), "
+            + (f"and for Resemble's from_local {' and '.join(lacking)} are missing: {beside.folder} has none" if lacking
+               else "which Resemble's from_local reads"))

@@ -45,10 +45,15 @@ def save_samples(fabric: Fabric, model: T3, config: Config, features: TokenSet, 
         utterance = features.utterance(number)
         name = utterance["id"].replace("/", "_")
         clip = prompts.choose(number, PROMPTS_OF)
-        try:
-            reference = vocoder.reference(features.recording(number if clip is None else clip))
-        except AudioError as error:
-            log.warning("%s is not spoken: %s", utterance["id"], error)
+        reference = None
+        for one in (number,) if clip is None else (clip, number):  # a data set of the hub keeps only those held out
+            try:
+                reference = vocoder.reference(features.recording(one))
+                break
+            except AudioError as error:
+                problem = error
+        if reference is None:
+            log.warning("%s is not spoken: %s", utterance["id"], problem)
             continue
         batch = collate([spoken_of(features, number, clip)], config.model.starts)
         longest = min(TIMES * len(features.codes(number)) + 25, model.size.speech_positions - 2)

@@ -1,5 +1,6 @@
 """``model=chatterbox`` as the commands know it: speech tokens from letters, by `T3`, started from published weights."""
 
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from chatterbox_es.acoustics.audio import AudioError
+from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, trim_silence
 from chatterbox_es.batches import Batches, Budget, Step
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import ChatterboxConfig, Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.families import Frozen
+from chatterbox_es.feature_set import CARD, FeatureSet
+from chatterbox_es.hardware import installed_driver, why_no_gpu
 from chatterbox_es.initialisation import encoder_checkpoint
 from chatterbox_es.plan import Plan
 from chatterbox_es.prepare import prepare
@@ -34,7 +37,7 @@ from chatterbox_es.t3.prompts import unheard
 from chatterbox_es.t3.samples import save_samples
 from chatterbox_es.t3.token_set import TokenSet
 from chatterbox_es.t3.validation import spoken_of, utterance_values
-from chatterbox_es.t3.weights import load_t3
+from chatterbox_es.t3.weights import fingerprint, load_t3
 from chatterbox_es.validation import UtteranceValues
 
 log = logging.getLogger(__name__)
@@ -51,12 +54,19 @@ class TokenFamily:
     def __init__(self) -> None:
         self._texts: Callable[[Step], int] = lambda step: 1
         self._weights, self._options = LossWeights(), LoraOptions()
-        self._checkpointing, self._trains, self._starts = True, FULL_MODEL, 2
+        self._checkpointing, self._trains = True, FULL_MODEL
         self._references: dict[str, Tensor] | None = None
 
     def prepare(self, config: Config) -> TokenSet:
-        weights_folder(config.model)  # what is wrong there is said before the work begins
+        check(config)  # what is wrong is said before the work begins
         return prepare_tokens(prepare(config), config)
+
+    def find(self, folder: Path, content: str) -> TokenSet | None:
+        """The set with that content hash among those prepared in a folder."""
+        for card in sorted(folder.glob(f"*/tokens-*/{CARD}")):
+            if json.loads(card.read_text(encoding="utf-8")).get("content") == content:
+                return TokenSet(FeatureSet(card.parent.parent), card.parent)
+        return None
 
     def start(self, config: Config, features: TokenSet, fabric: Fabric) -> tuple[T3, dict]:
         """
@@ -73,6 +83,12 @@ class TokenFamily:
         if not isinstance(parent, T3Checkpoint):
             raise UserError(f"{path} is no checkpoint of model=chatterbox")
         parent.check_fits(features, str(path))
+        weights = weights_folder(config.model)
+        if fingerprint(weights.t3) != parent.base.fingerprint:
+            raise UserError(f"{path} was trained from {parent.base.t3} in {parent.base.folder}, and model.weights="
+                            f"{weights.folder} holds another T3 ({weights.t3.name}); name the one it was trained from, or a "
+                            "run of this one: train.encoder=RUN, train.finetune=RUN")
+        parent.base.folder = str(weights.folder)
         lineage = {key: str(path), "of": parent.lineage}
         log.info("weights from %s", path)
         if config.phase.trains == FULL_MODEL:
@@ -88,7 +104,7 @@ class TokenFamily:
 
     def build(self, config: Config, features: TokenSet, fabric: Fabric, lineage: Mapping[str, Any]) -> T3:
         model = load_t3(weights_folder(config.model).t3)
-        extend_to(model, features.vocabulary(), features.told["tags"])
+        extend_to(model, features.vocabulary(), features.told["tags"], weights_folder(config.model))
         self._make_ready(model, config, fabric)
         return model
 
@@ -96,9 +112,10 @@ class TokenFamily:
         """Adapters, what is frozen and in which type, dropout, and what saves memory."""
         chosen, dropout = config.model, config.hw.dropout
         model.train()
+        model.starts = chosen.starts
         model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout if dropout is None else dropout
         self._options = lora_options(chosen, dropout)
-        self._weights, self._trains, self._starts = LossWeights(text=chosen.text_weight), config.phase.trains, chosen.starts
+        self._weights, self._trains = LossWeights(text=chosen.text_weight), config.phase.trains
         set_phase(model, config.phase.trains, self._options, frozen_type(fabric))
         self._checkpointing = chosen.checkpointing
         if chosen.checkpointing:
@@ -111,8 +128,6 @@ class TokenFamily:
 
     def batches(self, config: Config, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
         phase, hw, seed, share = config.phase, config.hw, config.train.seed, config.model.unheard
-        if not 0 <= share < 1:
-            raise UserError(f"model.unheard={share:g}: a share of the utterances, from 0 to below 1")
         prompts, ids = features.prompts(seed), features.places["ids"]
         if alone := len(prompts.without(features.train)):
             log.info("%d of %d utterances have no other clip of their speaker of a second or more, and are trained without a "
@@ -170,7 +185,7 @@ class TokenFamily:
 
     def values(self, fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
-        return utterance_values(fabric, model, features, numbers, self._starts, check)
+        return utterance_values(fabric, model, features, numbers, getattr(model, "starts", 2), check)
 
     def describe(self, metrics: Mapping[str, float]) -> str:
         return (f"with another utterance's text {metrics['val_loss_other_text']:.4f}, {1 - metrics['val_token_error']:.1%} of "
@@ -208,18 +223,30 @@ class WeightedLosses:
         return self.losses.parts()
 
 
+def check(config: Config) -> None:
+    """
+    Raises:
+        UserError: weights that are not there, a GPU that is not, numbers that make no sense.
+    """
+    model = config.model
+    weights_folder(model)
+    if config.hw.accelerator == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"hw={config.hw.name} needs an NVIDIA GPU and torch sees none: "
+                        f"{why_no_gpu(torch.version.cuda, installed_driver())}; on a machine without one: hw=cpu")
+    for key, least in (("starts", 1), ("codec_batch", 1), ("rank", 1)):
+        if getattr(model, key) < least:
+            raise UserError(f"model.{key}={getattr(model, key)}: must be {least} or more")
+    if not 0 <= model.unheard < 1:
+        raise UserError(f"model.unheard={model.unheard:g}: a share of the utterances, from 0 to below 1")
+
+
 def lora_arguments(model: ChatterboxConfig) -> dict[str, Any]:
     """Arguments of `LoraOptions`, as a checkpoint keeps them."""
     return {"rank": model.rank, "alpha": model.alpha, "dropout": model.lora_dropout, "targets": list(model.lora_targets)}
 
 
 def lora_options(model: ChatterboxConfig, dropout: float | None) -> LoraOptions:
-    """
-    Raises:
-        UserError: a rank below 1.
-    """
-    if model.rank < 1:
-        raise UserError(f"model.rank={model.rank}: must be 1 or more")
+    """What the configuration says of the adapters; ``dropout`` in place of theirs."""
     chosen = lora_arguments(model)
     return LoraOptions(chosen["rank"], chosen["alpha"], chosen["dropout"] if dropout is None else dropout,
                        tuple(chosen["targets"]))
@@ -228,6 +255,11 @@ def lora_options(model: ChatterboxConfig, dropout: float | None) -> LoraOptions:
 def frozen_type(fabric: Fabric) -> torch.dtype:
     """What frozen weights are kept in: the type that is computed in."""
     return FROZEN_TYPES.get(fabric._precision.precision, torch.float32)
+
+
+def treated(samples: np.ndarray, rate: int) -> np.ndarray:
+    """The first 10 s of a recording's speech, as loud as what was trained on."""
+    return normalise_loudness(trim_silence(samples, rate).samples, rate)[:10 * rate]
 
 
 def references(features: TokenSet) -> dict[str, Tensor]:
@@ -241,9 +273,9 @@ def references(features: TokenSet) -> dict[str, Tensor]:
             if len(clips):
                 clip = int(clips[np.argmin(np.abs(codes[clips].astype(int) - REFERENCE_CODES))])
                 try:
-                    samples = features.recording(clip)[:10 * features.contract.sample_rate]
+                    samples = treated(features.recording(clip), features.contract.sample_rate)
                 except AudioError:  # it came inside a data set, which keeps only those held out
                     continue
-                found[features.names("speaker")[speaker]] = torch.from_numpy((samples * 32767).astype(np.int16))
+                found[features.names("speaker")[speaker]] = torch.from_numpy((np.clip(samples, -1, 1) * 32767).astype(np.int16))
                 break
     return found

@@ -79,7 +79,11 @@ class TokenSet(FeatureSet):
 
     def prompts(self, seed: int) -> Prompts:
         """Which other clip each utterance is conditioned on."""
-        return Prompts(self.index["speaker"], self.places["codes"], self.train, seed)
+        names = self.names("speaker")
+        # Whom nobody names among others who are named may be several people.
+        named = len(names) < 2 or "" not in names
+        trained = self.train if named else self.train[self.index["speaker"][self.train] != names.index("")]
+        return Prompts(self.index["speaker"], self.places["codes"], trained, seed)
 
     @cached_property
     def _baseline(self) -> float:

@@ -27,6 +27,17 @@ def spoken_of(features: TokenSet, number: int, prompt: int | None, unheard: bool
                   codes[:0] if prompt is None else first_tokens(features.codes(prompt)), unheard)
 
 
+def other_texts(features: TokenSet, order: np.ndarray) -> dict[int, list[int]]:
+    """For each of some utterances the text ids of the next one that says something else; backwards where all say the same."""
+    texts = [features.text_ids(number).tolist() for number in order]
+    found = {}
+    for place, number in enumerate(order.tolist()):
+        following = (texts[(place + step) % len(texts)] for step in range(1, len(texts)))
+        own = texts[place]
+        found[number] = next((text for text in following if text != own), [own[0], *own[-2:0:-1], own[-1]])
+    return found
+
+
 @torch.no_grad()
 def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None, starts: int = 2,
                      check: Callable[[], None] = lambda: None) -> UtteranceValues:
@@ -40,7 +51,7 @@ def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Seq
     model.eval()
     chosen = np.asarray(features.validation if numbers is None else numbers)
     order = chosen[features.places["codes"][chosen].argsort(kind="stable")]
-    other = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
+    other = other_texts(features, order)
     prompts = features.prompts(PROMPTS_OF)
     values: dict[str, list[float]] = {name: [] for name in ("val_loss", "val_loss_other_text", "val_token_error",
                                                             "val_end_error", "val_text_loss")}
@@ -49,7 +60,7 @@ def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Seq
         some = order[start:start + BATCH].tolist()
         spoken = [spoken_of(features, number, prompts.choose(number, PROMPTS_OF)) for number in some]
         batch = collate(spoken, starts).to(fabric.device)
-        moved = collate([dataclasses.replace(one, text=features.text_ids(other[number]).tolist())
+        moved = collate([dataclasses.replace(one, text=other[number])
                          for one, number in zip(spoken, some, strict=True)], starts).to(fabric.device)
         with fabric.autocast():
             speech, text = token_losses(model, batch)

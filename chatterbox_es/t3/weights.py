@@ -28,6 +28,7 @@ MULTILINGUAL_T3, ENGLISH_T3 = "t3_mtl23ls_v2.safetensors", "t3_cfg.safetensors"
 MULTILINGUAL_VOCABULARY, ENGLISH_VOCABULARY = "grapheme_mtl_merged_expanded_v1.json", "tokenizer.json"
 PUBLISHED_ROWS = {2454: MULTILINGUAL_T3, 704: ENGLISH_T3}  # text rows that Resemble's loader knows
 REPOSITORY = "ResembleAI/chatterbox"
+FINE_TUNE = ["t3_*.safetensors", "*.json", "ve.*", "s3gen*", "conds.pt"]  # what another repository may call them
 FETCHED = [MULTILINGUAL_T3, MULTILINGUAL_VOCABULARY, "ve.pt", "s3gen.pt", "conds.pt"]
 
 
@@ -53,7 +54,7 @@ class WeightsFolder:
             raise UserError(f"there is no folder {folder} with Chatterbox's weights; fetch them: hf download {REPOSITORY} "
                             f"{' '.join(FETCHED)} --local-dir {folder}")
         named = [folder / name for name in (MULTILINGUAL_T3, ENGLISH_T3) if (folder / name).is_file()]
-        found = named or sorted(folder.glob("t3_*.safetensors"))
+        found = sorted({*named, *folder.glob("t3_*.safetensors")})
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "no t3_*.safetensors"
             raise UserError(f"{folder} has {names}; exactly one T3 is needed. Fetch it: hf download {REPOSITORY} "
@@ -80,7 +81,7 @@ def fetch(folder: Path | str, repository: str = REPOSITORY) -> WeightsFolder:
     except ImportError:
         raise UserError("fetching weights needs huggingface_hub: pip install -e '.[chatterbox]'") from None
     try:
-        snapshot_download(repository, allow_patterns=FETCHED, local_dir=folder)
+        snapshot_download(repository, allow_patterns=FETCHED if repository == REPOSITORY else FINE_TUNE, local_dir=folder)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(f"{repository} could not be fetched ({str(error).splitlines()[0]}); put the files into {folder} by "
                         f"hand: {', '.join(FETCHED)}") from error
@@ -185,8 +186,13 @@ def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str
     (folder / (ENGLISH_VOCABULARY if english else MULTILINGUAL_VOCABULARY)).write_text(
         json.dumps(content, ensure_ascii=False), encoding="utf-8")
     for part in (beside.speaker_encoder, beside.codec, beside.voice) if beside else ():
-        if part is not None and part.parent.resolve() != folder.resolve():
-            shutil.copy2(part, folder / ("s3gen" + part.suffix if part == beside.codec else part.name))
+        if part is None or part.parent.resolve() == folder.resolve():
+            continue
+        name = {beside.codec: "s3gen.pt", beside.speaker_encoder: "ve.pt"}.get(part, part.name)
+        if part.suffix == ".safetensors":  # from_local reads .pt alone
+            torch.save(load_file(part), folder / name)
+        else:
+            shutil.copy2(part, folder / name)
     return file
 
 

@@ -87,6 +87,17 @@ def test_frozen_weights_in_half_precision_train_and_stay(make_t3, batch):
     assert losses[-1] < losses[0] and frozen_digest(model) == digest
 
 
+@pytest.mark.parametrize("kind", ["adamw", "adafactor"])
+def test_both_optimisers_learn_at_the_same_rate(kind, make_t3, batch):
+    """Adafactor's steps are of the rate itself: relative to adapters that begin at 0 they would be nothing."""
+    model = make_t3()
+    set_phase(model, TEXT_AND_LORA, LORA)
+    losses = steps(model, batch, 20, lr=3e-3, kind=kind)
+    assert losses[-1] < losses[0] - 0.3
+    moved = [float(weight.detach().square().mean().sqrt()) for name, weight in model.named_parameters() if ".lora_B" in name]
+    assert min(moved) > 3e-3
+
+
 def test_new_adapters_add_nothing_and_merging_is_exact(make_t3, batch):
     model = make_t3().eval()
     fresh = logits(model, batch)

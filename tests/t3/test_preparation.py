@@ -136,6 +136,19 @@ def test_the_baseline_is_what_frequencies_score(make_corpus, weights, tmp_path):
     assert found.baseline() == pytest.approx(expected, rel=1e-12)
 
 
+def test_nobody_is_prompted_with_whom_nobody_names(make_corpus, weights, tmp_path):
+    corpus = make_corpus(tmp_path / "corpus")
+    lines = (corpus / "metadata.csv").read_text(encoding="utf-8").splitlines()
+    named = [f"{line.split('|')[0]}|{'eva' if number % 2 else ''}|{line.split('|')[1]}" for number, line in enumerate(lines)]
+    (corpus / "metadata.csv").write_text("\n".join(named) + "\n", encoding="utf-8")
+    found = prepared(corpus, tmp_path / "prepared", weights, "data.layout=piper")
+    assert sorted(found.names("speaker")) == ["", "eva"]
+    prompts = found.prompts(0)
+    for number in range(len(found)):
+        clip = prompts.choose(number, 1)
+        assert (clip is None) == (found.utterance(number)["speaker"] == "")
+
+
 def test_prompts_of_half_a_million_utterances_are_drawn_one_by_one():
     """Nothing is listed for each speaker or utterance beforehand: a draw looks at its own speaker's clips alone."""
     random = np.random.default_rng(0)
