@@ -2,6 +2,7 @@
 
     tokens        written Spanish to ids of Chatterbox's vocabulary; dialect tags
     codec         recordings to speech tokens and speaker embeddings, speech tokens to sound: Resemble's own networks
+    preparation   a prepared corpus to tokens, which a token_set opens
     prompts       which other clip of a speaker an utterance is conditioned on
     batches       utterances side by side
     conditioning  speaker, prompt and emotion to the first positions of the sequence
@@ -9,8 +10,11 @@
     loss          what is minimised
     lora, phases  what a phase trains
     memory, cost  what a step takes, what a run costs
-    generation    text to speech tokens
-    weights       files that Resemble's package reads and writes
+    validation    figures of held-out utterances; samples says some of them
+    checkpoints   what a run keeps, and what it takes to build the model again
+    generation    text to speech tokens; voice makes sound of them
+    weights       files that Resemble's package reads and writes; published writes a checkpoint in that form
+    token_family  all of this as the commands know it
 
 Needs the extra ``chatterbox`` (transformers, peft, tokenizers); sound needs Resemble's package, see docs/chatterbox.md.
 """

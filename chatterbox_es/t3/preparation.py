@@ -28,8 +28,8 @@ from chatterbox_es.preparation.work_progress import WorkProgress
 from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
-from chatterbox_es.t3.tokens import LANGUAGE, TAGS, TextTokens, known_tokens, tagged_vocabulary
-from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of
+from chatterbox_es.t3.tokens import LANGUAGE, TextTokens, known_tokens
+from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of, vocabulary_of
 
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
@@ -100,20 +100,6 @@ def prepare_tokens(features: FeatureSet, config: Config) -> TokenSet:
           f"{tokens.told['codes'] / CODE_RATE / 3600:.2f} h; {left_out} without tokens, {tokens.told['unknown']} characters "
           "that the vocabulary lacks" + (f" (listed in {target.url}/lint.jsonl)" if left_out or tokens.told["unknown"] else ""))
     return tokens
-
-
-def vocabulary_of(weights: WeightsFolder, dialects: list[str]) -> tuple[dict, dict[str, str]]:
-    """The vocabulary's content, with tags for dialects where they are wanted, and each dialect's tag."""
-    content = json.loads(weights.vocabulary.read_text(encoding="utf-8"))
-    tags = {dialect: TAGS[dialect] for dialect in dialects}
-    if not tags:
-        return content, {}
-    known = known_tokens(content)
-    if f"[{LANGUAGE}]" not in known:
-        raise UserError(f"model.dialect_tags=true: {weights.vocabulary} has no [{LANGUAGE}] that a dialect could begin as; "
-                        "tags need the multilingual weights")
-    rows = shapes_of(weights.t3)["text_emb.weight"][0]
-    return tagged_vocabulary(content, [tag for tag in tags.values() if f"[{tag}]" not in known], rows)[0], tags
 
 
 def key_of(features: FeatureSet, config: Config, weights: WeightsFolder, vocabulary: dict) -> str:

@@ -67,11 +67,11 @@ class TextTokens:
 
     def __init__(self, file: Path | str | dict, front_end: FrontEnd | None = None, tag: str | None = LANGUAGE):
         self.front_end, self.tag = front_end or FrontEnd(), tag and tag.lower()
+        is_content = isinstance(file, dict)
+        name = "the voice's vocabulary" if is_content else file
         try:
-            is_content = isinstance(file, dict)
             self.tokenizer = Tokenizer.from_str(json.dumps(file)) if is_content else Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises Exception itself, for a missing file as for a broken one
-            name = "the voice's vocabulary" if isinstance(file, dict) else file
             raise UserError(f"{name} is no vocabulary of the tokenizers library ({error}); Chatterbox's are "
                             "grapheme_mtl_merged_expanded_v1.json and tokenizer.json, beside its weights") from None
         vocabulary = self.tokenizer.get_vocab()
@@ -79,9 +79,8 @@ class TextTokens:
         missing = [token for token in wanted if token not in vocabulary]
         if missing:
             tags = sorted(t for t in vocabulary if re.fullmatch(r"\[[a-z]{2}(-[a-z0-9-]+)?\]", t))
-            name = "the voice's vocabulary" if isinstance(file, dict) else file
             raise UserError(f"{name} has no {', '.join(missing)}; its language tags: {', '.join(tags) or 'none'}. Dialect tags "
-                            "are added with chatterbox_es.t3.weights.add_tags; the English vocabulary takes tag=None")
+                            "are added by model.dialect_tags=true; the English vocabulary takes none")
         self.rows = 1 + max(vocabulary.values())  # an embedding needs at least these
         self._unknown = vocabulary.get(UNKNOWN)
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.t3.model import T3, T3Size
-from chatterbox_es.t3.tokens import LANGUAGE, known_tokens, tagged_vocabulary
+from chatterbox_es.t3.tokens import LANGUAGE, TAGS, known_tokens, tagged_vocabulary
 
 MULTILINGUAL_T3, ENGLISH_T3 = "t3_mtl23ls_v2.safetensors", "t3_cfg.safetensors"
 MULTILINGUAL_VOCABULARY, ENGLISH_VOCABULARY = "grapheme_mtl_merged_expanded_v1.json", "tokenizer.json"
@@ -126,19 +126,22 @@ def read_state(file: Path | str) -> dict[str, Tensor]:
         raise UserError(f"{file} cannot be read as safetensors ({error}); fetch it again") from error
 
 
-def add_tags(model: T3, vocabulary: Path | str, tags: list[str]) -> tuple[dict, dict[str, int]]:
-    """Dialect tags for a model and its vocabulary, each beginning as ``[es]``: the new vocabulary, and the id of each tag.
+def vocabulary_of(weights: WeightsFolder, dialects: list[str]) -> tuple[dict, dict[str, str]]:
+    """The vocabulary's content, with tags for dialects where they are wanted, and each dialect's tag.
 
     Raises:
-        UserError: the vocabulary has no ``[es]``, or one of the tags already.
+        UserError: tags are wanted, and the vocabulary has no ``[es]`` that they could begin as.
     """
-    content = json.loads(Path(vocabulary).read_text(encoding="utf-8"))
+    content = json.loads(weights.vocabulary.read_text(encoding="utf-8"))
+    tags = {dialect: TAGS[dialect] for dialect in dialects}
+    if not tags:
+        return content, {}
     known = known_tokens(content)
     if f"[{LANGUAGE}]" not in known:
-        raise UserError(f"{vocabulary} has no [{LANGUAGE}] that a dialect could begin as; tags need the multilingual weights")
-    new, ids = tagged_vocabulary(content, tags, model.size.text_rows)
-    extend_text(model, ids, known[f"[{LANGUAGE}]"])
-    return new, ids
+        raise UserError(f"model.dialect_tags=true: {weights.vocabulary} has no [{LANGUAGE}] that a dialect could begin as; "
+                        "tags need the multilingual weights")
+    rows = shapes_of(weights.t3)["text_emb.weight"][0]
+    return tagged_vocabulary(content, [tag for tag in tags.values() if f"[{tag}]" not in known], rows)[0], tags
 
 
 @torch.no_grad()
@@ -218,12 +221,6 @@ def fingerprint(file: Path | str) -> str:
             opened.seek(part * max(0, size - 2**16) // 63)
             digest.update(opened.read(2**16))
     return digest.hexdigest()
-
-
-def dtype_of(file: Path | str) -> torch.dtype:
-    """What most of a file's weights are stored in."""
-    with safe_open(file, "pt") as opened:
-        return opened.get_tensor("text_emb.weight").dtype
 
 
 def codec_file(folder: Path) -> Path | None:

@@ -9,11 +9,13 @@ from safetensors.torch import load_file, save_file
 from chatterbox_es.errors import UserError
 from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import collate
+from chatterbox_es.t3.checkpoints import extend_to
 from chatterbox_es.t3.lora import LoraOptions, merged_state
 from chatterbox_es.t3.loss import losses_of
 from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.phases import TEXT_AND_LORA, parameter_groups, set_phase
-from chatterbox_es.t3.weights import WeightsFolder, add_tags, dtype_of, export, load_t3
+from chatterbox_es.t3.tokens import known_tokens
+from chatterbox_es.t3.weights import WeightsFolder, export, load_t3, read_state, vocabulary_of
 
 SMALL = {"text_rows": 2454, "width": 128, "layers": 2, "heads": 2, "feedforward": 96}
 VOCABULARY = {"version": "1.0", "added_tokens": [{"id": 0, "content": "[STOP]"}],
@@ -39,7 +41,8 @@ def test_a_trained_model_with_its_adapters_merged_loads_strictly_into_the_publis
     weights = WeightsFolder.open(folder)
     original = load_file(weights.t3)
     model = load_t3(weights.t3)
-    vocabulary, ids = add_tags(model, weights.vocabulary, ["es-MX"])
+    vocabulary, tags = vocabulary_of(weights, ["mexican"])
+    extend_to(model, vocabulary, tags, weights)
     original = {name: weight.clone() for name, weight in model.state_dict().items()}
     set_phase(model, TEXT_AND_LORA, LoraOptions(rank=4))
     batch = collate([make_spoken(9, 31, 20), make_spoken(20, 31, 20)], starts=1)
@@ -63,15 +66,17 @@ def test_a_trained_model_with_its_adapters_merged_loads_strictly_into_the_publis
         a = model.eval()(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths)
         b = ours(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths)
     assert torch.allclose(a.speech, b.speech, atol=1e-5)
-    assert ids == {"[es-mx]": 1}
+    assert tags == {"mexican": "es-mx"} and known_tokens(vocabulary)["[es-mx]"] == 1
 
 
 def test_a_tag_begins_as_es_and_a_full_table_grows(folder):
     weights = WeightsFolder.open(folder)
     model = load_t3(weights.t3)
     before = model.text_emb.weight.clone(), model.text_head.weight.clone()
-    _, ids = add_tags(model, weights.vocabulary, ["es-ES", "es-AR"])
-    assert model.size.text_rows == 2454 and ids == {"[es-es]": 1, "[es-ar]": 4}
+    vocabulary, tags = vocabulary_of(weights, ["castilian", "rioplatense"])
+    extend_to(model, vocabulary, tags, weights)
+    ids = {tag: known_tokens(vocabulary)[f"[{tag}]"] for tag in tags.values()}
+    assert model.size.text_rows == 2454 and ids == {"es-es": 1, "es-ar": 4}
     for table, old in ((model.text_emb.weight, before[0]), (model.text_head.weight, before[1])):
         assert all(torch.equal(table[number], old[40]) for number in ids.values())
         others = [n for n in range(2454) if n not in ids.values()]
@@ -79,8 +84,9 @@ def test_a_tag_begins_as_es_and_a_full_table_grows(folder):
     full = VOCABULARY | {"model": VOCABULARY["model"] | {"vocab": VOCABULARY["model"]["vocab"] | {
         f"x{n}": n for n in range(2454) if n not in VOCABULARY["model"]["vocab"].values()}}}
     weights.vocabulary.write_text(json.dumps(full))
-    new, ids = add_tags(model, weights.vocabulary, ["es-419"])
-    assert ids == {"[es-419]": 2454} and model.size.text_rows == 2455
+    new, tags = vocabulary_of(weights, ["latin_american"])
+    extend_to(model, new, tags, weights)
+    assert known_tokens(new)["[es-419]"] == 2454 and model.size.text_rows == 2455
     assert torch.equal(model.text_emb.weight[2454], before[0][40]) and model.text_head.out_features == 2455
     with pytest.raises(UserError, match="2455 rows.*2454 or 704.*trim=true"):
         export(model.state_dict(), new, folder.parent / "out")
@@ -88,6 +94,17 @@ def test_a_tag_begins_as_es_and_a_full_table_grows(folder):
     assert load_t3(file).size.text_rows == 2454
     written = json.loads((folder.parent / "out/grapheme_mtl_merged_expanded_v1.json").read_text())
     assert "[es-419]" not in written["model"]["vocab"]
+
+
+def test_a_tag_that_the_weights_have_stays_as_it_was_trained(folder):
+    weights = WeightsFolder.open(folder)
+    vocabulary, _ = vocabulary_of(weights, ["mexican"])
+    weights.vocabulary.write_text(json.dumps(vocabulary))  # as an exported folder has it
+    model = load_t3(weights.t3)
+    before = model.text_emb.weight.clone()
+    again, tags = vocabulary_of(weights, ["mexican"])
+    extend_to(model, again, tags, weights)
+    assert tags == {"mexican": "es-mx"} and torch.equal(model.text_emb.weight, before)
 
 
 def test_types_and_odd_names(folder, tmp_path):
@@ -98,7 +115,7 @@ def test_types_and_odd_names(folder, tmp_path):
     save_file(state, folder / "t3_es_mx_latam.safetensors")
     weights = WeightsFolder.open(folder)
     assert weights.t3.name == "t3_es_mx_latam.safetensors" and weights.codec.name == "s3gen_v3.pt"
-    assert dtype_of(weights.t3) == torch.float16
+    assert read_state(weights.t3)["text_emb.weight"].dtype == torch.float16
     model = load_t3(weights.t3)
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     file = export(model.state_dict(), weights.vocabulary, tmp_path / "out", dtype=torch.float16)
