@@ -63,6 +63,8 @@ class ExportOptions:
 
 def main() -> None:
     options = command_line.parse(ExportOptions, sys.argv[1:], __doc__)
+    if Path(options.out).suffix not in ("", ".onnx"):
+        raise UserError(f"out={options.out}: name a file that ends in .onnx (of model=chatterbox a folder)")
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
     if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).family == "chatterbox":
         from chatterbox_es.t3.published import publish

@@ -17,6 +17,7 @@ import soundfile
 from chatterbox_es.report import write_report
 from chatterbox_es.report_curves import Metrics, averaged, draw_group
 from chatterbox_es.report_samples import embed_samples, halving
+from chatterbox_es.run_directory import DAMAGED
 from chatterbox_es.run_summary import find_runs, summarise
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
@@ -229,7 +230,7 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_shown(tmp_path):
 @pytest.mark.parametrize("damage", sorted(set(bench.DAMAGES) - {"unreadable_folder", "unreadable_json"}))
 def test_a_damaged_run_alone_has_a_report_that_says_so(tmp_path, damage):
     bench.DAMAGES[damage](bench.write_run(tmp_path / "0_run", steps=200))
-    summary = next(summary for summary in find_runs(tmp_path) if summary.reason)
+    summary = next(summary for summary in find_runs(tmp_path) if summary.state == DAMAGED)
     page = write_report([summary], tmp_path / "out" / "report.html").read_text()
     assert f"damaged: {summary.reason}" in html.unescape(text_of(page))
 

@@ -242,12 +242,12 @@ def test_a_real_full_disk(tmp_path, go):
 
 
 def test_a_recording_that_is_no_number_is_skipped_counted_and_named(go, features, monkeypatch, caplog):
-    broken, read = int(features.train[0]), FeatureSet.mel
+    broken, read = int(features.train[0]), FeatureSet.mels
 
-    def mel(self, number):
-        return read(self, number) * (float("nan") if number == broken else 1)
+    def mels(self, numbers):
+        return torch.cat([read(self, [number]) * (float("nan") if number == broken else 1) for number in numbers])
 
-    monkeypatch.setattr(FeatureSet, "mel", mel)
+    monkeypatch.setattr(FeatureSet, "mels", mels)
     run = go("it", "phase.batch_size=1", "train.epochs=2")
     name = features.utterance(broken)["id"]
     assert sum(f"utterances {name})" in record.message for record in caplog.records) >= 2
@@ -258,8 +258,8 @@ def test_a_recording_that_is_no_number_is_skipped_counted_and_named(go, features
 
 
 def test_too_many_of_them_stop_the_run_with_the_evidence(go, outputs, monkeypatch):
-    read = FeatureSet.mel
-    monkeypatch.setattr(FeatureSet, "mel", lambda self, number: read(self, number) * float("inf"))
+    read = FeatureSet.mels
+    monkeypatch.setattr(FeatureSet, "mels", lambda self, numbers: read(self, numbers) * float("inf"))
     with pytest.raises(UserError, match=r"3 steps in a row had no finite loss.*train_loss (nan|inf).*utterances r\d"):
         go("it", "train.max_skipped=3", "train.trial_steps=0")
     assert "3 steps in a row" in read_card(outputs / "it/run")["reason"]
