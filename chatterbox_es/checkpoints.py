@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from chatterbox_es.acoustics.mel import MelContract
+from chatterbox_es.config import DataConfig
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet, Statistics
 from chatterbox_es.model.fase4 import Fase4
@@ -159,6 +160,11 @@ def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoin
     return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
                       stored["front_end"], stored["lineage"])
+
+
+def front_end_facts(data: DataConfig) -> dict[str, str]:
+    """What a checkpoint keeps of the front end: the dialect, and the user's own lexicon."""
+    return {"dialect": data.dialect, "lexicon": Path(data.lexicon).read_text(encoding="utf-8") if data.lexicon else ""}
 
 
 def load_mel_checkpoint(path: Path) -> Checkpoint:

@@ -81,7 +81,7 @@ class Family(Protocol):
         """The model that a new run starts from, and its lineage."""
         ...
 
-    def build(self, config: Config, features: FeatureSet, fabric: Fabric, lineage: Mapping[str, Any]) -> nn.Module:
+    def build(self, config: Config, features: FeatureSet, fabric: Fabric) -> nn.Module:
         """The model of a run that goes on; `restore` gives it the weights of its state."""
         ...
 

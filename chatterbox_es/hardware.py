@@ -67,9 +67,7 @@ def set_up_cuda(hw: HwConfig) -> None:
     """What a profile says of NVIDIA GPUs."""
     if hw.allocator:
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", hw.allocator)
-    if not torch.cuda.is_available():
-        raise UserError(f"hw={hw.name} needs an NVIDIA GPU and torch sees none: "
-                        f"{why_no_gpu(torch.version.cuda, installed_driver())}; on a machine without one: hw=cpu")
+    require_gpu(hw)
     capability, name = torch.cuda.get_device_capability(), torch.cuda.get_device_name()
     kernels = {architecture for architecture in torch.cuda.get_arch_list() if architecture.startswith("sm_")}
     if kernels and not any(int(a[3:].rstrip("af")) // 10 == capability[0] for a in kernels):
@@ -86,6 +84,13 @@ def set_up_cuda(hw: HwConfig) -> None:
     for kernel in ATTENTION[1:]:
         getattr(torch.backends.cuda, f"enable_{'mem_efficient' if kernel == 'efficient' else kernel}_sdp")(
             hw.attention in ("auto", kernel))
+
+
+def require_gpu(hw: HwConfig) -> None:
+    """Raise UserError, with the reason, where torch sees no GPU."""
+    if not torch.cuda.is_available():
+        raise UserError(f"hw={hw.name} needs an NVIDIA GPU and torch sees none: "
+                        f"{why_no_gpu(torch.version.cuda, installed_driver())}; on a machine without one: hw=cpu")
 
 
 def installed_driver() -> str | None:

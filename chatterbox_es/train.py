@@ -90,7 +90,7 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         state = load_newest_state(run.checkpoints)
     if state is not None:
         lineage = run.card["lineage"]
-        model = family.build(config, features, fabric, lineage)
+        model = family.build(config, features, fabric)
     else:
         model, lineage = family.start(config, features, fabric)
         if earlier is None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from chatterbox_es.acoustics.audio import write_audio
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.batches import Batch, Batches, Budget, Step, collate
-from chatterbox_es.checkpoints import Checkpoint, weights_digest
+from chatterbox_es.checkpoints import Checkpoint, front_end_facts, weights_digest
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.families import Frozen
@@ -37,7 +37,7 @@ class MelFamily:
     def start(self, config: Config, features: FeatureSet, fabric: Fabric) -> tuple[Fase4, dict]:
         return start_model(config, features)
 
-    def build(self, config: Config, features: FeatureSet, fabric: Fabric, lineage: Mapping[str, Any]) -> Fase4:
+    def build(self, config: Config, features: FeatureSet, fabric: Fabric) -> Fase4:
         return build_model(config, features)
 
     def freeze(self, model: Fase4, config: Config) -> Frozen:
@@ -97,11 +97,9 @@ class MelFamily:
         return f"with its own durations {metrics['val_own_durations']:.4f} (the mean scores {metrics['baseline']:.3f})"
 
     def checkpoint(self, model: Fase4, config: Config, features: FeatureSet, lineage: dict) -> Checkpoint:
-        lexicon = config.data.lexicon
-        front_end = {"dialect": config.data.dialect, "lexicon": Path(lexicon).read_text(encoding="utf-8") if lexicon else ""}
         return Checkpoint({name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()},
                           model_arguments(config, features), config.phase.name, features.contract, features.symbols,
-                          features.statistics, front_end, lineage)
+                          features.statistics, front_end_facts(config.data), lineage)
 
     def samples(self, fabric: Fabric, model: Fase4, config: Config, features: FeatureSet, numbers: Sequence[int], folder: Path,
                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:

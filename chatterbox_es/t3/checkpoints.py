@@ -96,14 +96,23 @@ class T3Checkpoint:
             model.tfmr.rotary_emb = type(model.tfmr.rotary_emb)(model.tfmr.config)
             model.starts = self.starts
             return model.eval()
-        weights = self.base.open()
-        model = load_t3(weights.t3)
-        extend_to(model, self.vocabulary, self.tags, weights)
-        add_lora(model, LoraOptions(**self.lora | {"targets": tuple(self.lora["targets"])}))
-        load_trained(model, self.weights)
+        model, _ = self.adapted()
         merge_lora(model)
         model.starts = self.starts
         return model.eval()
+
+    def adapted(self) -> tuple[T3, LoraOptions]:
+        """The published weights with these adapters on them; for a checkpoint that holds adapters.
+
+        Raises:
+            UserError: the weights that it was started from are not there.
+        """
+        weights = self.base.open()
+        model, options = load_t3(weights.t3), LoraOptions(**self.lora | {"targets": tuple(self.lora["targets"])})
+        extend_to(model, self.vocabulary, self.tags, weights)
+        add_lora(model, options)
+        load_trained(model, self.weights)
+        return model, options
 
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
         """Raise UserError when its ids mean other letters than those of the prepared set."""

@@ -83,14 +83,13 @@ def step_memory(size: T3Size, trains: str, shape: Shape, lora: LoraOptions = Lor
                       kept + perceiver + 3 * 4 * size.width * shape.positions, working)
 
 
-def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config) -> Plan:
+def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lora: LoraOptions) -> Plan:
     """The memory of a run's largest step; ``model`` is loaded and made ready for its phase.
 
     Raises:
         UserError: it does not fit; the message says what would.
     """
     chosen, hw = config.model, config.hw
-    lora = LoraOptions(chosen.rank, chosen.alpha, chosen.lora_dropout, tuple(chosen.lora_targets))
 
     def needed(piece: list[int], checkpointing: bool = chosen.checkpointing,
                optimiser: str = config.phase.optimiser) -> StepMemory:

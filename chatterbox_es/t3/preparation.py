@@ -28,7 +28,7 @@ from chatterbox_es.preparation.work_progress import WorkProgress
 from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
-from chatterbox_es.t3.tokens import LANGUAGE, TextTokens, known_tokens
+from chatterbox_es.t3.tokens import TextTokens, tag_of
 from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of, vocabulary_of
 
 STRETCH = 512  # utterances
@@ -195,8 +195,8 @@ class Encoding:
 
     def _reader(self, dialect: str) -> TextTokens:
         if dialect not in self._texts:
-            tag = self.tags.get(dialect) or (LANGUAGE if f"[{LANGUAGE}]" in known_tokens(self.vocabulary) else None)
-            self._texts[dialect] = TextTokens(self.vocabulary, front_end(dialect, self.config.data.lexicon), tag)
+            self._texts[dialect] = TextTokens(self.vocabulary, front_end(dialect, self.config.data.lexicon),
+                                              tag_of(dialect, self.tags, self.vocabulary))
         return self._texts[dialect]
 
     def _assemble(self, stretches: list[dict]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.t3.checkpoints import T3Checkpoint, extend_to, load_trained
-from chatterbox_es.t3.lora import LoraOptions, add_lora, save_lora
-from chatterbox_es.t3.weights import export, load_t3
+from chatterbox_es.t3.checkpoints import T3Checkpoint
+from chatterbox_es.t3.lora import save_lora
+from chatterbox_es.t3.weights import export
 
 
 def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
@@ -26,12 +26,7 @@ def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: b
     if adapters:
         if checkpoint.lora is None:
             raise UserError("adapters=true: this checkpoint holds all of T3, not adapters; leave it out")
-        base = checkpoint.base.open()
-        model = load_t3(base.t3)
-        extend_to(model, checkpoint.vocabulary, checkpoint.tags, base)
-        options = LoraOptions(**checkpoint.lora | {"targets": tuple(checkpoint.lora["targets"])})
-        add_lora(model, options)
-        load_trained(model, checkpoint.weights)
+        model, options = checkpoint.adapted()
         save_lora(model, options, out)
         return f"{out}: adapters of rank {options.rank} for peft, and the text embedding"
     beside = checkpoint.base.open()

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, trim_silence
 from chatterbox_es.batches import Batches, Budget, Step
-from chatterbox_es.checkpoints import load_checkpoint
+from chatterbox_es.checkpoints import front_end_facts, load_checkpoint
 from chatterbox_es.config import ChatterboxConfig, Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.families import Frozen
 from chatterbox_es.feature_set import CARD, FeatureSet
-from chatterbox_es.hardware import installed_driver, why_no_gpu
+from chatterbox_es.hardware import require_gpu
 from chatterbox_es.initialisation import encoder_checkpoint
 from chatterbox_es.plan import Plan
 from chatterbox_es.prepare import prepare
@@ -78,7 +78,7 @@ class TokenFamily:
         elif config.phase.encoder_from:
             path, key = encoder_checkpoint(config, features), "encoder_from"
         else:
-            return self.build(config, features, fabric, {}), {}
+            return self.build(config, features, fabric), {}
         parent = load_checkpoint(path)
         if not isinstance(parent, T3Checkpoint):
             raise UserError(f"{path} is no checkpoint of model=chatterbox")
@@ -98,13 +98,14 @@ class TokenFamily:
         if parent.lora is None:
             raise UserError(f"{path} holds all of T3, and this phase trains adapters on published weights: export it (python "
                             f"-m chatterbox_es.export run={path} out=DIR) and start from that: model.weights=DIR")
-        model = self.build(config, features, fabric, {})
+        model = self.build(config, features, fabric)
         load_trained(model, parent.weights)
         return model, lineage
 
-    def build(self, config: Config, features: TokenSet, fabric: Fabric, lineage: Mapping[str, Any]) -> T3:
-        model = load_t3(weights_folder(config.model).t3)
-        extend_to(model, features.vocabulary(), features.told["tags"], weights_folder(config.model))
+    def build(self, config: Config, features: TokenSet, fabric: Fabric) -> T3:
+        weights = weights_folder(config.model)
+        model = load_t3(weights.t3)
+        extend_to(model, features.vocabulary(), features.told["tags"], weights)
         self._make_ready(model, config, fabric)
         return model
 
@@ -181,7 +182,7 @@ class TokenFamily:
         return [(layer, tokens + frames) for layer in layers.values()]
 
     def plan(self, fabric: Fabric, model: T3, batches: Batches, config: Config) -> Plan:
-        return plan_memory(fabric, model, batches, config)
+        return plan_memory(fabric, model, batches, config, self._options)
 
     def values(self, fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
@@ -195,15 +196,13 @@ class TokenFamily:
         weights = weights_folder(config.model)
         adapters = config.phase.trains == TEXT_AND_LORA
         kept = trained_weights(model) if adapters else model.state_dict()
-        lexicon = config.data.lexicon
         if self._references is None:
             self._references = references(features)
         return T3Checkpoint(
             {name: weight.detach().cpu().clone() for name, weight in kept.items()}, model.sizes(),
             lora_arguments(config.model) if adapters else None, Base.of(weights, config.model.codec), features.vocabulary(),
             features.told["tags"], config.model.starts, config.phase.name,
-            {"dialect": config.data.dialect, "lexicon": Path(lexicon).read_text(encoding="utf-8") if lexicon else ""},
-            self._references, lineage)
+            front_end_facts(config.data), self._references, lineage)
 
     def samples(self, fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:
@@ -230,9 +229,8 @@ def check(config: Config) -> None:
     """
     model = config.model
     weights_folder(model)
-    if config.hw.accelerator == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"hw={config.hw.name} needs an NVIDIA GPU and torch sees none: "
-                        f"{why_no_gpu(torch.version.cuda, installed_driver())}; on a machine without one: hw=cpu")
+    if config.hw.accelerator == "cuda":
+        require_gpu(config.hw)
     for key, least in (("starts", 1), ("codec_batch", 1), ("rank", 1)):
         if getattr(model, key) < least:
             raise UserError(f"model.{key}={getattr(model, key)}: must be {least} or more")

@@ -56,6 +56,11 @@ def known_tokens(vocabulary: dict) -> dict[str, int]:
     return vocabulary["model"]["vocab"] | {token["content"]: token["id"] for token in vocabulary["added_tokens"]}
 
 
+def tag_of(dialect: str, tags: dict[str, str], vocabulary: dict) -> str | None:
+    """What a text of a dialect begins with: its own tag, or ``es``; nothing where the vocabulary is the English one."""
+    return tags.get(dialect) or (LANGUAGE if f"[{LANGUAGE}]" in known_tokens(vocabulary) else None)
+
+
 class TextTokens:
     """A vocabulary file, ``grapheme_mtl_merged_expanded_v1.json`` or the English ``tokenizer.json``, or its content.
 

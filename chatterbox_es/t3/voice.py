@@ -19,7 +19,7 @@ from chatterbox_es.t3.codec import RATE, SOUND_RATE, Codec, voice_of
 from chatterbox_es.t3.generation import Sampling, generate
 from chatterbox_es.t3.model import T3
 from chatterbox_es.t3.preparation import codec_named
-from chatterbox_es.t3.tokens import LANGUAGE, TextTokens, known_tokens
+from chatterbox_es.t3.tokens import TextTokens, tag_of
 from chatterbox_es.text import Reading
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,8 @@ class T3Voice(Voice):
 
 def text_tokens(checkpoint: T3Checkpoint, dialect: str) -> TextTokens:
     """The vocabulary as a checkpoint was trained with it, with the tag of a dialect where it has one."""
-    tag = checkpoint.tags.get(dialect) or (LANGUAGE if f"[{LANGUAGE}]" in known_tokens(checkpoint.vocabulary) else None)
-    return TextTokens(checkpoint.vocabulary, front_end_of(checkpoint, dialect), tag)
+    return TextTokens(checkpoint.vocabulary, front_end_of(checkpoint, dialect),
+                      tag_of(dialect, checkpoint.tags, checkpoint.vocabulary))
 
 
 def sampling_of(options: VoiceOptions) -> Sampling:
