@@ -8,6 +8,8 @@ phones   FOLDER/text/score_pronunciation.py against pronunciation_*_dev.tsv, eac
          same without the lexicon
 speed    sentences a second on one core. `first` is text never seen before by a new front end, `again` the same once
          more; sentences are those of FOLDER's corpora, every second one with a date, sum, time or measure added
+length   CPU seconds for 100,000 characters of one unit over and over (the slowest of the units of
+         tests/text/test_any_text.py), and for 400,000: 4 times as long where reading is linear, 16 times where quadratic
 start    seconds from a new Python process to the first sentence normalised, the interpreter's own start subtracted
 """
 
@@ -108,6 +110,30 @@ def _rate(work, count: int) -> int:
     return round(count / (time.perf_counter() - begun))
 
 
+def measure_length() -> dict:
+    """The slowest unit, and the unit whose time grows most with length."""
+    spec = importlib.util.spec_from_file_location("test_any_text", PROJECT / "tests/text/test_any_text.py")
+    units = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(units)
+    front_end = FrontEnd("castilian")
+
+    def seconds(unit: str, length: int) -> float:
+        text = (unit * length)[:length]
+        begun = time.process_time()
+        front_end.read(text)
+        return time.process_time() - begun
+
+    taken = {unit: (seconds(unit, 100_000), seconds(unit, 400_000)) for unit in units.REPEATED}
+    slowest = max(taken, key=lambda unit: taken[unit][0])
+    # below a twentieth of a second the start and the clock's grain weigh as much as the reading
+    steepest = max((unit for unit in taken if taken[unit][0] > 0.05), key=lambda unit: taken[unit][1] / taken[unit][0])
+    return {
+        "units": len(taken),
+        "slowest": {"unit": slowest, "seconds": [round(time, 2) for time in taken[slowest]]},
+        "steepest": {"unit": steepest, "times_as_long": round(taken[steepest][1] / taken[steepest][0], 1)},
+    }
+
+
 def measure_start() -> dict:
     """Seconds of start-up, the median of five."""
     seconds = {}
@@ -130,7 +156,7 @@ def main() -> int:
     if not (folder / "text").is_dir():
         print(f"error: {folder} holds no text/; name the shared folder as the argument", file=sys.stderr)
         return 2
-    figures = {"start": measure_start(), "speed": measure_speed(prose(folder))}
+    figures = {"start": measure_start(), "speed": measure_speed(prose(folder)), "length": measure_length()}
     figures |= {"words": measure_words(folder), "phones": measure_phones(folder)}
     print(json.dumps(figures, ensure_ascii=False, indent=2))
     return 0
