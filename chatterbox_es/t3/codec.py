@@ -4,7 +4,6 @@ The protocols are what the rest of the package knows; the classes beneath call t
 is installed beside this one, and read the weights that lie in the user's folder. Nothing here is trained.
 """
 
-import importlib
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from chatterbox_es.acoustics.mel import MelContract
 from chatterbox_es.acoustics.vocoder import Vocoder
 from chatterbox_es.errors import UserError
+from chatterbox_es.old_packages import import_old
 from chatterbox_es.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
 from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder, codec_file
 
@@ -112,10 +112,10 @@ class ResembleVocoder:
 
     def __init__(self, s3gen: nn.Module):
         self.s3gen = s3gen
-        watermarker = getattr(importlib.import_module("perth"), "PerthImplicitWatermarker", None)
+        watermarker = getattr(import_old("perth"), "PerthImplicitWatermarker", None)
         if watermarker is None:  # perth sets it to None where one of its own imports failed
             raise UserError("the watermark of resemble-perth cannot be loaded, and nothing is spoken without it: "
-                            "pip install librosa 'setuptools<81'")
+                            "make chatterbox")
         self.watermarker = watermarker()
 
     def reference(self, samples: np.ndarray) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def published(part: str) -> ModuleType:
         UserError: the package, or one that it needs, is not installed.
     """
     try:
-        return importlib.import_module(f"chatterbox.models.{part}")
+        return import_old(f"chatterbox.models.{part}")
     except (ImportError, OSError) as error:  # OSError: torchaudio of another torch
         raise UserError(f"Chatterbox's own package is needed and cannot be imported ({error}): {INSTALL}") from error
 
