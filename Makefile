@@ -5,6 +5,9 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
+# Most tests wait for one process of the command line: two at a time take half as long as one after the other.
+TEST_PROCESSES ?= 2
+
 .DEFAULT_GOAL := help
 # Resemble's Chatterbox as published, without the old versions (torch 2.6 and others) that it asks for.
 RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 conformer==0.3.2 diffusers==0.29.0
@@ -25,7 +28,7 @@ chatterbox: $(INSTALLED) ## what model=chatterbox needs; your torch stays as it 
 
 test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
 	$(VENV)/bin/python -m pytest -m slow --timeout=3600

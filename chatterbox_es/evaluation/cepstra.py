@@ -25,7 +25,7 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes, process_context
 from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
@@ -152,6 +152,7 @@ class Pairs:
 
     def __init__(self, processes: int | None = None) -> None:
         world()
+        process_context()  # they get ready while the sentences are said
         self.processes = processes
         self._pairs: dict[tuple[str, str], Pair | str] = {}
 

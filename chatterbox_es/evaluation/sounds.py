@@ -1,8 +1,10 @@
 """What is judged: sentences as the systems under comparison say them; and what a measure is."""
 
 import dataclasses
+import functools
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
@@ -81,9 +83,25 @@ def in_own_processes(function: Callable[..., Made], tasks: Sequence[tuple], proc
     processes = min(processes or os.cpu_count() or 1, len(tasks) // TASKS_WORTH_A_PROCESS)
     if processes < 2:
         return [function(*shared, *task) for task in tasks]
-    # spawn: a fork of a process with torch's threads may hang
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (shared,)) as pool:
+    with ProcessPoolExecutor(processes, process_context(), _start, (shared,)) as pool:
         return list(pool.map(_in_process, [function] * len(tasks), tasks, chunksize=2))
+
+
+@functools.cache
+def process_context() -> multiprocessing.context.BaseContext:
+    """How processes are started: forked from one that has imported what they need and nothing else, which begins to do so now.
+
+    A fork of this process would take torch's threads along and may hang; one that starts anew imports everything again.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")  # Windows
+    from multiprocessing import forkserver
+
+    context, command = multiprocessing.get_context("forkserver"), getattr(sys.modules["__main__"], "__spec__", None)
+    # every process imports the module that was started as a command, unless it is imported already
+    context.set_forkserver_preload(["librosa.sequence", *([command.name] if command else ())])
+    forkserver.ensure_running()
+    return context
 
 
 _shared: tuple[Any, ...] = ()  # of this process

@@ -154,6 +154,24 @@ def test_a_run_goes_on_in_its_own_precision_alone(road, tmp_path):
     assert other.returncode == 2 and "hw.precision=32-true" in other.stdout + other.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["4_2", "4_3"])
+def test_two_processes_have_the_losses_of_one(road, tmp_path, phase):
+    """Three utterances a batch among two: unequal shares."""
+    common = [f"phase={phase}", *road.arguments, "data.prepared=outputs/prepared", "train.samples=0"]
+    runs = []
+    for name, start in (("one", ["-m"]), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m"])):
+        well(subprocess.run([sys.executable, *start, "chatterbox_es.train", *common, f"hydra.run.dir={tmp_path / name}"],
+                            cwd=road.folder, env=environment(), capture_output=True, text=True, timeout=600))
+        runs.append(RunDirectory(tmp_path / name).metrics())
+    assert read_card(tmp_path / "two")["processes"] == 2
+    assert [row["step"] for row in runs[0]] == [row["step"] for row in runs[1]]
+    for one, two in zip(*runs, strict=True):
+        for key in ("train_loss", "val_loss", "val_token_error", "grad_norm_text", "grad_norm_speech", "train_loss_epoch"):
+            assert (key in two) == (key in one)
+            assert two.get(key, 0) == pytest.approx(one.get(key, 0), rel=1e-4)
+
+
 def test_weights_that_moved_are_found_and_others_are_refused(road, tmp_path, make_weights):
     moved = shutil.copytree(road.weights, tmp_path / "moved")
     arguments = [argument for argument in road.arguments if not argument.startswith("model.weights=")]
