@@ -54,9 +54,11 @@ class GriffinLim:
         smooth = self.invert(target)
         noise = np.random.default_rng(0).standard_normal(self.hop * len(mel)).astype(np.float32)
         estimate = self._analyse(torch.from_numpy(noise))
+        energy = _energy(self.window, len(mel), self.hop)
         for _ in range(self.iterations):
-            estimate = self._analyse(_overlap_add(self._fit(estimate, target, smooth), self.window, self.hop))
-        samples = _overlap_add(self._fit(estimate, target, smooth), self.full_window, c.hop).numpy()
+            estimate = self._analyse(_overlap_add(self._fit(estimate, target, smooth), self.window, self.hop, energy))
+        energy = _energy(self.full_window, len(mel), c.hop)
+        samples = _overlap_add(self._fit(estimate, target, smooth), self.full_window, c.hop, energy).numpy()
         return (samples / max(1.0, float(np.abs(samples).max()))).astype(np.float32)
 
     def invert(self, target: Tensor) -> Tensor:
@@ -67,10 +69,14 @@ class GriffinLim:
         return magnitude
 
     def _fit(self, estimate: Tensor, target: Tensor, smooth: Tensor) -> Tensor:
-        """A spectrum with the estimate's phases, and magnitudes between its own, scaled towards the mels, and smooth ones."""
-        magnitude = estimate.abs().add_(1e-7)
+        """A spectrum with the estimate's phases, and magnitudes between its own, scaled towards the mels, and smooth ones.
+
+        It takes the estimate's place.
+        """
+        # by the definition: Tensor.abs guards against overflow, which is far away here, and takes three times as long
+        magnitude = estimate.real.square().add_(estimate.imag.square()).sqrt_().add_(1e-7)
         own = self.bank.fit(magnitude, target)
-        return estimate * own.mul_(smooth).sqrt_().div_(magnitude)
+        return estimate.mul_(own.mul_(smooth).sqrt_().div_(magnitude))
 
     def _analyse(self, samples: Tensor) -> Tensor:
         """Spectra (frames, n_fft // 2 + 1); silence stands before and after the samples (frames * hop,)."""
@@ -122,15 +128,19 @@ def _window(contract: MelContract, n_fft: int) -> Tensor:
     return functional.pad(window, (before, n_fft - len(window) - before))
 
 
-def _overlap_add(spectra: Tensor, window: Tensor, hop: int) -> Tensor:
+def _overlap_add(spectra: Tensor, window: Tensor, hop: int, energy: Tensor) -> Tensor:
     """The signal (frames * hop,) whose windowed spectra are nearest to ``spectra`` (Griffin & Lim 1984, equation 6).
 
     Frame *i* is centred on sample hop * i + hop / 2. ``spectra`` may end below the highest frequency of the window's rate.
     """
-    pieces = torch.fft.irfft(spectra, len(window)) * window
+    pieces = torch.fft.irfft(spectra, len(window)).mul_(window)
     margin, length = (len(window) - hop) // 2, hop * len(spectra)
-    energy = _added(window.square().expand_as(pieces), hop).clamp_(min=1e-2)
-    return (_added(pieces, hop) / energy)[margin:margin + length]
+    return _added(pieces, hop).div_(energy)[margin:margin + length]
+
+
+def _energy(window: Tensor, frames: int, hop: int) -> Tensor:
+    """What that many windows, squared, add up to."""
+    return _added(window.square().expand(frames, -1), hop).clamp_(min=1e-2)
 
 
 def _added(pieces: Tensor, hop: int) -> Tensor:

@@ -98,8 +98,9 @@ def process_context() -> multiprocessing.context.BaseContext:
     from multiprocessing import forkserver
 
     context, command = multiprocessing.get_context("forkserver"), getattr(sys.modules["__main__"], "__spec__", None)
-    # every process imports the module that was started as a command, unless it is imported already
-    context.set_forkserver_preload(["librosa.sequence", *([command.name] if command else ())])
+    # every process runs the module of the command once more, to its imports: they are there already
+    ours = [name for name in sys.modules if name.startswith("chatterbox_es.") and name != getattr(command, "name", None)]
+    context.set_forkserver_preload(["librosa.sequence", *ours])
     forkserver.ensure_running()
     return context
 
