@@ -8,10 +8,9 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from chatterbox_es.batches import Batches, Budget, Step
@@ -20,6 +19,9 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.plan import Plan
 from chatterbox_es.validation import UtteranceValues
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
 
 
 class Piece(Protocol):
@@ -77,11 +79,11 @@ class Family(Protocol):
         """The run's corpus as this family is trained on it; made where it is not there."""
         ...
 
-    def start(self, config: Config, features: FeatureSet, fabric: Fabric) -> tuple[nn.Module, dict]:
+    def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
         """The model that a new run starts from, and its lineage."""
         ...
 
-    def build(self, config: Config, features: FeatureSet, fabric: Fabric) -> nn.Module:
+    def build(self, config: Config, features: FeatureSet, fabric: "Fabric") -> nn.Module:
         """The model of a run that goes on; `restore` gives it the weights of its state."""
         ...
 
@@ -105,7 +107,7 @@ class Family(Protocol):
         """What is trained, for the optimiser; a group without weight_decay has the phase's."""
         ...
 
-    def losses(self, fabric: Fabric, model: nn.Module, piece: Any, step: Step) -> Losses:
+    def losses(self, fabric: "Fabric", model: nn.Module, piece: Any, step: Step) -> Losses:
         """Of a piece of a step's batch, as shares of the whole batch's means."""
         ...
 
@@ -121,11 +123,11 @@ class Family(Protocol):
         """The linear layers, and how many rows each has of a batch."""
         ...
 
-    def plan(self, fabric: Fabric, model: nn.Module, batches: Batches, config: Config) -> Plan:
+    def plan(self, fabric: "Fabric", model: nn.Module, batches: Batches, config: Config) -> Plan:
         """The memory of a run's largest step; raises UserError where it does not fit."""
         ...
 
-    def values(self, fabric: Fabric, model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,
+    def values(self, fabric: "Fabric", model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
         """Figures of held-out utterances, ``val_loss`` first."""
         ...
@@ -136,7 +138,7 @@ class Family(Protocol):
 
     def checkpoint(self, model: nn.Module, config: Config, features: FeatureSet, lineage: dict) -> StoredModel: ...
 
-    def samples(self, fabric: Fabric, model: nn.Module, config: Config, features: FeatureSet,
+    def samples(self, fabric: "Fabric", model: nn.Module, config: Config, features: FeatureSet,
                 numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         """Held-out sentences as sound and picture in a folder: name → (samples, rate), name → picture's file."""
         ...

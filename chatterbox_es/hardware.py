@@ -11,15 +11,17 @@ import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 
 from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 ATTENTION = ("auto", "flash", "efficient", "math")
@@ -28,7 +30,7 @@ TF32_SINCE = (8, 0)  # compute capability: Ampere
 OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 
 
-def set_up(hw: HwConfig) -> Fabric:
+def set_up(hw: HwConfig) -> "Fabric":
     """The devices, processes and precision a run computes with.
 
     Under ``torchrun`` this is one of several processes; `Fabric` joins them.
@@ -36,6 +38,9 @@ def set_up(hw: HwConfig) -> Fabric:
     Raises:
         UserError: an accelerator that is not here, or something that it does not have.
     """
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
     if hw.accelerator not in ("cpu", "cuda"):
         raise UserError(f"hw.accelerator={hw.accelerator} is not known; use cpu or cuda")
     if hw.accelerator == "cuda":
@@ -172,7 +177,7 @@ def return_large_blocks() -> bool:
     return all([mallopt(mmap_threshold, 1 << 20), mallopt(trim_threshold, 1 << 20)])
 
 
-def present_memory(fabric: Fabric) -> float:
+def present_memory(fabric: "Fabric") -> float:
     """Bytes that this process can have in all, what it holds already included: on the GPU, or of the machine."""
     if fabric.device.type == "cuda":
         return float(torch.cuda.mem_get_info(fabric.device)[0] + torch.cuda.memory_reserved(fabric.device))
@@ -183,14 +188,14 @@ def present_memory(fabric: Fabric) -> float:
     return float(present) / processes_here() + held_memory(fabric)
 
 
-def held_memory(fabric: Fabric) -> float:
+def held_memory(fabric: "Fabric") -> float:
     """Bytes that this process holds now: tensors on the GPU, or all its memory."""
     if fabric.device.type == "cuda":
         return float(torch.cuda.memory_allocated(fabric.device))
     return float(psutil.Process().memory_info().rss)
 
 
-def peak_memory(fabric: Fabric) -> float:
+def peak_memory(fabric: "Fabric") -> float:
     """The most bytes it has held: tensors on the GPU, or all its memory."""
     if fabric.device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(fabric.device))
@@ -212,7 +217,7 @@ def gpu_memory_gb() -> float:
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
-def matmul_peak(fabric: Fabric, products: Sequence[tuple[nn.Linear, int]], rounds: int = 5) -> float:
+def matmul_peak(fabric: "Fabric", products: Sequence[tuple[nn.Linear, int]], rounds: int = 5) -> float:
     """FLOP/s of the plain matrix products that a model's step consists of, in the run's precision: its bound.
 
     For each linear layer the three products of a step (forwards, and backwards for its input and for its weight, unless
@@ -242,6 +247,6 @@ def matmul_peak(fabric: Fabric, products: Sequence[tuple[nn.Linear, int]], round
     return flops / seconds
 
 
-def _synchronise(fabric: Fabric) -> None:
+def _synchronise(fabric: "Fabric") -> None:
     if fabric.device.type == "cuda":
         torch.cuda.synchronize()

@@ -2,11 +2,10 @@
 
 import copy
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.optimize
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from chatterbox_es.batches import Batches, Budget, Order, collate
@@ -14,6 +13,9 @@ from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import held_memory, present_memory
 from chatterbox_es.loss import losses_of
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
 
 GB = 1e9
 ROOM = 0.95  # share of the present memory that a plan may fill
@@ -57,7 +59,7 @@ class Plan:
         return lines
 
 
-def plan_memory(fabric: Fabric, model: nn.Module, batches: Batches, hw: HwConfig) -> Plan:
+def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig) -> Plan:
     """The memory of a run's largest step, from what small ones keep for their backward pass.
 
     Raises:
@@ -119,7 +121,7 @@ class Activations:
         return [1.0, tokens, frames, len(piece) * float(batches.tokens[piece].max()) ** 2]
 
     @classmethod
-    def measure(cls, fabric: Fabric, model: nn.Module, batches: Batches) -> "Activations":
+    def measure(cls, fabric: "Fabric", model: nn.Module, batches: Batches) -> "Activations":
         """Fitted to a few utterances of different lengths, alone and together."""
         ordered = batches.utterances[np.argsort(batches.length[batches.utterances], kind="stable")].tolist()
         short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
@@ -136,7 +138,9 @@ class Activations:
             sizes.append(cls.sizes(batches, piece))
         sizes = np.array(sizes)
         scale = sizes.max(0)
-        fitted, _ = scipy.optimize.nnls(sizes / scale, np.array(kept, dtype=float))
+        from scipy.optimize import nnls  # half a second to import
+
+        fitted, _ = nnls(sizes / scale, np.array(kept, dtype=float))
         return cls(fitted / scale)
 
     def largest(self, batches: Batches, *orders: Order) -> list[int]:
@@ -154,7 +158,7 @@ class Activations:
         return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, piece)))
 
 
-def kept_bytes(fabric: Fabric, model: nn.Module, batches: Batches, piece: list[int]) -> int:
+def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, piece: list[int]) -> int:
     """Bytes that the forward pass of a piece keeps for its backward pass, weights not counted."""
     batch = collate(batches.features, piece).to(fabric.device)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}

@@ -5,16 +5,19 @@ Everything that compares weights reads these values: validation while training, 
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from chatterbox_es.batches import collate
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.loss import warped_error
 from chatterbox_es.model.fase4 import Fase4
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
 
 BATCH = 8  # utterances
 
@@ -63,7 +66,7 @@ class UtteranceValues:
 
 
 @torch.no_grad()
-def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
+def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                      numbers: Sequence[int] | None = None, check: Callable[[], None] = lambda: None) -> UtteranceValues:
     """The figures of held-out utterances (all of them, or those of ``numbers``); ``check`` is called before each.
 
@@ -94,7 +97,7 @@ def utterance_values(fabric: Fabric, model: Fase4, features: FeatureSet,
                             "val_length_error": np.array(length)})
 
 
-def speak(fabric: Fabric, model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
+def speak(fabric: "Fabric", model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
     """`Fase4.speak` of an utterance's text, as its speaker and in its dialect, in the run's precision; on the CPU."""
     told = model.told(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))
     with fabric.autocast():

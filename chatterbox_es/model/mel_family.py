@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from chatterbox_es.acoustics.audio import write_audio
@@ -25,6 +24,9 @@ from chatterbox_es.plan import Plan, plan_memory
 from chatterbox_es.prepare import prepare
 from chatterbox_es.validation import UtteranceValues, speak, utterance_values
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+
 
 class MelFamily:
     """See `families.Family`."""
@@ -34,10 +36,10 @@ class MelFamily:
     def prepare(self, config: Config) -> FeatureSet:
         return prepare(config)
 
-    def start(self, config: Config, features: FeatureSet, fabric: Fabric) -> tuple[Fase4, dict]:
+    def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[Fase4, dict]:
         return start_model(config, features)
 
-    def build(self, config: Config, features: FeatureSet, fabric: Fabric) -> Fase4:
+    def build(self, config: Config, features: FeatureSet, fabric: "Fabric") -> Fase4:
         return build_model(config, features)
 
     def freeze(self, model: Fase4, config: Config) -> Frozen:
@@ -71,7 +73,7 @@ class MelFamily:
     def parameter_groups(self, model: Fase4) -> list[dict[str, Any]]:
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]
 
-    def losses(self, fabric: Fabric, model: nn.Module, piece: Batch, step: Step) -> Losses:
+    def losses(self, fabric: "Fabric", model: nn.Module, piece: Batch, step: Step) -> Losses:
         prediction = model(piece.tokens, piece.token_mask, piece.mels, piece.frame_mask, piece.speakers, piece.dialects)
         return losses_of(prediction, piece.mels, step.tokens, step.frames)
 
@@ -86,10 +88,10 @@ class MelFamily:
     def products(self, model: Fase4, tokens: int, frames: int) -> list[tuple[nn.Linear, int]]:
         return list(model.products(tokens, frames))
 
-    def plan(self, fabric: Fabric, model: Fase4, batches: Batches, config: Config) -> Plan:
+    def plan(self, fabric: "Fabric", model: Fase4, batches: Batches, config: Config) -> Plan:
         return plan_memory(fabric, model, batches, config.hw)
 
-    def values(self, fabric: Fabric, model: Fase4, features: FeatureSet, numbers: Sequence[int] | None = None,
+    def values(self, fabric: "Fabric", model: Fase4, features: FeatureSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
         return utterance_values(fabric, model, features, numbers, check)
 
@@ -101,8 +103,8 @@ class MelFamily:
                           model_arguments(config, features), config.phase.name, features.contract, features.symbols,
                           features.statistics, front_end_facts(config.data), lineage)
 
-    def samples(self, fabric: Fabric, model: Fase4, config: Config, features: FeatureSet, numbers: Sequence[int], folder: Path,
-                title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+    def samples(self, fabric: "Fabric", model: Fase4, config: Config, features: FeatureSet, numbers: Sequence[int],
+                folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         """Pictures are of mel and alignment, beside the recording's."""
         vocoder, rate = GriffinLim(features.contract), features.contract.sample_rate
         sounds, pictures = {}, {}
@@ -122,7 +124,7 @@ class MelFamily:
 
 
 @torch.no_grad()
-def recorded_durations(fabric: Fabric, model: Fase4, features: FeatureSet, number: int) -> Tensor:
+def recorded_durations(fabric: "Fabric", model: Fase4, features: FeatureSet, number: int) -> Tensor:
     """(tokens,) frames of each token in an utterance's recording, by the model's alignment."""
     batch = collate(features, [number]).to(fabric.device)
     with fabric.autocast():
