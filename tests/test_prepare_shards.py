@@ -1,8 +1,10 @@
 """Preparing in shards: the same bytes whoever makes them and however often it was ended, here or behind fsspec."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,6 +118,56 @@ def test_a_set_in_an_object_store_is_copied_shard_by_shard(in_shards, tmp_path, 
     fsspec.filesystem("memory").pipe_file(stored, b"\0" * len(fsspec.filesystem("memory").cat_file(stored)))
     with pytest.raises(UserError, match=r"00003.f16 is damaged"):
         remote.mel(9)
+
+
+@pytest.fixture
+def s3(monkeypatch, tmp_path):
+    """A bucket of moto's server, a process that speaks S3's protocol. It may have an environment of its own: MOTO_PYTHON."""
+    pytest.importorskip("s3fs", reason="pip install s3fs")
+    python = os.environ.get("MOTO_PYTHON", sys.executable)
+    if subprocess.run([python, "-c", "import moto.server, flask"], capture_output=True, check=False).returncode:
+        pytest.skip("pip install 'moto[server,s3]', here or in the environment whose Python MOTO_PYTHON names")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([python, "-m", "moto.server", "-p", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        time.sleep(0.2)
+    bucket = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
+    bucket.mkdir("voices")
+    yield bucket
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.slow
+def test_a_set_in_s3_is_the_local_one_though_preparing_was_killed(in_shards, s3, tmp_path, arguments):
+    written = arguments("data.prepared=s3://voices/sets", "prepare.shard=1", "prepare.workers=2",
+                        f"prepare.cache={tmp_path}/cache")
+    command = [sys.executable, "-m", "chatterbox_es.prepare", *written]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
+    while not [name for name in s3.find("voices") if name.endswith(".shard")]:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    stored = s3.find("voices")
+    assert not [name for name in stored if "partial" in name or "/work/" in name]
+    card = next(name for name in stored if name.endswith("card.json"))
+    assert json.loads(s3.cat_file(card))["content"] == in_shards.card["content"]
+    command[2:3] = ["chatterbox_es.train", "phase=4_2", "train.epochs=1"]
+    trained = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert list((tmp_path / "cache").rglob("*.f16"))  # read from the bucket, shard by shard
 
 
 def test_a_url_without_its_package_is_an_error(tmp_path, config_of):
