@@ -255,16 +255,18 @@ def kills(options: BenchOptions) -> None:
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     same, done = 0, 0
     chance = random.Random(options.seed)
-    for number in range(options.kills):
+    while done < options.kills:
         shutil.rmtree(Path(options.folder, "killed"), ignore_errors=True)
         killed = 0
-        for _ in range(1 + number % 3):
+        for _ in range(1 + done % 3):
             process = start_prepare(arguments(options, corpus, "killed", *more), subprocess.DEVNULL)
             time.sleep(chance.uniform(0.1, 1.0) * whole)
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 killed += 1
             process.wait()
+        if not killed:  # every instant fell after the end: this was no kill
+            continue
         kept = len(list(Path(options.folder, "killed").glob("*/work/*.shard")))
         if start_prepare(arguments(options, corpus, "killed", *more), subprocess.DEVNULL).wait():
             raise UserError("preparation failed after a kill")
@@ -272,7 +274,7 @@ def kills(options: BenchOptions) -> None:
         found = {str(path.relative_to(again)): path.read_bytes() for path in again.rglob("*") if path.is_file()}
         equal = other["content"] == card["content"] and found == files
         same, done = same + equal, done + 1
-        print(f"kill {number + 1}: killed {killed} times, {kept} shards kept, {'identical' if equal else 'DIFFERENT'} "
+        print(f"{done}: killed {killed} times, {kept} shards kept, {'identical' if equal else 'DIFFERENT'} "
               f"({same} of {done})", flush=True)
     if same < done:
         sys.exit(1)
