@@ -20,8 +20,8 @@ class Speed:
     """Seconds of work over seconds of sound, and how long one waits.
 
     ``rtf_mel``: from text to log-mels; ``rtf``: to sound. ``latency``: seconds from a text of several sentences to its first
-    sound, which is that of its first sentence; ``whole``: to its last. Medians over ``n`` sentences, and over the texts
-    made of them.
+    sound, which is that of its first sentence; ``whole``: to its last. Medians over the ``n`` sentences of the texts, and
+    over the texts.
     """
 
     rtf_mel: float
@@ -45,37 +45,28 @@ class _Timed:
 
 
 def speed_of(voice: Voice, texts: Sequence[str], sentences: int = SENTENCES) -> Speed:
-    """Time a voice on some of the texts (``texts`` not empty, each speakable), after a first one that does not count."""
+    """Time a voice on some of the sentences (``texts`` not empty, each speakable), after a first one that does not count."""
     texts = list(texts)[:sentences]
     vocoder = voice.vocoder
     voice.speak(texts[0])
     timed = _Timed(vocoder)
     voice.vocoder = timed
+    parts, waits = [], []
     try:
-        mel, sound = [], []
-        for text in texts:
-            timed.seconds, began = 0.0, time.perf_counter()
-            speech = voice.speak(text)
-            spent = time.perf_counter() - began
-            seconds = len(speech.samples) / speech.rate
-            mel.append((spent - timed.seconds) / seconds)
-            sound.append(spent / seconds)
+        for start in range(0, len(texts), PASSAGE):
+            begun = before = time.perf_counter()
+            ends = []
+            for speech in voice.stream(" ".join(texts[start:start + PASSAGE])):
+                ends.append(time.perf_counter())
+                seconds = len(speech.samples) / speech.rate
+                parts.append(((ends[-1] - before - timed.seconds) / seconds, (ends[-1] - before) / seconds))
+                timed.seconds, before = 0.0, time.perf_counter()
+            waits.append((ends[0] - begun, ends[-1] - begun))
     finally:
         voice.vocoder = vocoder
-    waits = [_wait(voice, " ".join(texts[start:start + PASSAGE])) for start in range(0, len(texts), PASSAGE)]
+    mel, sound = np.median(np.array(parts), axis=0)
     first, whole = np.median(np.array(waits), axis=0)
-    return Speed(float(np.median(mel)), float(np.median(sound)), float(first), float(whole), len(texts))
-
-
-def _wait(voice: Voice, text: str) -> tuple[float, float]:
-    """Seconds to a text's first sound and to its last."""
-    began = time.perf_counter()
-    said = voice.stream(text)
-    next(said)
-    first = time.perf_counter() - began
-    for _ in said:
-        pass
-    return first, time.perf_counter() - began
+    return Speed(float(mel), float(sound), float(first), float(whole), len(parts))
 
 
 def machine() -> str:
