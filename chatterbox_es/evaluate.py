@@ -84,7 +84,8 @@ def main() -> None:
         systems.append(Spoken(name, voice, rate))
     systems += parse_peers(options.peers, rate)
     check_names(systems)
-    measures = build_measures(options, first.front_end.dialect.name, asked, voices, features.folder)
+    expected = min(count or len(features.validation), len(features.validation))
+    measures = build_measures(options, first.front_end.dialect.name, asked, voices, features.folder, expected)
     folder = Path(options.out) if options.out else _folder(runs, outputs)
     for run in runs:
         print(f"voice: {run}{chosen_from(run)}")

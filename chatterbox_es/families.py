@@ -21,7 +21,7 @@ from chatterbox_es.plan import Plan
 from chatterbox_es.validation import UtteranceValues
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 
 class Piece(Protocol):

@@ -21,7 +21,7 @@ from chatterbox_es.config import HwConfig
 from chatterbox_es.errors import UserError
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 ATTENTION = ("auto", "flash", "efficient", "math")

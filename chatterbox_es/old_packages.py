@@ -1,6 +1,7 @@
 """Packages that still ask for ``pkg_resources``, which setuptools has had no more since version 82."""
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.resources
 import importlib.util
@@ -21,10 +22,11 @@ def import_old(name: str) -> types.ModuleType:
     if name in sys.modules or importlib.util.find_spec(LACKED) is not None:
         return importlib.import_module(name)
     lent = types.ModuleType(LACKED)
+    lent.__spec__ = importlib.machinery.ModuleSpec(LACKED, None)
     lent.get_distribution = importlib.metadata.distribution
     lent.resource_filename = lambda package, resource: str(importlib.resources.files(package) / resource)
     sys.modules[LACKED] = lent
     try:
         return importlib.import_module(name)
     finally:
-        del sys.modules[LACKED]
+        sys.modules.pop(LACKED, None)

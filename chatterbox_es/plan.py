@@ -15,7 +15,7 @@ from chatterbox_es.hardware import held_memory, present_memory
 from chatterbox_es.loss import losses_of
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 GB = 1e9
 ROOM = 0.95  # share of the present memory that a plan may fill

@@ -17,7 +17,7 @@ from chatterbox_es.loss import warped_error
 from chatterbox_es.model.fase4 import Fase4
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 BATCH = 8  # utterances
 

@@ -9,7 +9,8 @@ phones   FOLDER/text/score_pronunciation.py against pronunciation_*_dev.tsv, eac
 speed    sentences a second on one core. `first` is text never seen before by a new front end, `again` the same once
          more; sentences are those of FOLDER's corpora, every second one with a date, sum, time or measure added
 length   CPU seconds for 100,000 characters of one unit over and over (the slowest of the units of
-         tests/text/test_any_text.py), and for 400,000: 4 times as long where reading is linear, 16 times where quadratic
+         tests/text/test_any_text.py, which needs what the tests need), and for 400,000: 4 times as long where reading is
+         linear, 16 times where quadratic
 start    seconds from a new Python process to the first sentence normalised, the interpreter's own start subtracted
 """
 
@@ -126,7 +127,8 @@ def measure_length() -> dict:
     taken = {unit: (seconds(unit, 100_000), seconds(unit, 400_000)) for unit in units.REPEATED}
     slowest = max(taken, key=lambda unit: taken[unit][0])
     # below a twentieth of a second the start and the clock's grain weigh as much as the reading
-    steepest = max((unit for unit in taken if taken[unit][0] > 0.05), key=lambda unit: taken[unit][1] / taken[unit][0])
+    long = [unit for unit in taken if taken[unit][0] > 0.05] or [slowest]
+    steepest = max(long, key=lambda unit: taken[unit][1] / taken[unit][0])
     return {
         "units": len(taken),
         "slowest": {"unit": slowest, "seconds": [round(time, 2) for time in taken[slowest]]},

@@ -135,15 +135,17 @@ def s3(monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for _ in range(100):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            break
-        time.sleep(0.2)
-    bucket = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
-    bucket.mkdir("voices")
-    yield bucket
-    server.kill()
-    server.wait()
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        bucket = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
+        bucket.mkdir("voices")
+        yield bucket
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.slow

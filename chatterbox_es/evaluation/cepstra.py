@@ -25,7 +25,7 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes, process_context
+from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes, process_context, processes_for
 from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
@@ -150,9 +150,11 @@ def itself(analysis: Analysis) -> Pair:
 class Pairs:
     """Sounds aligned with their recordings, once however many measures ask; sentence by sentence, on all cores."""
 
-    def __init__(self, processes: int | None = None) -> None:
+    def __init__(self, processes: int | None = None, sentences: int = 0) -> None:
+        """``sentences``: how many are expected; processes for them get ready while they are said."""
         world()
-        process_context()  # they get ready while the sentences are said
+        if processes_for(sentences, processes) > 1:
+            process_context()
         self.processes = processes
         self._pairs: dict[tuple[str, str], Pair | str] = {}
 

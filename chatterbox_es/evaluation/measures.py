@@ -27,10 +27,10 @@ class MeasureOptions:
 
 
 def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] = (),
-                   voices: Mapping[str, Voice] | None = None, kept: Path | None = None) -> list[Measure]:
+                   voices: Mapping[str, Voice] | None = None, kept: Path | None = None, sentences: int = 0) -> list[Measure]:
     """The measures that were asked for, or all that what was given allows; ``voices`` by system, for those that let them speak.
 
-    ``kept`` is a folder for scores of recordings that later evaluations need again.
+    ``kept`` is a folder for scores of recordings that later evaluations need again; ``sentences`` is how many are expected.
 
     Raises:
         UserError: an unknown one, or one whose package or model is missing.
@@ -46,7 +46,7 @@ def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] =
     wanted = asked or [*ALWAYS, *(name for name, value in given.items() if value)]
     measures: list[Measure] = []
     if {"cepstra", "prosody"} & set(wanted):
-        pairs = Pairs()
+        pairs = Pairs(sentences=sentences)
         measures += [kind(pairs) for name, kind in (("cepstra", MelCepstralDistortion), ("prosody", Prosody)) if name in wanted]
     if "naturalness" in wanted:
         measures.append(Dnsmos(kept / "dnsmos.json" if kept else None))

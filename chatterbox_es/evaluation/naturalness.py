@@ -27,9 +27,8 @@ WINDOW = 144_160  # samples: 9.01 s
 FRAMES = 900  # of a window's log spectrum, every 10 ms
 HOP = RATE  # samples between windows
 FRAME = 160  # samples from one frame to the next
-POOL = 2  # frames that the first pooling makes one of
-EDGE = 4  # frames at an edge that feel the padding of the first four convolutions, a frame each; two pooled ones
-DEFINITION = b"cut to 20 ms"  # of the scores that are kept: other words where they become others
+EDGE = 4  # frames at an edge that feel the padding of the first four convolutions, a frame each
+POOL = 2  # frames, and bins, of which the first pooling keeps the greatest
 GROUP = 12  # windows taken together at most, which bounds the memory
 
 
@@ -38,10 +37,10 @@ class Dnsmos:
 
     speechmos repeats a sound until it fills 9.01 s, scores windows of that length a second apart, and averages. Those
     windows overlap by eight ninths, and nearly all of the time goes into the four convolutions at full resolution that come
-    first. Here these, and the pooling after them, run once over all windows of a sound; only the frames at the windows'
-    edges, which feel the padding, are computed window by window. A sound that is repeated is cut to whole pairs of frames
-    first (less than 20 ms go, of the silence after the speech): then its pooled frames repeat too, and are computed once.
-    The values are speechmos's but for rounding; of a sound that was cut, those of the cut one.
+    first. Here these run once over all windows of a sound; only the frames at the windows' edges, which feel the padding,
+    are computed window by window. A sound that is repeated is cut to whole frames first (less than 10 ms go, of the silence
+    after the speech): then its frames repeat too, and are computed once. The values are speechmos's but for rounding; of a
+    sound that was cut, those of the cut one.
 
     Scores of recordings and of their round trip are kept in the file ``kept``, by the sound's hash, since every evaluation
     on the same data needs them again.
@@ -85,7 +84,7 @@ class Dnsmos:
             return Failure("it is silent, or empty")
         if sound.system not in (RECORDINGS, ROUND_TRIP):
             return self.score(samples)
-        key = hashlib.sha256(DEFINITION + samples.tobytes()).hexdigest()[:32]
+        key = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
         if key not in self._scores:
             self._scores[key] = self.score(samples)
         return self._scores[key]
@@ -93,8 +92,7 @@ class Dnsmos:
     def score(self, samples: np.ndarray) -> dict[str, float]:
         """The four figures of a waveform (samples,) in [-1, 1] at 16 kHz."""
         samples = _in_whole_frames(np.asarray(samples, np.float32))
-        pair = POOL * FRAME
-        period = len(samples) // pair if len(samples) < WINDOW and len(samples) % pair == 0 else None
+        period = len(samples) // FRAME if len(samples) < WINDOW and len(samples) % FRAME == 0 else None
         while len(samples) < WINDOW:
             samples = np.append(samples, samples)
         kept = _windows(len(samples))
@@ -108,13 +106,13 @@ class Dnsmos:
                 "dnsmos_p808": float(np.mean(p808))}
 
     def _raw(self, windows: Sequence[np.ndarray], period: int | None) -> np.ndarray:
-        """(windows, 3) the network's own outputs for windows that follow each other a second apart; their pooled frames
-        repeat after ``period``, if any."""
+        """(windows, 3) the network's own outputs for windows that follow each other a second apart; their frames repeat after
+        ``period``, if any."""
         spectra = [_run(self.spectrum, window[None]) for window in windows]  # (1, 1, FRAMES, 161) each
         new = HOP // FRAME  # frames that a window adds to the one before
         whole = self._early(np.concatenate([spectra[0], *(spectrum[:, :, -new:] for spectrum in spectra[1:])], 2), period)
-        heads = _run(self.early, np.concatenate([spectrum[:, :, :2 * EDGE] for spectrum in spectra]))
-        tails = _run(self.early, np.concatenate([spectrum[:, :, -2 * EDGE:] for spectrum in spectra]))
+        heads = _pooled(_run(self.early, np.concatenate([spectrum[:, :, :2 * EDGE] for spectrum in spectra])))
+        tails = _pooled(_run(self.early, np.concatenate([spectrum[:, :, -2 * EDGE:] for spectrum in spectra])))
         edge, outputs = EDGE // POOL, []
         for place in range(len(windows)):
             begin = place * new // POOL
@@ -124,13 +122,24 @@ class Dnsmos:
         return np.concatenate(outputs)
 
     def _early(self, spectrum: np.ndarray, period: int | None) -> np.ndarray:
-        """(1, 32, frames / 2, 80) what the network up to its first pooling makes of a spectrum (1, 1, frames, 161), edges
-        aside."""
-        frames, edge = spectrum.shape[2], EDGE // POOL
-        if period is None or POOL * period + 2 * EDGE >= frames:
-            return _run(self.early, spectrum)
-        once = _run(self.early, spectrum[:, :, :POOL * period + 2 * EDGE])[:, :, edge:-edge]
-        return once[:, :, (np.arange(frames // POOL) - edge) % period]
+        """(1, 32, frames / 2, 80) what the first four convolutions and the pooling after them make of a spectrum
+        (1, 1, frames, 161), edges aside."""
+        frames = spectrum.shape[2]
+        if period is None or period + 2 * EDGE >= frames:
+            return _pooled(_run(self.early, spectrum))
+        once = _greatest_bins(_run(self.early, spectrum[:, :, :period + 2 * EDGE])[:, :, EDGE:-EDGE])
+        places = (np.arange(frames) - EDGE) % period
+        return np.maximum(once[:, :, places[::POOL]], once[:, :, places[1::POOL]])
+
+
+def _pooled(maps: np.ndarray) -> np.ndarray:
+    """(n, 32, frames, 161) → (n, 32, frames / 2, 80) the greatest of two frames and two bins each."""
+    bins = _greatest_bins(maps)
+    return np.maximum(bins[:, :, ::POOL], bins[:, :, 1::POOL])
+
+
+def _greatest_bins(maps: np.ndarray) -> np.ndarray:
+    return np.maximum(maps[..., :-1:POOL], maps[..., 1::POOL])  # the last of an odd number is left out
 
 
 def _read_scores(path: Path | None) -> dict[str, dict[str, float]]:
@@ -144,9 +153,8 @@ def _read_scores(path: Path | None) -> dict[str, dict[str, float]]:
 
 
 def _in_whole_frames(samples: np.ndarray) -> np.ndarray:
-    """What DNSMOS repeats, without the part of a pair of frames at its end."""
-    pair = POOL * FRAME
-    return samples[:len(samples) // pair * pair] if pair <= len(samples) < WINDOW else samples
+    """What DNSMOS repeats, without the part of a frame at its end."""
+    return samples[:len(samples) // FRAME * FRAME] if FRAME <= len(samples) < WINDOW else samples
 
 
 def _windows(samples: int) -> list[int]:
@@ -160,18 +168,18 @@ def _windows(samples: int) -> list[int]:
 
 
 def _cut(onnx: Any, path: Path) -> tuple[Any, Any, Any]:
-    """DNSMOS P.835's network in three: log spectrum, what follows up to the first pooling, the rest."""
+    """DNSMOS P.835's network in three: log spectrum, the convolutions before the first pooling, what follows it."""
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     flat = [node for node in model.graph.node if node.op_type == "Conv" and len(node.attribute) and any(
         attribute.name == "kernel_shape" and len(attribute.ints) == 2 for attribute in node.attribute)]
     pooling = next((node for node in model.graph.node if node.op_type == "MaxPool"), None)
     if len(flat) < 4 or pooling is None:
         raise UserError(f"{path} is not the network that this version knows (speechmos 0.0.1.1)")
-    cuts = [model.graph.input[0].name, flat[0].input[0], pooling.output[0], model.graph.output[0].name]
+    sound, opinions = model.graph.input[0].name, model.graph.output[0].name
     parts = []
-    for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for begin, end in ((sound, flat[0].input[0]), (flat[0].input[0], pooling.input[0]), (pooling.output[0], opinions)):
         part = onnx.utils.Extractor(model).extract_model([begin], [end])
-        if begin != cuts[0]:
+        if begin != sound:
             for value in (*part.graph.input, *part.graph.output):
                 for axis, size in enumerate(value.type.tensor_type.shape.dim):
                     if axis in (0, 2):  # how many, and how long

@@ -76,11 +76,16 @@ def on_all_cores(function: Callable[[Given], Made], given: Sequence[Given], thre
 TASKS_WORTH_A_PROCESS = 8  # it takes seconds to start
 
 
+def processes_for(tasks: int, processes: int | None = None) -> int:
+    """How many processes so many tasks are worth; below 2, they are done here."""
+    return min(processes or os.cpu_count() or 1, tasks // TASKS_WORTH_A_PROCESS)
+
+
 def in_own_processes(function: Callable[..., Made], tasks: Sequence[tuple], processes: int | None = None,
                      shared: tuple = ()) -> list[Made]:
     """``function(*shared, *task)`` of each task, in their order, on all cores: for what holds the interpreter's lock (pyworld,
     PocketSphinx). ``shared`` is sent to each process once. Few tasks are done here."""
-    processes = min(processes or os.cpu_count() or 1, len(tasks) // TASKS_WORTH_A_PROCESS)
+    processes = processes_for(len(tasks), processes)
     if processes < 2:
         return [function(*shared, *task) for task in tasks]
     with ProcessPoolExecutor(processes, process_context(), _start, (shared,)) as pool:
@@ -93,15 +98,20 @@ def process_context() -> multiprocessing.context.BaseContext:
 
     A fork of this process would take torch's threads along and may hang; one that starts anew imports everything again.
     """
+    anew = multiprocessing.get_context("spawn")
     if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")  # Windows
+        return anew  # Windows
     from multiprocessing import forkserver
 
     context, command = multiprocessing.get_context("forkserver"), getattr(sys.modules["__main__"], "__spec__", None)
-    # every process runs the module of the command once more, to its imports: they are there already
+    # Every process runs the command's module once more, whose imports are there already; itself it must not be, or Python
+    # warns that it is run twice.
     ours = [name for name in sys.modules if name.startswith("chatterbox_es.") and name != getattr(command, "name", None)]
     context.set_forkserver_preload(["librosa.sequence", *ours])
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    except OSError:  # a temporary folder whose path is too long for a socket
+        return anew
     return context
 
 

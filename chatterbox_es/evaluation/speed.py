@@ -56,7 +56,7 @@ def speed_of(voice: Voice, texts: Sequence[str], sentences: int = SENTENCES) -> 
         for start in range(0, len(texts), PASSAGE):
             begun = before = time.perf_counter()
             ends = []
-            for speech in voice.stream(" ".join(texts[start:start + PASSAGE])):
+            for speech in voice.stream("\n".join(texts[start:start + PASSAGE])):
                 ends.append(time.perf_counter())
                 seconds = len(speech.samples) / speech.rate
                 parts.append(((ends[-1] - before - timed.seconds) / seconds, (ends[-1] - before) / seconds))

@@ -25,7 +25,7 @@ from chatterbox_es.prepare import prepare
 from chatterbox_es.validation import UtteranceValues, speak, utterance_values
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # a second to import, which preparing and speaking need not
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 
 class MelFamily:

@@ -115,7 +115,7 @@ class ResembleVocoder:
         watermarker = getattr(import_old("perth"), "PerthImplicitWatermarker", None)
         if watermarker is None:  # perth sets it to None where one of its own imports failed
             raise UserError("the watermark of resemble-perth cannot be loaded, and nothing is spoken without it: "
-                            "make chatterbox")
+                            "make chatterbox, and start Python anew")
         self.watermarker = watermarker()
 
     def reference(self, samples: np.ndarray) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def dnsmos() -> Dnsmos:
     return Dnsmos()
 
 
-@pytest.mark.parametrize("seconds", [0.3, 2.06, 4.7, 9.0, 12.0])
+@pytest.mark.parametrize("seconds", [0.3, 2.06, 2.07, 4.71, 9.0, 12.0])
 def test_dnsmos_gives_what_speechmos_gives(dnsmos, seconds):
     """Shorter than a window, which is looped, and longer than several."""
     from speechmos import dnsmos as theirs
