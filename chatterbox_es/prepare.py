@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -25,6 +25,7 @@ from chatterbox_es.config import Config, DataConfig, PrepareConfig, compose
 from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
 from chatterbox_es.corpus.demo import make_demo
 from chatterbox_es.corpus.drop_rules import Exclusions
+from chatterbox_es.corpus.sources import corpus_sources
 from chatterbox_es.errors import UserError
 from chatterbox_es.families import family_of
 from chatterbox_es.feature_set import CARD, Copies, FeatureSet
@@ -36,6 +37,7 @@ from chatterbox_es.preparation.manifest import manifest_places, write_manifest
 from chatterbox_es.preparation.shards import forget_places, shards_done
 from chatterbox_es.preparation.stages import Treatment
 from chatterbox_es.preparation.storage import Storage, remove_partials
+from chatterbox_es.preparation.streaming import Stream
 from chatterbox_es.preparation.work_progress import WorkProgress
 
 ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
@@ -160,13 +162,13 @@ def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[s
                           data.split_seed, data.max_channels, data.check_files)
     size = _shard_size(target, options.shard)
     places = manifest_places(target)
-    if places is None:
-        rows = write_manifest(target, read_corpus(data))
-        forget_places()
+    if places is None and options.engine == "local" and any(source.streaming for source in corpus_sources(data).values()):
+        shards = _make_streamed(target, treatment, size, config)
     else:
-        rows = len(places) - 1
-    shards = -(-rows // size)
-    _make_shards(target, treatment, shards, rows, size, config)
+        rows = write_manifest(target, read_corpus(data)) if places is None else len(places) - 1
+        forget_places()
+        shards = -(-rows // size)
+        _make_shards(target, treatment, shards, rows, size, config)
     if target.is_local:
         remove_partials(target.path(""))  # of processes that were killed while others went on
     lint_path = target.path("lint.jsonl") if target.is_local else Path(tempfile.mkdtemp(prefix="chatterbox_es_"), "lint.jsonl")
@@ -190,6 +192,14 @@ def _shard_size(target: Storage, wanted: int) -> int:
     return wanted
 
 
+def _make_streamed(target: Storage, treatment: Treatment, size: int, config: Config) -> int:
+    """Make those that are not done while their rows are fetched; how many shards there are."""
+    stream = Stream(target, read_corpus(config.data), size, config.data)
+    made = local_engine.make_shards(target, treatment, stream.numbers(), size, config.prepare.workers or config.data.workers)
+    _count(made, None, stream.done, treatment, stream.settle_all)
+    return stream.shards
+
+
 def _make_shards(target: Storage, treatment: Treatment, shards: int, rows: int, size: int, config: Config) -> None:
     """Make those that are not done, with the engine that was asked for."""
     options, done = config.prepare, shards_done(target, shards)
@@ -201,12 +211,20 @@ def _make_shards(target: Storage, treatment: Treatment, shards: int, rows: int, 
         made = ray_engine.make_shards(target, treatment, waiting, size, workers, options.address)
     else:
         made = local_engine.make_shards(target, treatment, waiting, size, workers)
+    _count(made, rows, done, treatment)
+
+
+def _count(made: Iterator[tuple[int, int]], rows: int | None, done: Mapping[int, tuple[int, int]], treatment: Treatment,
+           settle: Callable[[], None] = lambda: None) -> None:
+    """Have shards made, and say how far it is."""
     with WorkProgress(rows, sum(count for count, _ in done.values()), treatment.contract.frames_per_second) as progress:
         try:
             for count, frames in made:
                 progress.add(count, frames)
+                settle()
         except KeyboardInterrupt:
-            print(f"ended after {progress.rows} of {rows} rows: what is done is kept, the same command goes on", flush=True)
+            of = f" of {rows}" if rows else ""
+            print(f"ended after {progress.rows}{of} rows: what is done is kept, the same command goes on", flush=True)
             raise
         finally:
             made.close()

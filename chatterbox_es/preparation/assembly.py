@@ -18,7 +18,7 @@ from chatterbox_es.corpus import LintReport, Utterance
 from chatterbox_es.corpus.splits import held_out, held_out_speakers
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import CARD, INDEX, ContentHash, Statistics
-from chatterbox_es.preparation.manifest import manifest_places, read_manifest
+from chatterbox_es.preparation.manifest import kept_name, manifest_places, read_manifest
 from chatterbox_es.preparation.shards import FIXED_POINT, Shard, mels_name, read_shard, sums_of
 from chatterbox_es.preparation.stages import Treatment, front_end
 from chatterbox_es.preparation.storage import Storage
@@ -160,12 +160,28 @@ def _write_packed(storage: Storage, shards: int, tokens: int, utterances: int) -
 
 def _write_embedded(storage: Storage, survey: Survey) -> None:
     """Keep the held-out recordings that are no files of their own: reports and evaluations listen to them."""
-    places = manifest_places(storage)
-    for number in np.flatnonzero(survey.index["validation"]).tolist():
-        row = int(survey.rows[number])
-        (utterance,) = read_manifest(storage, places, row, row + 1)
-        if isinstance(utterance, Utterance) and not isinstance(utterance.audio, Path):
+    places, lost = manifest_places(storage), 0
+    held_out = np.flatnonzero(survey.index["validation"]).tolist()
+    for number in held_out:
+        sound = _sound(storage, places, int(survey.rows[number]))
+        lost += sound is None
+        if sound:
             storage.make_folder("recordings")
-            storage.write(f"recordings/{number}", utterance.audio.read_bytes())
+            storage.write(f"recordings/{number}", sound)
+    if lost:
+        print(f"{lost} of {len(held_out)} held-out recordings were not kept while the corpus was streamed, since its texts are "
+              "repeated often: reports and evaluations do without them", flush=True)
+
+
+def _sound(storage: Storage, places: np.ndarray | None, row: int) -> bytes | None:
+    """The bytes of a recording that is no file of its own (of one that is: none); nothing where they were not kept."""
+    if places is None:  # streamed
+        try:
+            return storage.read(kept_name(row))
+        except FileNotFoundError:
+            return None
+    (utterance,) = read_manifest(storage, places, row, row + 1)
+    is_inside = isinstance(utterance, Utterance) and not isinstance(utterance.audio, Path)
+    return utterance.audio.read_bytes() if is_inside else b""
 
 

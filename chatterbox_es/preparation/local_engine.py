@@ -8,7 +8,8 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sized
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,14 +22,17 @@ from chatterbox_es.preparation.storage import Storage
 ATTEMPTS = 3  # to make a shard, where the process that makes it dies
 
 
-def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size: int,
+def make_shards(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int,
                 workers: int | None = None) -> Iterator[tuple[int, int]]:
-    """Make shards; rows and frames of each, as they are done.
+    """Make shards; rows and frames of each, as they are done. ``shards`` may take its time: it is asked for the next one while
+    others are being made.
 
     Raises:
         UserError: a shard cannot be written, or the process that makes it dies again and again.
     """
-    workers = min(workers or len(os.sched_getaffinity(0)), len(shards))
+    workers = workers or len(os.sched_getaffinity(0))
+    if isinstance(shards, Sized):
+        workers = min(workers, len(shards))
     if workers <= 1 or storage.is_of_this_process:
         yield from _make_here(storage, treatment, shards, size)
         return
@@ -39,7 +43,7 @@ def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size:
         team.stop()
 
 
-def _make_here(storage: Storage, treatment: Treatment, shards: list[int], size: int) -> Iterator[tuple[int, int]]:
+def _make_here(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
     threads = torch.get_num_threads()
     for number in shards:
         torch.set_num_threads(1)
@@ -59,10 +63,11 @@ class Team:
         self.making: dict[subprocess.Popen, int] = {}
         self.attempts: dict[int, int] = {}
 
-    def make(self, shards: list[int], workers: int) -> Iterator[tuple[int, int]]:
-        waiting = list(reversed(shards))
-        for _ in range(workers):
-            self.hire(waiting.pop())
+    def make(self, shards: Iterable[int], workers: int) -> Iterator[tuple[int, int]]:
+        waiting = iter(shards)
+        for number in islice(waiting, workers):
+            self.hire(number)
+        following = next(waiting, None)
         while self.making:
             for key, _ in self.selector.select():
                 worker = key.data
@@ -75,8 +80,9 @@ class Team:
                 answer = json.loads(line)
                 if "error" in answer:
                     raise UserError(answer["error"])
-                if waiting:
-                    self.tell(worker, waiting.pop())
+                if following is not None:
+                    self.tell(worker, following)
+                    following = next(waiting, None)
                 else:
                     self.selector.unregister(worker.stdout)
                     worker.stdin.close()

@@ -50,3 +50,21 @@ def read_manifest(storage: Storage, places: np.ndarray, first: int, last: int) -
     part = memoryview(storage.read_part(RECORDS, start, int(places[last])))
     for number in range(first, last):
         yield pickle.loads(part[int(places[number]) - start:int(places[number + 1]) - start])
+
+
+def portion_name(number: int) -> str:
+    """The file of the rows of one shard, where they are streamed: see `streaming`."""
+    return f"work/{number:05d}.rows"
+
+
+def kept_name(row: int) -> str:
+    """The file of a sound that was streamed; one without bytes where the recording is a file of its own."""
+    return f"work/kept/{row}"
+
+
+def read_portion(storage: Storage, number: int) -> list[Utterance | Fault] | None:
+    """The rows of a shard; nothing where they are not here."""
+    try:
+        return pickle.loads(storage.read(portion_name(number)))
+    except FileNotFoundError:
+        return None

@@ -18,7 +18,7 @@ import numpy as np
 from chatterbox_es.acoustics.quality import QUALITY
 from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.corpus.splits import rank
-from chatterbox_es.preparation.manifest import manifest_places, read_manifest
+from chatterbox_es.preparation.manifest import manifest_places, read_manifest, read_portion
 from chatterbox_es.preparation.stages import Treated, Treatment, treat
 from chatterbox_es.preparation.storage import PARTIAL, Storage
 
@@ -62,11 +62,16 @@ def record_name(number: int) -> str:
 
 def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -> Shard:
     """Treat the utterances of a shard and write it."""
-    places = _places(storage)
-    first, last = number * size, min((number + 1) * size, len(places) - 1)
+    first, rows = number * size, read_portion(storage, number)
+    if rows is None:
+        places = _places(storage)
+        last = min(first + size, len(places) - 1)
+        rows, count = read_manifest(storage, places, first, last), last - first
+    else:
+        count = len(rows)
     mels = _Mels(storage, treatment.contract.bins)
     try:
-        shard = _treat_all(read_manifest(storage, places, first, last), first, last - first, treatment, mels)
+        shard = _treat_all(rows, first, count, treatment, mels)
         mels.finish(storage, mels_name(number))
     finally:
         mels.path.unlink(missing_ok=True)

@@ -9,15 +9,15 @@ EVERY = 60.0  # seconds between lines
 
 
 class WorkProgress:
-    """Counts rows of the manifest, and the speech in them for the speed."""
+    """Counts rows of the corpus, and the speech in them for the speed. ``total`` None: nobody knows how many there will be."""
 
-    def __init__(self, total: int, done: int, frames_per_second: float):
+    def __init__(self, total: int | None, done: int, frames_per_second: float):
         self.total, self.rows, self.done, self.per_second = total, done, done, frames_per_second
         self.seconds = 0.0
         self.began = self.told = time.monotonic()
         self.bar = tqdm(total=total, initial=done, desc="prepare", unit="utt", disable=not sys.stderr.isatty())
         if done:
-            print(f"{done} of {total} rows were done before", flush=True)
+            print(f"{done} {f'of {total} ' if total else ''}rows were done before", flush=True)
 
     def __enter__(self) -> "WorkProgress":
         return self
@@ -38,6 +38,9 @@ class WorkProgress:
         now = time.monotonic()
         if self.bar.disable and now - self.told >= EVERY:
             self.told = now
+            if self.total is None:
+                print(f"prepare: {self.rows} rows, {self.speed():,.0f} h of speech an hour", flush=True)
+                return
             left = (now - self.began) / max(self.rows - self.done, 1) * (self.total - self.rows)
             print(f"prepare: {self.rows} of {self.total} rows ({self.rows / self.total:.1%}), {self.speed():,.0f} h of speech "
                   f"an hour, {clock(left)} left", flush=True)

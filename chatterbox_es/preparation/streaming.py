@@ -1,0 +1,73 @@
+"""Rows that are fetched while they are prepared, for corpora that are larger than the disk (``data.streaming``).
+
+A shard's rows lie in a portion of their own, sounds included, until the shard is done; only a few portions are there at once.
+Of the sounds those stay that may be held out, which reports and evaluations listen to. Rows of shards that an earlier run has
+made are fetched once more and not kept.
+"""
+
+import heapq
+import pickle
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from chatterbox_es.config import DataConfig
+from chatterbox_es.corpus import Fault, Utterance
+from chatterbox_es.preparation.manifest import kept_name, portion_name, read_portion
+from chatterbox_es.preparation.shards import read_shard, record_name, shards_done
+from chatterbox_es.preparation.storage import Storage
+
+SPARE = 2  # times as many sounds are kept as are held out at most: texts that are often repeated are passed over
+
+
+class Stream:
+    """The rows of a corpus, a portion for each shard."""
+
+    def __init__(self, storage: Storage, rows: Iterable[Utterance | Fault], size: int, data: DataConfig):
+        self.storage, self.source, self.size = storage, iter(rows), size
+        self.rows = 0  # fetched so far
+        # by speaker it is known at the end only who is held out: all sounds stay until then
+        self.most = SPARE * data.validation_maximum if data.split == "text" else None
+        self.kept: list[tuple[int, int]] = []  # a heap of (-rank, row), the highest rank first
+        storage.make_folder("work/kept")
+        records = [name.removesuffix(".shard") for name in storage.sizes("work") if name.endswith(".shard")]
+        self.done = shards_done(storage, max(map(int, records), default=-1) + 1)
+        for number in self.done:
+            self.settle(number)
+
+    def numbers(self) -> Iterator[int]:
+        """Shards to make, in their order, each when its portion is on the disk."""
+        number = 0
+        while rows := list(islice(self.source, self.size)):
+            self.rows += len(rows)
+            if number not in self.done:
+                self.storage.write(portion_name(number), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+                yield number
+            number += 1
+
+    @property
+    def shards(self) -> int:
+        """How many there are of what has been fetched."""
+        return -(-self.rows // self.size)
+
+    def settle_all(self) -> None:
+        """Let go of the portions whose shards are done."""
+        names = self.storage.sizes("work")
+        for name in [name for name in names if name.endswith(".rows")]:
+            number = int(name.removesuffix(".rows"))
+            if record_name(number).partition("/")[2] in names:
+                self.settle(number)
+
+    def settle(self, number: int) -> None:
+        """Let go of a portion, but for the sounds that may be held out."""
+        shard, rows = read_shard(self.storage, number), read_portion(self.storage, number)
+        if shard is None:
+            return
+        for rank, row in zip(shard.entries["rank"].tolist(), shard.entries["row"].tolist(), strict=True):
+            heapq.heappush(self.kept, (-rank, row))
+            if rows is not None:
+                sound = rows[row - number * self.size].audio
+                self.storage.write(kept_name(row), b"" if isinstance(sound, Path) else sound.read_bytes())
+            if self.most is not None and len(self.kept) > self.most:
+                self.storage.remove(kept_name(heapq.heappop(self.kept)[1]))
+        self.storage.remove(portion_name(number))
