@@ -85,11 +85,14 @@ def test_ended_half_way_it_goes_on(config_for, monkeypatch, settled, capsys):
         patched.setattr(streaming.Stream, "settle_all", ending)
         prepare(config_for(True, "prepare.workers=1"))
     assert "what is done is kept" in capsys.readouterr().out
+    mels, = (path for path in Path(config_for(True).data.prepared).glob("*/mels/00001.f16"))
+    if settled:
+        mels.write_bytes(b"damaged")
     made = []
     treat = local_engine.make_shard
     monkeypatch.setattr(local_engine, "make_shard", lambda *given: made.append(given[2]) or treat(*given))
     streamed = prepare(config_for(True, "prepare.workers=1"))
-    assert made == [3, 4, 5, 6, 7]
+    assert made == ([1, 3, 4, 5, 6, 7] if settled else [3, 4, 5, 6, 7])
     assert files_of(streamed) == files_of(prepare(config_for(False)))
 
 

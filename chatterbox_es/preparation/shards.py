@@ -18,6 +18,7 @@ import numpy as np
 from chatterbox_es.acoustics.quality import QUALITY
 from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.corpus.splits import rank
+from chatterbox_es.errors import UserError
 from chatterbox_es.preparation.manifest import manifest_places, read_manifest, read_portion
 from chatterbox_es.preparation.stages import Treated, Treatment, treat
 from chatterbox_es.preparation.storage import PARTIAL, Storage
@@ -65,6 +66,11 @@ def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -
     first, rows = number * size, read_portion(storage, number)
     if rows is None:
         places = _places(storage)
+        if places is None:  # streamed: whoever let go of the rows has seen the shard
+            shard = read_shard(storage, number)
+            if shard is None:
+                raise UserError(f"the rows of shard {number} of {storage.url} are gone; the same command fetches them again")
+            return shard
         last = min(first + size, len(places) - 1)
         rows, count = read_manifest(storage, places, first, last), last - first
     else:

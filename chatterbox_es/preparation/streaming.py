@@ -30,10 +30,13 @@ class Stream:
         self.most = SPARE * data.validation_maximum if data.split == "text" else None
         self.kept: list[tuple[int, int]] = []  # a heap of (-rank, row), the highest rank first
         storage.make_folder("work/kept")
-        records = [name.removesuffix(".shard") for name in storage.sizes("work") if name.endswith(".shard")]
-        self.done = shards_done(storage, max(map(int, records), default=-1) + 1)
-        for number in self.done:
-            self.settle(number)
+        records = [int(name.removesuffix(".shard")) for name in storage.sizes("work") if name.endswith(".shard")]
+        self.done = shards_done(storage, max(records, default=-1) + 1)
+        for number in records:
+            if number in self.done:
+                self.settle(number)
+            else:
+                storage.remove(record_name(number))  # its mels are damaged; a record says that its portion can go
 
     def numbers(self) -> Iterator[int]:
         """Shards to make, in their order, each when its portion is on the disk."""
@@ -65,9 +68,14 @@ class Stream:
             return
         for rank, row in zip(shard.entries["rank"].tolist(), shard.entries["row"].tolist(), strict=True):
             heapq.heappush(self.kept, (-rank, row))
+            let_go = None
+            if self.most is not None and len(self.kept) > self.most:
+                _, let_go = heapq.heappop(self.kept)
+            if let_go == row:
+                continue
+            if let_go is not None:
+                self.storage.remove(kept_name(let_go))
             if rows is not None:
                 sound = rows[row - number * self.size].audio
                 self.storage.write(kept_name(row), b"" if isinstance(sound, Path) else sound.read_bytes())
-            if self.most is not None and len(self.kept) > self.most:
-                self.storage.remove(kept_name(heapq.heappop(self.kept)[1]))
         self.storage.remove(portion_name(number))
