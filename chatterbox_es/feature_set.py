@@ -180,9 +180,11 @@ class FeatureSet:
             lines.seek(int(self.index["line"][number]))
             said = json.loads(lines.readline())
         if said.get("embedded"):
-            kept = self.folder / f"recordings/{number}"
-            if self.source is not None and self.index["validation"][number]:
-                self.source.fetch(f"recordings/{number}")
+            name = f"recordings/{number}"
+            kept = self.folder / name
+            if (self.source is not None and self.index["validation"][number] and not kept.is_file()
+                    and self.source.storage.exists(name)):  # not so where it was not kept: see `preparation.streaming`
+                self.source.fetch(name)
             said["audio"] = str(kept) if kept.is_file() else said["audio"]
         return said
 

@@ -43,7 +43,7 @@ from chatterbox_es.preparation.work_progress import WorkProgress
 ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
 READERS = ("outliers", "duplicates", "drop_rules")  # files of corpus/ that read a prepared set and have no part in it
 # Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
-UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list")
+UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list", "streaming")
 
 
 def prepare(config: Config) -> FeatureSet:
@@ -129,7 +129,7 @@ def _key(listing: str, roots: dict[str, Path | str], contract: MelContract, data
     """SHA-256 of all that the content depends on; of recordings the name, size and time stand for the content."""
     values = OmegaConf.to_container(data)
     kept = {key: value for key, value in values.items() if key not in UNSEEN}
-    kept["sources"] = {name: {key: value for key, value in source.items() if key not in ("path", "weight")}
+    kept["sources"] = {name: {key: value for key, value in source.items() if key not in ("path", "weight", "streaming")}
                        for name, source in values["sources"].items()}
     kept.pop("weight")
     names = {name: root for name, root in roots.items() if isinstance(root, str)}

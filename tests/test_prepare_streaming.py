@@ -111,6 +111,29 @@ def test_a_stream_that_breaks_off_keeps_what_is_done(config_for, monkeypatch):
     assert files_of(prepare(config_for(True, "prepare.workers=2"))) == files_of(prepare(config_for(False)))
 
 
+def test_a_set_that_was_fetched_whole_is_not_fetched_again(config_for, monkeypatch):
+    with pytest.raises(UserError, match="data.max_fault_share"):
+        prepare(config_for(True, "data.max_fault_share=0"))
+    monkeypatch.setattr(hub, "_streamed", lambda *_: pytest.fail("fetched again"))
+    assert files_of(prepare(config_for(True))) == files_of(prepare(config_for(False)))
+
+
+def test_half_done_by_streaming_it_goes_on_without(config_for, monkeypatch, tmp_path):
+    rows = hub._streamed
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(hub, "_streamed", lambda *given: (found if number < 20 else broken() for number, found in
+                                                          enumerate(rows(*given))))
+        prepare(config_for(True, "prepare.workers=1"))
+    (begun,) = tmp_path.glob("True/*/work")
+    features = prepare(config_for(False, f"data.prepared={tmp_path}/True"))
+    assert features.folder == begun.parent
+    assert files_of(features) == files_of(prepare(config_for(False)))
+
+
+def broken():
+    raise RuntimeError
+
+
 def test_held_out_recordings_that_were_not_kept_are_counted(config_for, monkeypatch, capsys):
     monkeypatch.setattr(streaming, "SPARE", 0)
     features = prepare(config_for(True))

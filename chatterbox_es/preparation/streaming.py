@@ -6,6 +6,7 @@ made are fetched once more and not kept.
 """
 
 import heapq
+import json
 import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,6 +18,7 @@ from chatterbox_es.preparation.manifest import kept_name, portion_name, read_por
 from chatterbox_es.preparation.shards import read_shard, record_name, shards_done
 from chatterbox_es.preparation.storage import Storage
 
+FETCHED = "work/streamed.json"  # how many rows there are, once all have been fetched
 SPARE = 2  # times as many sounds are kept as are held out at most: texts that are often repeated are passed over
 
 
@@ -27,7 +29,7 @@ class Stream:
         self.storage, self.source, self.size = storage, iter(rows), size
         self.rows = 0  # fetched so far
         # by speaker it is known at the end only who is held out: all sounds stay until then
-        self.most = SPARE * data.validation_maximum if data.split == "text" else None
+        self.most = SPARE * max(data.validation_maximum, 1) if data.split == "text" else None
         self.kept: list[tuple[int, int]] = []  # a heap of (-rank, row), the highest rank first
         storage.make_folder("work/kept")
         records = [int(name.removesuffix(".shard")) for name in storage.sizes("work") if name.endswith(".shard")]
@@ -39,14 +41,22 @@ class Stream:
                 storage.remove(record_name(number))  # its mels are damaged; a record says that its portion can go
 
     def numbers(self) -> Iterator[int]:
-        """Shards to make, in their order, each when its portion is on the disk."""
+        """Shards to make, in their order, each when its portion is on the disk. Nothing is fetched where all are made."""
+        if self.storage.exists(FETCHED):
+            self.rows = json.loads(self.storage.read(FETCHED))
+            if len(self.done) == self.shards:
+                return
+            self.rows = 0
         number = 0
         while rows := list(islice(self.source, self.size)):
             self.rows += len(rows)
-            if number not in self.done:
+            made, _ = self.done.get(number, (0, 0))
+            if made != len(rows):  # or the data set has grown since
+                self.storage.remove(record_name(number))
                 self.storage.write(portion_name(number), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
                 yield number
             number += 1
+        self.storage.write(FETCHED, json.dumps(self.rows).encode())
 
     @property
     def shards(self) -> int:
