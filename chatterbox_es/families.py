@@ -79,6 +79,10 @@ class Family(Protocol):
         """The run's corpus as this family is trained on it; made where it is not there."""
         ...
 
+    def find(self, folder: Path, content: str) -> FeatureSet | None:
+        """The set with that content hash among those prepared in a folder."""
+        ...
+
     def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
         """The model that a new run starts from, and its lineage."""
         ...

@@ -9,7 +9,6 @@ the better; a minus before one where higher is better), with 95 % intervals. Wri
 """
 
 import dataclasses
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.judge import Judge
 from chatterbox_es.evaluation.measures import MeasureOptions, measure_of
 from chatterbox_es.families import family_of
-from chatterbox_es.feature_set import CARD, FeatureSet
+from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
 from chatterbox_es.run_directory import finished_runs, read_card
 from chatterbox_es.selection import (
@@ -96,22 +95,12 @@ def features_of(run: Path, content: str) -> FeatureSet:
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
     config = read_config(file)
-    if config.model.name != "fase4":
-        family = family_of(config)
-        found = next(filter(None, (family.find(place / config.data.prepared, content)
-                                   for place in (Path.cwd(), *run.resolve().parents))), None)
-        return found or _checked(family.prepare(config), run, content)
+    family = family_of(config)
     # A relative path is relative to where the run was started: here, or a folder above the run's.
     for place in (Path.cwd(), *run.resolve().parents):
-        for card in sorted((place / config.data.prepared).glob(f"*/{CARD}")):
-            known = json.loads(card.read_text(encoding="utf-8"))
-            shards = known.get("shards", [{"file": ""}])  # without any, an earlier version has prepared it
-            if known.get("content") == content and all((card.parent / shard["file"]).is_file() for shard in shards):
-                return FeatureSet(card.parent)
-    return _checked(family_of(config).prepare(config), run, content)
-
-
-def _checked(features: FeatureSet, run: Path, content: str) -> FeatureSet:
+        if found := family.find(place / config.data.prepared, content):
+            return found
+    features = family.prepare(config)
     if features.card["content"] != content:
         raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
                         f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")

@@ -1,5 +1,6 @@
 """``model=fase4`` as the commands know it: mels from phonemes, by `Fase4`."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from chatterbox_es.checkpoints import Checkpoint, front_end_facts, weights_diges
 from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.families import Frozen
-from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.initialisation import build_model, model_arguments, start_model
 from chatterbox_es.loss import Losses, losses_of
 from chatterbox_es.model.fase4 import Fase4
@@ -35,6 +36,14 @@ class MelFamily:
 
     def prepare(self, config: Config) -> FeatureSet:
         return prepare(config)
+
+    def find(self, folder: Path, content: str) -> FeatureSet | None:
+        for card in sorted(folder.glob(f"*/{CARD}")):
+            known = json.loads(card.read_text(encoding="utf-8"))
+            shards = known.get("shards", [{"file": ""}])  # without any, an earlier version has prepared it
+            if known.get("content") == content and all((card.parent / shard["file"]).is_file() for shard in shards):
+                return FeatureSet(card.parent)
+        return None
 
     def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[Fase4, dict]:
         return start_model(config, features)
