@@ -62,6 +62,10 @@ def kept_name(row: int) -> str:
     return f"work/kept/{row}"
 
 
+def write_portion(storage: Storage, number: int, rows: list[Utterance | Fault]) -> None:
+    storage.write(portion_name(number), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+
+
 def read_portion(storage: Storage, number: int) -> list[Utterance | Fault] | None:
     """The rows of a shard; nothing where they are not here."""
     try:

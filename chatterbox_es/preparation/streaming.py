@@ -7,14 +7,13 @@ made are fetched once more and not kept.
 
 import heapq
 import json
-import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from chatterbox_es.config import DataConfig
 from chatterbox_es.corpus import Fault, Utterance
-from chatterbox_es.preparation.manifest import kept_name, portion_name, read_portion
+from chatterbox_es.preparation.manifest import kept_name, portion_name, read_portion, write_portion
 from chatterbox_es.preparation.shards import read_shard, record_name, shards_done
 from chatterbox_es.preparation.storage import Storage
 
@@ -28,6 +27,7 @@ class Stream:
     def __init__(self, storage: Storage, rows: Iterable[Utterance | Fault], size: int, data: DataConfig):
         self.storage, self.source, self.size = storage, iter(rows), size
         self.rows = 0  # fetched so far
+        self.making: set[int] = set()  # shards whose portions are there
         # by speaker it is known at the end only who is held out: all sounds stay until then
         self.most = SPARE * max(data.validation_maximum, 1) if data.split == "text" else None
         self.kept: list[tuple[int, int]] = []  # a heap of (-rank, row), the highest rank first
@@ -52,8 +52,10 @@ class Stream:
             self.rows += len(rows)
             made, _ = self.done.get(number, (0, 0))
             if made != len(rows):  # or the data set has grown since
-                self.storage.remove(record_name(number))
-                self.storage.write(portion_name(number), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+                if made:
+                    self.storage.remove(record_name(number))
+                write_portion(self.storage, number, rows)
+                self.making.add(number)
                 yield number
             number += 1
         self.storage.write(FETCHED, json.dumps(self.rows).encode())
@@ -65,17 +67,15 @@ class Stream:
 
     def settle_all(self) -> None:
         """Let go of the portions whose shards are done."""
-        names = self.storage.sizes("work")
-        for name in [name for name in names if name.endswith(".rows")]:
-            number = int(name.removesuffix(".rows"))
-            if record_name(number).partition("/")[2] in names:
-                self.settle(number)
+        for number in sorted(self.making):
+            self.settle(number)
 
     def settle(self, number: int) -> None:
         """Let go of a portion, but for the sounds that may be held out."""
-        shard, rows = read_shard(self.storage, number), read_portion(self.storage, number)
+        shard = read_shard(self.storage, number)
         if shard is None:
             return
+        rows = read_portion(self.storage, number)
         for rank, row in zip(shard.entries["rank"].tolist(), shard.entries["row"].tolist(), strict=True):
             heapq.heappush(self.kept, (-rank, row))
             let_go = None
@@ -89,3 +89,4 @@ class Stream:
                 sound = rows[row - number * self.size].audio
                 self.storage.write(kept_name(row), b"" if isinstance(sound, Path) else sound.read_bytes())
         self.storage.remove(portion_name(number))
+        self.making.discard(number)
