@@ -71,6 +71,10 @@ def _drawable(value: Any) -> float | None:
     return found if found is not None and abs(found) < LARGEST else None
 
 
+LOSS_UNIT, TOKEN_UNIT = "squared error a frame and bin", "nats a speech token"  # of mels; of model=chatterbox
+MEAN, FREQUENCY = "predicting the mean", "guessing by frequency"  # the baselines of both
+
+
 @dataclass(frozen=True)
 class Panel:
     """A picture: what is drawn in it, over what."""
@@ -82,11 +86,9 @@ class Panel:
     baseline: bool = False
     log: bool = False
     log_x: bool = False
-    naive: str = "predicting the mean"  # what the baseline is the score of
+    naive: str = MEAN  # what the baseline is the score of
 
 
-LOSS_UNIT, TOKEN_UNIT = "squared error a frame and bin", "nats a speech token"  # of mels; of model=chatterbox
-MEAN, FREQUENCY = "predicting the mean", "guessing by frequency"  # the baselines of both
 PANELS = {
     "losses": (
         Panel("Losses", LOSS_UNIT, ("train_loss", "val_loss", "val_own_durations", "val_loss_other_text"), baseline=True),

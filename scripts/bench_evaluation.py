@@ -37,6 +37,7 @@ from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
 from chatterbox_es.evaluation.systems import treat
 from chatterbox_es.evaluation.world import world
+from chatterbox_es.old_packages import import_old
 from chatterbox_es.text import FrontEnd
 
 
@@ -172,14 +173,11 @@ def _dnsmos(kind: type, made: list = []) -> object:  # noqa: B006 - one for all 
 
 def load_sptk() -> types.ModuleType | None:
     """pysptk, which asks for a module of setuptools that is gone, to find its example sounds; none are wanted here."""
-    world()  # which needs what that module can do, where it is there
-    sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
     try:
-        import pysptk
+        return import_old("pysptk")
     except ImportError:
         print("pysptk is not installed: no comparison with SPTK")
         return None
-    return pysptk
 
 
 def envelope(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:

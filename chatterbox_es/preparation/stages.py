@@ -2,13 +2,24 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from chatterbox_es.acoustics.audio import AudioError, mono_at, normalise_loudness, read_source, trim_silence
+from chatterbox_es.acoustics.audio import (
+    AudioError,
+    Recording,
+    Source,
+    Trimmed,
+    mono_at,
+    normalise_loudness,
+    read_source,
+    trim_silence,
+)
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.acoustics.quality import QUALITY, measure
+from chatterbox_es.config import DataConfig
 from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.symbols import PHONES
@@ -58,15 +69,9 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
         return fault(utterance, "no-speakable-symbol", f"nothing in {utterance.text!r} can be spoken")
     contract = treatment.contract
     try:
-        source = read_source(utterance.audio, treatment.max_seconds, treatment.max_channels, treatment.check_files)
-        samples = mono_at(source, contract.sample_rate)
+        source, (samples, *cut) = read_speech(utterance.audio, contract.sample_rate, treatment)
     except AudioError as error:
         return fault(utterance, error.reason, error.detail)
-    cut = (0.0, 0.0)
-    if treatment.trim_silence:
-        samples, *cut = trim_silence(samples, contract.sample_rate)
-    if treatment.loudness is not None:
-        samples = normalise_loudness(samples, contract.sample_rate, treatment.loudness)
     if len(samples) <= contract.margin:
         return fault(utterance, "zero-length", f"{utterance.audio} holds {1000 * len(samples) / contract.sample_rate:.1f} ms "
                      "of sound, less than a frame needs")
@@ -80,9 +85,21 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
     return Treated(utterance, reading, mel.astype(np.float16), quality)
 
 
+def read_speech(recording: Path | Recording, rate: int, how: Treatment | DataConfig) -> tuple[Source, Trimmed]:
+    """A recording as it was decoded, and as models hear it: mono at a rate, without silent ends and as loud as the others where
+    that is asked for. Raises AudioError."""
+    source = read_source(recording, how.max_seconds, how.max_channels, how.check_files)
+    speech = Trimmed(mono_at(source, rate), 0.0, 0.0)
+    if how.trim_silence:
+        speech = trim_silence(speech.samples, rate)
+    if how.loudness is not None:
+        speech = speech._replace(samples=normalise_loudness(speech.samples, rate, how.loudness))
+    return source, speech
+
+
 def fault(utterance: Utterance, reason: str, detail: str) -> Fault:
     """Why an utterance is left out."""
     return Fault(utterance.row, utterance.id, reason, detail, utterance.corpus)
 
 
-__all__ = ["QUALITY", "Treated", "Treatment", "fault", "front_end", "treat"]
+__all__ = ["QUALITY", "Treated", "Treatment", "fault", "front_end", "read_speech", "treat"]

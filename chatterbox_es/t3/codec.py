@@ -149,7 +149,11 @@ def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> nn
         UserError: the package or the weights are not there.
     """
     s3gen = published("s3gen").S3Gen()
-    load_strictly(s3gen, needed(weights.codec, weights, "s3gen.pt"), getattr(s3gen, "ignore_state_dict_missing", ()))
+    return _with_weights(s3gen, needed(weights.codec, weights, "s3gen.pt"), device)
+
+
+def _with_weights(s3gen: nn.Module, file: Path, device: torch.device | str) -> nn.Module:
+    load_strictly(s3gen, file, getattr(s3gen, "ignore_state_dict_missing", ()))
     return s3gen.to(device).eval()
 
 
@@ -173,9 +177,7 @@ def load_hift(folder: Path, device: torch.device | str = "cpu") -> HiFT:
     file = codec_file(folder)
     if file is None:
         raise UserError(f"{folder} has no s3gen.pt; fetch it: hf download {REPOSITORY} s3gen.pt --local-dir {folder}")
-    s3gen = published("s3gen").S3Gen()
-    load_strictly(s3gen, file, getattr(s3gen, "ignore_state_dict_missing", ()))
-    return HiFT(s3gen.to(device).eval())
+    return HiFT(_with_weights(published("s3gen").S3Gen(), file, device))
 
 
 def voice_of(samples: np.ndarray, slower: np.ndarray, tokenizer: SpeechTokenizer, speakers: SpeakerEncoder,

@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 from omegaconf import OmegaConf
 
-from chatterbox_es.acoustics.audio import AudioError, mono_at, normalise_loudness, read_source, trim_silence
+from chatterbox_es.acoustics.audio import AudioError
 from chatterbox_es.config import ChatterboxConfig, Config, DataConfig
 from chatterbox_es.corpus import Utterance, read_corpus
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import CARD, FeatureSet
-from chatterbox_es.preparation.stages import front_end
+from chatterbox_es.preparation.stages import front_end, read_speech
 from chatterbox_es.preparation.storage import Storage
 from chatterbox_es.preparation.work_progress import WorkProgress
 from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
@@ -252,13 +252,9 @@ def listen(number: int, said: dict, audio: object, data: DataConfig) -> Heard:
     words, dialect = said["words"], said.get("dialect") or data.dialect
     try:
         audio = Path(audio) if isinstance(audio, str) else audio
-        samples = mono_at(read_source(audio, data.max_seconds, data.max_channels, data.check_files), RATE)
+        _, (samples, *_) = read_speech(audio, RATE, data)
     except AudioError as error:
         return Heard(number, words, dialect, None, (error.reason, error.detail))
-    if data.trim_silence:
-        samples = trim_silence(samples, RATE).samples
-    if data.loudness is not None:
-        samples = normalise_loudness(samples, RATE, data.loudness)
     if len(samples) < SHORTEST:
         return Heard(number, words, dialect, None, ("zero-length", f"{audio} holds less than 0.1 s of sound"))
     return Heard(number, words, dialect, samples)

@@ -26,6 +26,7 @@ from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import final_checkpoint
 from chatterbox_es.t3.batches import T3Batch, collate
 from chatterbox_es.t3.checkpoints import Base, T3Checkpoint, extend_to, load_trained, trained_weights
+from chatterbox_es.t3.codec import REFERENCE_SECONDS
 from chatterbox_es.t3.cost import sequence_flops
 from chatterbox_es.t3.lora import LoraOptions, adapted
 from chatterbox_es.t3.loss import LossWeights, T3Losses, losses_of
@@ -257,7 +258,7 @@ def frozen_type(fabric: Fabric) -> torch.dtype:
 
 def treated(samples: np.ndarray, rate: int) -> np.ndarray:
     """The first 10 s of a recording's speech, as loud as what was trained on."""
-    return normalise_loudness(trim_silence(samples, rate).samples, rate)[:10 * rate]
+    return normalise_loudness(trim_silence(samples, rate).samples, rate)[:REFERENCE_SECONDS * rate]
 
 
 def references(features: TokenSet) -> dict[str, Tensor]:
