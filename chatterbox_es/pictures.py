@@ -43,11 +43,12 @@ def draw_losses(path: Path, metrics: list[dict], title: str, unit: str, naive: s
     """Training and validation losses over steps, with the baseline: what a ``naive`` prediction scores."""
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     for name, style in (("train_loss", {"linewidth": 0.8}), ("val_loss", {"marker": "o"}),
-                        ("val_own_durations", {"marker": "s"}), ("val_loss_other_text", {"marker": "x"}),
-                        ("baseline", {"linestyle": "--", "color": "gray"})):
+                        ("val_own_durations", {"marker": "s"}), ("val_loss_other_text", {"marker": "x"})):
         points = [(row["step"], row[name]) for row in metrics if name in row]
         if points:
-            axes.plot(*zip(*points, strict=True), label=f"baseline: {naive}" if name == "baseline" else name, **style)
+            axes.plot(*zip(*points, strict=True), label=name, **style)
+    for baseline in [row["baseline"] for row in metrics if "baseline" in row][-1:]:  # the same at every validation
+        axes.axhline(baseline, linestyle="--", color="gray", label=f"baseline: {naive}")
     axes.set_xlabel("step")
     axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)

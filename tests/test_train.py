@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from omegaconf import OmegaConf
 
+from chatterbox_es import pictures
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
@@ -303,3 +304,13 @@ def test_hardware_overrides_the_rate():
 def test_metrics_are_one_json_object_a_line(road):
     lines = (road.whole_run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
+def test_the_baseline_is_drawn_through_a_run_of_one_validation(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, path: drawn.append(figure))
+    rows = [{"step": 10, "train_loss": 0.6}, {"step": 20, "train_loss": 0.5, "val_loss": 0.4, "baseline": 0.9}]
+    pictures.draw_losses(tmp_path / "losses.png", rows, "a run", "squared error", "predicting the mean")
+    axes, = drawn[0].axes
+    line, = (line for line in axes.lines if line.get_label() == "baseline: predicting the mean")
+    assert len(line.get_ydata()) == 2 and set(line.get_ydata()) == {0.9}
