@@ -115,7 +115,8 @@ def _has_key(config: Config, key: str) -> bool:
 
 def parse(module_name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if module_name == "chatterbox_es.train":
-        return parse_train(arguments)
+        parse_train(arguments)
+        return
     module = importlib.import_module(module_name)
     last = "compose" if hasattr(module, "compose") else "parse"
 
@@ -138,7 +139,10 @@ def parse(module_name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatc
 
 
 @every_page_of_today
-def test_commands_parse(page, monkeypatch):
+def test_commands_parse(page, monkeypatch, tmp_path):
+    for run in ("RUN", "outputs/4_3/TIME"):
+        (tmp_path / run).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     failed = []
     for module, arguments in commands(page):
         with monkeypatch.context() as patch:
@@ -151,7 +155,7 @@ def test_commands_parse(page, monkeypatch):
 
 def test_commands_are_found_and_a_wrong_one_is_refused(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
-    page.write_text('```sh\nC="hw=cpu\u0020data=demo"\nls\npython -m chatterbox_es.train phase=4_2 $C \\\n  hw.thread=1   # why\n'
+    page.write_text('```sh\nC="hw=cpu data=demo"\nls\npython -m chatterbox_es.train phase=4_2 $C \\\n  hw.thread=1  # why\n'
                     "python -m chatterbox_es.export nothing=1 | cat\n```\n", encoding="utf-8")
     found = list(commands(page))
     assert found == [("chatterbox_es.train", ["phase=4_2", "hw=cpu", "data=demo", "hw.thread=1"]),
@@ -217,7 +221,8 @@ def exists(name: str) -> bool:
 
 
 MADE_BY_COMMANDS = ("outputs", "site", ".venv")
-OUR_PATH = re.compile(r"(?<![\w/~.*:-])(?:(?:scripts|tests|conf|docs|\.ci|\.github)/[\w./-]+|chatterbox_es/[\w/]+\.py)(?![\w*…])")
+OUR_PATH = re.compile(r"(?<![\w/~.*:-])(?:(?:scripts|tests|conf|docs|\.ci|\.github)/[\w./-]+|chatterbox_es/[\w/]+\.py)"
+                      r"(?![\w*…])")
 
 
 def test_architecture_names_what_exists():
