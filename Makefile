@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
+INSTALLED_DOCS := $(VENV)/.installed-docs
 
 # Most tests wait for one process of the command line: two at a time take half as long as one after the other.
 TEST_PROCESSES ?= 2
@@ -12,7 +13,7 @@ TEST_PROCESSES ?= 2
 # Resemble's Chatterbox as published, without the old versions (torch 2.6 and others) that it asks for.
 RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 conformer==0.3.2 diffusers==0.29.0
 
-.PHONY: help install demo chatterbox test test-slow clean
+.PHONY: help install demo chatterbox test test-slow docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -33,8 +34,11 @@ test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
 	$(VENV)/bin/python -m pytest -m slow --timeout=3600
 
+docs: $(INSTALLED_DOCS) ## the guides as a site in site/; a broken link is an error
+	$(VENV)/bin/properdocs build --strict --quiet
+
 clean: ## remove the environment and what tools have cached; runs in outputs/ stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find chatterbox_es tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp, so that a second call costs nothing; made again when the dependencies may have changed.
@@ -45,6 +49,10 @@ $(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
 $(INSTALLED_TEST): setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[test]"
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE)
+	@touch $(INSTALLED) $@
+
+$(INSTALLED_DOCS): setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[docs]"
 	@touch $(INSTALLED) $@
 
 $(VENV)/bin/python:
