@@ -30,8 +30,8 @@ from chatterbox_es.acoustics.audio import read_audio
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
 from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
+from chatterbox_es.evaluation.mcd import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
 from chatterbox_es.evaluation.prosody import melody
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
@@ -157,7 +157,7 @@ def score_naturalness(sound: np.ndarray, rate: int, mine: dict[str, float], witn
     """DNSMOS of a sound here and by the package's own function, into the two dictionaries."""
     from speechmos import dnsmos
 
-    from chatterbox_es.evaluation.naturalness import Dnsmos, resample
+    from chatterbox_es.evaluation.predictors import Dnsmos, resample
 
     samples = resample(sound, rate, 16_000)
     mine |= _dnsmos(Dnsmos).score(samples)

@@ -1,4 +1,4 @@
-"""python -m chatterbox_es.evaluate as a user calls it, on a tiny voice; and its figures in a selection."""
+"""python -m chatterbox_es.evaluate as a user calls it, on a tiny voice; and its metrics in a selection."""
 
 import importlib.util
 import json
@@ -54,11 +54,11 @@ def test_every_system_has_a_row_for_every_held_out_sentence(evaluated, features)
 
 
 def test_recordings_are_perfect_against_themselves_and_others_are_not(evaluated):
-    figures = {system: found["figures"] for system, found in evaluated.summary["systems"].items()}
-    recordings, round_trip, voice, other = figures.values()
+    metrics = {system: found["metrics"] for system, found in evaluated.summary["systems"].items()}
+    recordings, round_trip, voice, other = metrics.values()
     assert recordings["mcd"]["mean"] == other["mcd"]["mean"] == 0
     assert min(round_trip["mcd"]["mean"], voice["mcd"]["mean"]) > 0
-    assert all(found["mcd"]["low"] <= found["mcd"]["mean"] <= found["mcd"]["high"] for found in figures.values())
+    assert all(found["mcd"]["low"] <= found["mcd"]["mean"] <= found["mcd"]["high"] for found in metrics.values())
 
 
 def test_missing_and_broken_sounds_of_a_peer_are_counted_with_their_reasons(evaluated, features):
@@ -144,7 +144,7 @@ def test_peers_are_names_and_folders(tmp_path):
         ("one", tmp_path), ("two", tmp_path / "a")]
 
 
-# ---- figures in a selection
+# ---- metrics in a selection
 
 
 def test_figures_belong_to_measures():
@@ -160,5 +160,5 @@ def test_checkpoints_can_be_chosen_by_a_figure_of_the_evaluation(road, monkeypat
     values = ranking.best.candidate.values
     assert values.mean("mcd") > 0
     assert ranking.best.value == pytest.approx(values.mean("mcd") + 0.001 * values.mean("val_loss"))
-    with pytest.raises(UserError, match="there is no figure taste"):
+    with pytest.raises(UserError, match="there is no metric taste"):
         choose(paths, "taste", 0, tmp_path / "outputs", "cpu", 1)

@@ -10,16 +10,16 @@ import pytest
 from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
 from chatterbox_es.evaluation.page import render
 from chatterbox_es.evaluation.results import SOUND, Results, Row, collect, table
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 
-FIGURES = {"good": Figure("dB", "lower", "how good"), "wer": Figure("", "lower", "words misheard")}
+METRICS = {"good": Metric("dB", "lower", "how good"), "wer": Metric("", "lower", "words misheard")}
 
 
 class Fixed:
     """A measure that gives what it is told, by (system, utterance)."""
 
     name = "fixed"
-    figures = FIGURES
+    metrics = METRICS
     rates = {"wer": ("edits", "words")}  # noqa: RUF012
 
     def __init__(self, values: dict):
@@ -105,7 +105,7 @@ def test_a_rate_is_the_quotient_of_sums():
               ("voice", "u2"): {"wer": 0.1, "edits": 1.0, "words": 10.0}}
     results = evaluated(values)
     assert results.estimates()["voice"]["wer"].mean == pytest.approx(2 / 11)
-    assert results.shown() == ["wer"]  # its parts are not figures by themselves
+    assert results.shown() == ["wer"]  # its parts are not metrics by themselves
 
 
 def test_a_rate_beside_the_recordings_is_the_difference_of_the_rates():
@@ -134,8 +134,8 @@ def test_what_is_written_can_be_read_again(tmp_path):
     assert rows == results.rows
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["synthetic"] is True
-    assert summary["systems"]["voz ñ"]["figures"]["good"]["mean"] == 2.5
-    assert summary["figures"]["good"] == dataclasses.asdict(FIGURES["good"])
+    assert summary["systems"]["voz ñ"]["metrics"]["good"]["mean"] == 2.5
+    assert summary["metrics"]["good"] == dataclasses.asdict(METRICS["good"])
 
 
 def test_the_table_and_the_page_show_every_system_and_failure(tmp_path):

@@ -14,7 +14,7 @@ if importlib.util.find_spec("pyworld") is None:  # one that is there and cannot 
     pytest.skip("pyworld is not installed", allow_module_level=True)
 
 from chatterbox_es.acoustics.audio import read_audio  # noqa: E402
-from chatterbox_es.evaluation.cepstra import (  # noqa: E402
+from chatterbox_es.evaluation.mcd import (  # noqa: E402
     Analysis,
     MelCepstralDistortion,
     Pairs,
@@ -187,31 +187,31 @@ def pair_of(mine: list[float], theirs: list[float]):
 
 
 def test_f0_figures_by_hand():
-    figures = melody(pair_of([100, 110, 0, 300, 0], [100, 100, 100, 200, 0]))
+    metrics = melody(pair_of([100, 110, 0, 300, 0], [100, 100, 100, 200, 0]))
     cents = [0, 1200 * math.log2(1.1), 1200 * math.log2(1.5)]
-    assert figures["f0_rmse"] == pytest.approx(math.sqrt(sum(c * c for c in cents) / 3))
-    assert figures["f0_rmse_hz"] == pytest.approx(math.sqrt((100 + 10_000) / 3))
-    assert figures["voicing_error"] == pytest.approx(1 / 5)
-    assert figures["gross_pitch_error"] == pytest.approx(1 / 3)
+    assert metrics["f0_rmse"] == pytest.approx(math.sqrt(sum(c * c for c in cents) / 3))
+    assert metrics["f0_rmse_hz"] == pytest.approx(math.sqrt((100 + 10_000) / 3))
+    assert metrics["voicing_error"] == pytest.approx(1 / 5)
+    assert metrics["gross_pitch_error"] == pytest.approx(1 / 3)
     mine, theirs = np.log([100, 110, 300]), np.log([100, 100, 200])
     covariance = ((mine - mine.mean()) * (theirs - theirs.mean())).sum()
-    assert figures["f0_correlation"] == pytest.approx(
+    assert metrics["f0_correlation"] == pytest.approx(
         covariance / math.sqrt(((mine - mine.mean()) ** 2).sum() * ((theirs - theirs.mean()) ** 2).sum()))
 
 
 def test_f0_figures_of_a_sound_with_itself_are_perfect():
     samples = glide()
-    figures = Prosody(Pairs())([sound(samples, samples.copy())])[0]
-    assert [figures[name] for name in ("f0_rmse", "f0_rmse_hz", "voicing_error", "gross_pitch_error", "duration_error",
+    metrics = Prosody(Pairs())([sound(samples, samples.copy())])[0]
+    assert [metrics[name] for name in ("f0_rmse", "f0_rmse_hz", "voicing_error", "gross_pitch_error", "duration_error",
                                        "rate_error")] == [0] * 6
-    assert figures["f0_correlation"] == pytest.approx(1)
-    assert figures["duration_ratio"] == 1
+    assert metrics["f0_correlation"] == pytest.approx(1)
+    assert metrics["duration_ratio"] == 1
 
 
 def test_a_transposed_voice_is_so_many_cents_away():
-    figures = Prosody(Pairs())([sound(glide(low=120, high=240), glide(low=100, high=200))])[0]
-    assert figures["f0_rmse"] == pytest.approx(1200 * math.log2(1.2), rel=0.05)
-    assert figures["f0_correlation"] > 0.95
+    metrics = Prosody(Pairs())([sound(glide(low=120, high=240), glide(low=100, high=200))])[0]
+    assert metrics["f0_rmse"] == pytest.approx(1200 * math.log2(1.2), rel=0.05)
+    assert metrics["f0_correlation"] > 0.95
 
 
 def test_where_nothing_is_voiced_in_both_only_the_voicing_is_judged():
@@ -223,7 +223,7 @@ def test_speaking_rate_leaves_pauses_out_and_counts_phones_alone():
     with_pause = np.concatenate([tone, pause, tone])
     assert speech_seconds(with_pause, RATE) == pytest.approx(1.0, abs=0.03)
     assert speech_seconds(np.concatenate([tone, pause[:RATE // 20], tone]), RATE) == pytest.approx(1.05, abs=0.03)
-    figures = Prosody(Pairs())([sound(with_pause, np.concatenate([tone, tone]))])[0]
-    assert figures["speaking_rate"] == pytest.approx(6.0, rel=0.05)
-    assert figures["rate_error"] < 0.05
-    assert figures["duration_ratio"] == pytest.approx(2, rel=0.01)
+    metrics = Prosody(Pairs())([sound(with_pause, np.concatenate([tone, tone]))])[0]
+    assert metrics["speaking_rate"] == pytest.approx(6.0, rel=0.05)
+    assert metrics["rate_error"] < 0.05
+    assert metrics["duration_ratio"] == pytest.approx(2, rel=0.01)
