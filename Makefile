@@ -13,7 +13,10 @@ TEST_PROCESSES ?= 2
 # Resemble's Chatterbox as published, without the old versions (torch 2.6 and others) that it asks for.
 RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 conformer==0.3.2 diffusers==0.29.0
 
-.PHONY: help install demo chatterbox test test-slow docs clean
+# What evaluation hears with, without the torchaudio and the compiler that they ask for and do not need.
+EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 resemblyzer==0.1.4
+
+.PHONY: help install demo chatterbox ears test test-slow docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -26,6 +29,10 @@ demo: $(INSTALLED) ## train a small voice on synthetic speech and let it speak (
 chatterbox: $(INSTALLED) ## what model=chatterbox needs; your torch stays as it is
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[chatterbox]"
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE)
+
+ears: $(INSTALLED) ## what python -m chatterbox_es.evaluate needs: predictors of quality, speaker similarity, WORLD
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[evaluate]"
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(EARS)
 
 test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 	$(VENV)/bin/ruff check .
@@ -48,7 +55,7 @@ $(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(INSTALLED_TEST): setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[test]"
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(RESEMBLE) $(EARS)
 	@touch $(INSTALLED) $@
 
 $(INSTALLED_DOCS): setup.cfg pyproject.toml | $(VENV)/bin/python

@@ -2,10 +2,11 @@
 
     python -m chatterbox_es.evaluate run=outputs/4_3/TIME
     python -m chatterbox_es.evaluate run=outputs/best,outputs/4_3/TIME/checkpoints/best_….pt sentences=50
-    python -m chatterbox_es.evaluate run=outputs/best peers=other:DIR recogniser=whisper:small
+    python -m chatterbox_es.evaluate run=outputs/best peers=other:DIR recogniser=whisper:small sentences=all
 
-Writes sounds/, rows.jsonl (a line a sentence and system), summary.json and evaluation.html. docs/evaluation.md says what
-the figures mean.
+Takes as many sentences as fit into two minutes (minutes=), and says how many; sentences= takes others. Writes
+sounds/, rows.jsonl (a line a sentence and system), summary.json and evaluation.html. docs/evaluation.md says what the
+metrics mean.
 """
 
 import dataclasses
@@ -17,9 +18,11 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.budget import PROBED, sentences_that_fit
 from chatterbox_es.evaluation.comparison import evaluate
 from chatterbox_es.evaluation.measures import MEASURES, MeasureOptions, build_measures
 from chatterbox_es.evaluation.page import write_page
+from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND, Results, table
 from chatterbox_es.evaluation.speed import machine, speed_of
 from chatterbox_es.evaluation.systems import (
@@ -44,7 +47,9 @@ PAGE = "evaluation.html"
 @dataclasses.dataclass
 class EvaluateOptions(MeasureOptions):
     run: str = dataclasses.field(default="", metadata={"help": "runs or checkpoints, commas between; none: the newest"})
-    sentences: str = dataclasses.field(default="all", metadata={"help": "how many held-out ones, evenly chosen, or all"})
+    sentences: str = dataclasses.field(default="", metadata={
+        "help": "how many held-out ones, evenly chosen, or all; nothing: as many as fit into minutes="})
+    minutes: float = dataclasses.field(default=2.0, metadata={"help": "time for the evaluation where sentences= says nothing"})
     measures: str = dataclasses.field(default="", metadata={"help": f"of {', '.join(MEASURES)}; none: all that can be"})
     peers: str = dataclasses.field(default="", metadata={"help": "name:DIR of another system's files <id>.wav, with commas"})
     out: str = dataclasses.field(default="", metadata={"help": "folder [RUN/evaluation, or outputs/evaluation/TIME]"})
@@ -68,33 +73,34 @@ def name_of(run: Path) -> str:
 
 
 def main() -> None:
+    began = time.monotonic()
     options = command_line.parse(EvaluateOptions, sys.argv[1:], __doc__)
+    options.recogniser = recogniser_of(options.recogniser)
     if options.phase != "5":
         raise UserError(f"phase={options.phase}: this command is phase 5; the others are python -m chatterbox_es.train phase=…")
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
-    count, outputs = _count(options.sentences), Path(options.outputs)
+    wanted, outputs = _count(options), Path(options.outputs)
     runs = [Path(part.strip()) for part in options.run.split(",") if part.strip()] or [newest_voice(outputs)]
     voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights))
     first = next(iter(voices.values()))
     features = features_of(folder_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"))
-    rate = features.contract.sample_rate
-    systems: list[System] = [Recordings(rate), RoundTrip(features, first.vocoder)]
-    for name, voice in voices.items():
-        voice.checkpoint.check_fits(features, name)
-        systems.append(Spoken(name, voice, rate))
-    systems += parse_peers(options.peers, rate)
-    check_names(systems)
-    expected = min(count or len(features.validation), len(features.validation))
-    measures = build_measures(options, first.front_end.dialect.name, asked, voices, features.folder, expected)
+    systems = _systems(features, voices, options.peers)
+    expected = min(wanted or len(features.validation), len(features.validation))
+    measures = build_measures(options, first.front_end.dialect.name, asked, voices, expected)
     folder = Path(options.out) if options.out else _folder(runs, outputs)
     for run in runs:
         print(f"voice: {run}{chosen_from(run)}")
-    began = time.monotonic()
-    sentences = held_out(features, count)
+    if wanted is None and len(features.validation) > PROBED:
+        sentences, chosen = sentences_that_fit(features, systems, measures, 60 * options.minutes - (time.monotonic() - began))
+    else:
+        sentences = held_out(features, wanted)
+        chosen = f"sentences: {len(sentences)} of {len(features.validation)} held-out ones, evenly over their order"
+    print(chosen)
     results = evaluate(systems, sentences, measures, folder)
     if not asked or "speed" in asked:
         _time(results, voices)
-    results.card = _card(features, runs, voices, sentences, options) | {"seconds": round(time.monotonic() - began, 1)}
+    results.card = _card(features, runs, voices, sentences, options) | {
+        "chosen": chosen, "seconds": round(time.monotonic() - began, 1)}
     results.write(folder)
     write_page(results, folder, folder / PAGE)
     print(f"\n{table(results)}\n")
@@ -102,6 +108,17 @@ def main() -> None:
     if results.card["synthetic"]:
         print("its recordings are SYNTHETIC: these figures say nothing about a voice from a person's recordings")
     print(f"{folder}: {PAGE}, rows.jsonl, summary.json and sounds/, in {time.monotonic() - began:.0f} s")
+
+
+def _systems(features: FeatureSet, voices: Mapping[str, Voice], peers: str) -> list[System]:
+    rate = features.contract.sample_rate
+    systems: list[System] = [Recordings(rate), RoundTrip(features, next(iter(voices.values())).vocoder)]
+    for name, voice in voices.items():
+        voice.checkpoint.check_fits(features, name)
+        systems.append(Spoken(name, voice, rate))
+    systems += parse_peers(peers, rate)
+    check_names(systems)
+    return systems
 
 
 def load_voices(runs: Sequence[Path], options: VoiceOptions | None = None) -> dict[str, Voice]:
@@ -126,12 +143,15 @@ def _time(results: Results, voices: Mapping[str, Voice]) -> None:
             results.speeds[name] = dataclasses.asdict(speed_of(voice, texts))
 
 
-def _count(written: str) -> int | None:
-    if written == "all":
-        return None
-    if not written.isdecimal() or not int(written):
-        raise UserError(f"sentences={written}: write how many, or all")
-    return int(written)
+def _count(options: EvaluateOptions) -> int | None:
+    """How many sentences; None: as many as fit into the time."""
+    if not 0 < options.minutes < float("inf"):
+        raise UserError(f"minutes={options.minutes}: must be above 0")
+    if options.sentences in ("", "all"):
+        return sys.maxsize if options.sentences else None
+    if not options.sentences.isdecimal() or not int(options.sentences):
+        raise UserError(f"sentences={options.sentences}: write how many, or all")
+    return int(options.sentences)
 
 
 def _folder(runs: Sequence[Path], outputs: Path) -> Path:

@@ -5,7 +5,7 @@
     python -m chatterbox_es.select outputs/studies/NAME by="val_loss+0.5*val_length_error"
 
 Ranks every best_*.pt, final_*.pt and ema_*.pt by a figure of the validation set, or by a weighted sum of them (the lower
-the better; a minus before one where higher is better), with 95 % intervals. Writes outputs/best/.
+the better; -distillmos where higher is better), with 95 % intervals. Writes outputs/best/.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from chatterbox_es.best import keep
 from chatterbox_es.config import HwConfig, read_config
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.judge import Judge
-from chatterbox_es.evaluation.measures import MeasureOptions, measure_of
+from chatterbox_es.evaluation.measures import MeasureOptions, is_higher_better, measure_of
 from chatterbox_es.families import family_of
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
@@ -38,6 +38,8 @@ from chatterbox_es.selection import (
     try_average,
 )
 from chatterbox_es.speech import BEST, chosen_from
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -59,7 +61,7 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     Raises:
         UserError: nothing to choose from, checkpoints of different data, an unknown figure.
     """
-    rule = Rule.parse(by)
+    rule = rule_of(by)
     files = [path for some in paths.values() for path in some]
     if not files:
         raise UserError(f"there is no checkpoint (best_*.pt, final_*.pt) in {', '.join(map(str, paths)) or outputs}")
@@ -77,6 +79,22 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     best = keep(ranking, notes, features, outputs)
     replaced = f", in place of the one{before}" if before else ""
     return ranking, [*notes, f"{best}: the voice that synthesize uses from now on{replaced}"]
+
+
+def rule_of(by: str) -> Rule:
+    """The rule that ``by`` writes. A metric of an evaluation by itself knows its direction: ``distillmos`` is ``-distillmos``.
+
+    Raises:
+        UserError: it is no rule, or a sum that asks for less of what should be high.
+    """
+    rule = Rule.parse(by)
+    wrong = [name for name, factor in rule.terms.items() if is_higher_better(name) and factor > 0]
+    if wrong and len(rule.terms) == 1:
+        log.info("by=%s: more of it is better, so the rule is -%s", by, by.lstrip())
+        return Rule.parse(f"-{by.strip()}")
+    if wrong:
+        raise UserError(f"by={by}: more {wrong[0]} is better, and the rule's lowest value is taken: write -{wrong[0]}")
+    return rule
 
 
 def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -> Judging | None:

@@ -3,12 +3,11 @@
     python scripts/bench_evaluation.py what=time run=outputs/4_3/TIME sentences=100
     python scripts/bench_evaluation.py what=agreement corpus=../shared/corpora/dona pairs=20
 
-time: the whole command with all measures but the recogniser's, its process from start to end, first with nothing known of
-the recordings and then again, when their DNSMOS is kept.
+time: the whole command with all measures (the recogniser's where one is named or installed), its process from start to end.
 
 agreement: pairs of a recording and its mel round trip. Mel-cepstral distortion, F0 figures and error rates of words, characters
 and phones beside the same definitions written out in loops; mel-cepstra also beside SPTK's (pysptk), where that can be
-imported; DNSMOS beside speechmos.
+imported.
 """
 
 import dataclasses
@@ -30,8 +29,8 @@ from chatterbox_es.acoustics.audio import read_audio
 from chatterbox_es.acoustics.mel import MelContract, log_mel
 from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.cepstra import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
 from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
+from chatterbox_es.evaluation.mcd import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
 from chatterbox_es.evaluation.prosody import melody
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
@@ -48,7 +47,7 @@ class Options:
     sentences: int = dataclasses.field(default=100, metadata={"help": "time: how many"})
     corpus: str = dataclasses.field(default="../shared/corpora/dona", metadata={"help": "agreement: folder with wavs/"})
     pairs: int = dataclasses.field(default=20, metadata={"help": "agreement: how many"})
-    recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "agreement: who listens"})
+    recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who listens"})
 
 
 def main() -> None:
@@ -62,24 +61,19 @@ def main() -> None:
 
 
 def measure_time(options: Options) -> None:
-    from chatterbox_es.evaluate import folder_of, load_voices
-    from chatterbox_es.select import features_of
     from chatterbox_es.speech import newest_voice
 
     run = Path(options.run) if options.run else newest_voice(Path("outputs"))
-    voice = next(iter(load_voices([run]).values()))
-    kept = features_of(folder_of(run), voice.checkpoint.lineage["content"]).folder / "dnsmos.json"
-    kept.unlink(missing_ok=True)
-    for which in ("first", "again"):
-        with tempfile.TemporaryDirectory() as scratch:
-            began = time.perf_counter()
-            done = subprocess.run([sys.executable, "-m", "chatterbox_es.evaluate", f"run={run}", f"out={scratch}",
-                                   f"sentences={options.sentences}"], capture_output=True, text=True, check=False)
-            wall = time.perf_counter() - began
-            if done.returncode:
-                raise UserError(f"the evaluation failed: {done.stderr}")
-            rows = (Path(scratch) / "rows.jsonl").read_text(encoding="utf-8").count("\n")
-        print(f"{which}: {rows} rows of {options.sentences} sentences in {wall:.1f} s on {os.cpu_count()} cores", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "chatterbox_es.evaluate", f"run={run}", f"out={scratch}",
+                               f"sentences={options.sentences}", f"recogniser={options.recogniser}"],
+                              capture_output=True, text=True, check=False)
+        wall = time.perf_counter() - began
+        if done.returncode:
+            raise UserError(f"the evaluation failed: {done.stderr}")
+        rows = (Path(scratch) / "rows.jsonl").read_text(encoding="utf-8").count("\n")
+    print(f"{rows} rows of {options.sentences} sentences, {options.recogniser}: {wall:.1f} s on {os.cpu_count()} cores")
 
 
 # ---- agreement
@@ -105,7 +99,6 @@ def measure_agreement(options: Options) -> None:
         if sptk is not None:
             theirs = [sptk.sp2mc(spectra, 24, all_pass_constant(RATE)) for _, spectra in envelopes]
             witness["mcd by pysptk"], mine["mcd by pysptk"] = looped_distortion(*theirs)[0], mine["mcd"]
-        score_naturalness(sound, rate, mine, witness)
         note(path.stem, mine, witness, worst)
         reading = front_end.read(texts[path.stem])
         sounds += [Sound(system, path.stem, reading.words, reading.phonemes, samples, rate)
@@ -151,24 +144,6 @@ def looped_edits(said: Sequence[str], heard: Sequence[str]) -> int:
         for j, other in enumerate(heard, 1):
             before, row[j] = row[j], min(before + (one != other), row[j] + 1, row[j - 1] + 1)
     return row[-1]
-
-
-def score_naturalness(sound: np.ndarray, rate: int, mine: dict[str, float], witness: dict[str, float]) -> None:
-    """DNSMOS of a sound here and by the package's own function, into the two dictionaries."""
-    from speechmos import dnsmos
-
-    from chatterbox_es.evaluation.naturalness import Dnsmos, resample
-
-    samples = resample(sound, rate, 16_000)
-    mine |= _dnsmos(Dnsmos).score(samples)
-    theirs = dnsmos.run(samples, 16_000)
-    witness |= {f"dnsmos_{key.split('_')[0]}": float(value) for key, value in theirs.items()}
-
-
-def _dnsmos(kind: type, made: list = []) -> object:  # noqa: B006 - one for all pairs
-    if not made:
-        made.append(kind())
-    return made[0]
 
 
 def load_sptk() -> types.ModuleType | None:

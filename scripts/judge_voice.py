@@ -1,31 +1,43 @@
-"""How intelligible a voice is to an independent recogniser, beside the recordings and their mel round trip.
+"""How good and how intelligible voices are to predictors and recognisers, beside the recordings and their mel round trip.
 
     python scripts/judge_voice.py RUN [RUN …] [judge=../shared/judge/judge.py] [sentences=20] [picture=FILE.png]
+                                              [recogniser=pocketsphinx:../shared/judge] [out=FOLDER]
 
-A RUN is a run directory (its final checkpoint) or a checkpoint's file; all of them share a prepared set. Speaks held-out
-sentences of it with the model's own durations and prints one JSON object a line: recordings, round trip (their own mels
-through the vocoder), and each run. `picture` draws the scores against the minutes of training, both phases counted.
+A RUN is a run directory (its final checkpoint) or a checkpoint's file; all of them share a prepared set. They speak held-out
+sentences of it (``sentences=all``: all of them) with their own durations. Prints a JSON object a system, with what the
+independent judge says of it; then, in Markdown, DistillMOS, DNSMOS, score and word error rate of every system with 95 %
+intervals, and how each differs from the one before, sentence by sentence (paired bootstrap). ``out`` keeps the sounds, and an
+evaluation.html. ``picture`` draws the judge's scores against the minutes of training, both phases counted.
 """
 
-import functools
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib import pyplot
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import read_audio, write_audio
-from chatterbox_es.acoustics.vocoder import GriffinLim
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.comparison import evaluate
+from chatterbox_es.evaluation.measures import MeasureOptions, build_measures
+from chatterbox_es.evaluation.page import write_page
+from chatterbox_es.evaluation.results import Results, shown_value
+from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, System, held_out
+from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.run_directory import final_checkpoint
 from chatterbox_es.speech import Voice
+
+MEASURES = ("distillmos", "dnsmos", "intelligibility", "speaker_similarity", "prosody", "variance")
+COLUMNS = {"distillmos": "DistillMOS", "dnsmos_ovrl": "DNSMOS overall", "wer": "WER", "similarity_to_speaker": "similarity",
+           "f0_range_ratio": "range of F0 over the recording's", "mel_variance": "variance of mels over the recording's"}
 
 
 def main() -> None:
@@ -36,21 +48,61 @@ def main() -> None:
         raise UserError(f"needs runs and a judge (looked for {judge})\n{__doc__}")
     checkpoints = {run: load_checkpoint(final_checkpoint(run)) for run in runs}
     features = prepared_set_of(checkpoints[runs[0]])
-    spread = features.validation[np.linspace(0, len(features.validation) - 1, int(options.get("sentences", 20))).astype(int)]
-    held_out = [(int(number), features.utterance(int(number))) for number in spread]
-    rate, vocoder = features.contract.sample_rate, GriffinLim(features.contract)
-    with tempfile.TemporaryDirectory() as scratch:
-        hear = functools.partial(report, held_out=held_out, rate=rate, judge=judge, scratch=Path(scratch))
-        ceilings = {"recordings": hear("recordings", [read_audio(utterance["audio"], rate) for _, utterance in held_out])}
-        mels = [features.statistics.restore(features.mel(number)).numpy() for number, _ in held_out]
-        ceilings["round trip"] = hear("round trip", [vocoder(mel) for mel in mels])
-        points = []
-        for run, checkpoint in checkpoints.items():
-            voice = Voice(checkpoint, str(run))
-            score = hear(str(run), [voice.speak(u["words"]).samples for _, u in held_out])
-            points.append((minutes_of(checkpoint.lineage), score))
+    voices = {str(run): Voice(checkpoint, str(run)) for run, checkpoint in checkpoints.items()}
+    rate, first = features.contract.sample_rate, voices[str(runs[0])]
+    systems: list[System] = [Recordings(rate), RoundTrip(features, first.vocoder)]
+    systems += [Spoken(name, voice, rate) for name, voice in voices.items()]
+    chosen = options.get("sentences", "20")
+    sentences = held_out(features, None if chosen == "all" else int(chosen))
+    measures = build_measures(MeasureOptions(recogniser=options.get("recogniser", f"pocketsphinx:{judge.parent}")),
+                              first.front_end.dialect.name, MEASURES, sentences=len(sentences))
+    with contextlib.ExitStack() as stack:
+        folder = Path(options.get("out") or stack.enter_context(tempfile.TemporaryDirectory()))
+        results = evaluate(systems, sentences, measures, folder, say=lambda text: print(text, file=sys.stderr))
+        results.card = {"sentences": len(sentences), "checkpoints": dict.fromkeys(voices, "")}
+        scores = {system: hear(system, results, folder, judge) for system in results.systems}
+        if "out" in options:
+            results.write(folder)
+            write_page(results, folder, folder / "evaluation.html")
+    print(f"\n{table(results)}\n\n{steps(results)}")
     if "picture" in options:
-        draw(Path(options["picture"]), points, ceilings)
+        points = [(minutes_of(checkpoint.lineage), scores[str(run)]) for run, checkpoint in checkpoints.items()]
+        draw(Path(options["picture"]), points, {name: scores[name] for name in (RECORDINGS, ROUND_TRIP)})
+
+
+def hear(system: str, results: Results, folder: Path, judge: Path) -> float:
+    """Have the judge hear what a system has said, print what it says, and return the score."""
+    rows = [f"{(folder / row.sound).absolute()}\t{row.words}\n" for row in results.of(system) if row.sound]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".tsv") as listing:
+        listing.writelines(rows)
+        listing.flush()
+        done = subprocess.run([sys.executable, judge, listing.name], capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    print(json.dumps({"system": system} | said), flush=True)
+    return said["score"]
+
+
+def table(results: Results) -> str:
+    """The systems' metrics with intervals, in Markdown."""
+    names = [name for name in COLUMNS if name in results.shown()]
+    scores, estimates = results.scores(), results.estimates()
+    lines = ["| | " + " | ".join(COLUMNS[name] for name in names) + " | score |", "|---" * (len(names) + 2) + "|"]
+    for system in results.systems:
+        found = [*(estimates[system].get(name) for name in names), scores.get(system)]
+        cells = ["" if one is None else f"{shown_value(one.mean, one.mean)} [{shown_value(one.low, one.mean)}, "
+                 f"{shown_value(one.high, one.mean)}]" for one in found]
+        lines.append(f"| {system} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def steps(results: Results) -> str:
+    """What may be said of each system beside the one before it, in Markdown."""
+    systems: Sequence[str] = results.systems
+    pairs = set(zip(systems, systems[1:], strict=False))
+    lines = ["| one / the next | quality | intelligibility |", "|---|---|---|"]
+    lines += [f"| {verdict.first} / {verdict.second} | {verdict.quality} | {verdict.intelligibility} |"
+              for verdict in verdicts(results, systems) if (verdict.first, verdict.second) in pairs]
+    return "\n".join(lines)
 
 
 def prepared_set_of(checkpoint: Checkpoint) -> FeatureSet:
@@ -77,21 +129,6 @@ def draw(path: Path, points: list[tuple[float, float]], ceilings: dict[str, floa
     axes.legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-
-
-def report(name: str, sounds: list[np.ndarray], held_out: list[tuple[int, dict]], rate: int, judge: Path,
-           scratch: Path) -> float:
-    """Have the judge hear some sounds, print what it says, and return the score."""
-    rows = []
-    for (_, utterance), samples in zip(held_out, sounds, strict=True):
-        file = scratch / f"{utterance['id'].replace('/', '_')}.wav"
-        write_audio(file, samples, rate)
-        rows.append(f"{file}\t{utterance['words']}\n")
-    (scratch / "list.tsv").write_text("".join(rows), encoding="utf-8")
-    done = subprocess.run([sys.executable, judge, scratch / "list.tsv"], capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout)
-    print(json.dumps({"system": name} | said), flush=True)
-    return said["score"]
 
 
 if __name__ == "__main__":

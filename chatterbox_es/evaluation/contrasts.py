@@ -20,11 +20,11 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GroupKFold
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.minimal_pairs import PAIR, Voice, minimal_pairs, say_pairs
 from chatterbox_es.evaluation.places import Aligner, Place, cut
 from chatterbox_es.evaluation.recognisers import in_processes
-from chatterbox_es.evaluation.shares import Share
-from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Figure, Sound
+from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Metric, Sound
 from chatterbox_es.text import DIALECTS, FrontEnd
 
 FEWEST_PLACES = 10  # of a member in the recordings
@@ -68,10 +68,10 @@ class Finding:
 
     system: str
     contrast: Contrast
-    heard_first: Mapping[str, Share]  # kind of place → how many of them sound like the contrast's first member
+    heard_first: Mapping[str, Proportion]  # kind of place → how many of them sound like the contrast's first member
     ceiling: float  # balanced accuracy on the recordings, cross-validated; 0: nothing could be learnt
     verdict: str
-    pairs: Share | None = None  # minimal pairs whose both words sound as they should
+    pairs: Proportion | None = None  # minimal pairs whose both words sound as they should
 
     @property
     def is_usable(self) -> bool:
@@ -98,8 +98,8 @@ class Contrasts:
     """
 
     name = "dialect"
-    figures: Mapping[str, Figure] = {
-        "contrasts": Figure("", "higher", "places of dialect contrasts that are said as the dialect says them")}
+    metrics: Mapping[str, Metric] = {
+        "contrasts": Metric("", "higher", "places of dialect contrasts that are said as the dialect says them")}
     rates: Mapping[str, tuple[str, str]] = {"contrasts": ("contrasts_kept", "contrasts_places")}
 
     def __init__(self, aligner: Aligner, dialect: str = "castilian", voices: Mapping[str, Voice] | None = None,
@@ -139,7 +139,7 @@ class Contrasts:
             of = [(place, bool(first)) for place, first in zip(tested, is_first, strict=True)
                   if sounds[place.sound].system == system]
             running = [(place, first) for place, first in of if not sounds[place.sound].utterance.startswith(PAIR)]
-            shares = {kind: Share(sum(first for place, first in running if place.kind == kind),
+            shares = {kind: Proportion(sum(first for place, first in running if place.kind == kind),
                                   sum(place.kind == kind for place, _ in running)) for kind in contrast.tested}
             paired = {sounds[place.sound].utterance: first for place, first in of
                       if sounds[place.sound].utterance.startswith(PAIR)}
@@ -215,11 +215,11 @@ def verdict(finding: Finding) -> str:
     return "ll and y as ʃ" if all(high) else "ll and y not as ʃ" if all(low) else "ll and y now as ʃ, now not"
 
 
-def pairs_realised(contrast: Contrast, is_first: Mapping[str, bool]) -> Share | None:
+def pairs_realised(contrast: Contrast, is_first: Mapping[str, bool]) -> Proportion | None:
     """Of the pairs both of whose sentences were judged (id → heard as the first member), how many keep their words apart."""
     names = [[f"{PAIR}{name}:{word}" for word in words] for name, *words in minimal_pairs() if name == contrast.name]
     whole = [(first, second) for first, second in names if first in is_first and second in is_first]
-    return Share(sum(is_first[first] and not is_first[second] for first, second in whole), len(whole)) if whole else None
+    return Proportion(sum(is_first[first] and not is_first[second] for first, second in whole), len(whole)) if whole else None
 
 
 def _row(kept: float, places: float) -> dict[str, float]:

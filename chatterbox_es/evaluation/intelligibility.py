@@ -19,19 +19,19 @@ import jiwer
 import numpy as np
 
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser, Recogniser, in_processes
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 from chatterbox_es.text import DIALECTS
 from chatterbox_es.text.normaliser import Normaliser
 
 WORD = re.compile(r"[a-záéíóúüñ]+")
 RATES = {"wer": ("wer_edits", "wer_words"), "cer": ("cer_edits", "cer_characters"), "per": ("per_edits", "per_phones"),
          "per_control": ("per_control_edits", "per_control_phones")}
-"""Rate of a set of sentences → the figures of its rows whose sums it divides."""
-FIGURES = {
-    "wer": Figure("", "lower", "words misheard, of those to be said; above 1 when more is heard than was said"),
-    "cer": Figure("", "lower", "characters misheard"),
-    "per": Figure("", "lower", "phones misheard, without words to lean on"),
-    "per_control": Figure("", "higher", "the same against other sentences: what babble would score"),
+"""Rate of a set of sentences → the metrics of its rows whose sums it divides."""
+METRICS = {
+    "wer": Metric("", "lower", "words misheard, of those to be said; above 1 when more is heard than was said"),
+    "cer": Metric("", "lower", "characters misheard"),
+    "per": Metric("", "lower", "phones misheard, without words to lean on"),
+    "per_control": Metric("", "higher", "the same against other sentences: what babble would score"),
 }
 CONTROLS = 20  # other sentences that a sound is held against
 
@@ -53,7 +53,7 @@ class Intelligibility:
     """
 
     name = "intelligibility"
-    figures: Mapping[str, Figure] = FIGURES
+    metrics: Mapping[str, Metric] = METRICS
     rates: Mapping[str, tuple[str, str]] = RATES  # what is summed before it is divided, where sentences are summarised
 
     def __init__(self, recogniser: Recogniser, dialect: str = "castilian", processes: int | None = None):
@@ -73,20 +73,20 @@ class Intelligibility:
                 continue
             heard = dataclasses.replace(heard, words=self.words(heard.words), said=self._said(sound))
             self.heard[sound.system, sound.utterance] = heard
-            rows.append(self._figures(sound, heard, control))
+            rows.append(self._metrics(sound, heard, control))
         return rows
 
-    def _figures(self, sound: Sound, heard: Heard, control: Sequence[Sound]) -> dict[str, float] | Failure:
+    def _metrics(self, sound: Sound, heard: Heard, control: Sequence[Sound]) -> dict[str, float] | Failure:
         said = self.words(sound.words)
         if not said:
             return Failure(f"nothing in {sound.words!r} is a word")
-        figures = _rate("wer", "wer_words", jiwer.process_words(said, heard.words))
-        figures |= _rate("cer", "cer_characters", jiwer.process_characters(said, heard.words))
+        metrics = _rate("wer", "wer_words", jiwer.process_words(said, heard.words))
+        metrics |= _rate("cer", "cer_characters", jiwer.process_characters(said, heard.words))
         if isinstance(self.recogniser, PhoneRecogniser):
-            figures |= self._phone_rate("per", sound, heard)
+            metrics |= self._phone_rate("per", sound, heard)
             rates = [self._phone_rate("per_control", other, heard) for other in control]
-            figures |= {name: sum(rate[name] for rate in rates) / len(rates) for name in (rates[0] if rates else ())}
-        return figures
+            metrics |= {name: sum(rate[name] for rate in rates) / len(rates) for name in (rates[0] if rates else ())}
+        return metrics
 
     def _phone_rate(self, name: str, sound: Sound, heard: Heard) -> dict[str, float]:
         said = self._said(sound)
@@ -127,9 +127,9 @@ def corpus_rates(rows: Sequence[Mapping[str, float]], weights: np.ndarray | None
     """
     weights = np.ones((1, len(rows))) if weights is None else weights
     rates: dict[str, np.ndarray] = {}
-    for name, figures in RATES.items():
-        if rows and all(figure in row for row in rows for figure in figures):
-            edits, units = (weights @ np.array([row[figure] for row in rows]) for figure in figures)
+    for name, metrics in RATES.items():
+        if rows and all(metric in row for row in rows for metric in metrics):
+            edits, units = (weights @ np.array([row[metric] for row in rows]) for metric in metrics)
             rates[name] = edits / units
     if "per_control" in rates:
         rates["score"] = 1 - rates["per"] / rates["per_control"]

@@ -1,11 +1,13 @@
-"""Figures of an evaluation for the selection of checkpoints: ``by=mcd``, ``by=-dnsmos_ovrl+0.1*mcd``, ``by=wer``."""
+"""Metrics of an evaluation for the selection of checkpoints: ``by=distillmos``, ``by=-distillmos+2*wer``."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from chatterbox_es.checkpoints import Checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.comparison import evaluate
 from chatterbox_es.evaluation.measures import MeasureOptions, build_measures, measure_of
+from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
@@ -14,24 +16,24 @@ from chatterbox_es.speech import voice_of
 
 
 class Judge:
-    """Has checkpoints say the held-out sentences, all of them, and gives figures by utterance."""
+    """Has checkpoints say the held-out sentences, all of them, and gives metrics by utterance."""
 
-    def __init__(self, figures: Sequence[str], measures: Sequence[Measure], sentences: Sequence[Sentence], rate: int):
-        self.figures, self.measures, self.sentences, self.rate = figures, measures, sentences, rate
+    def __init__(self, metrics: Sequence[str], measures: Sequence[Measure], sentences: Sequence[Sentence], rate: int):
+        self.metrics, self.measures, self.sentences, self.rate = metrics, measures, sentences, rate
 
     @classmethod
-    def of(cls, figures: Sequence[str], features: FeatureSet, options: MeasureOptions) -> "Judge":
-        """A judge that makes the named figures.
+    def of(cls, metrics: Sequence[str], features: FeatureSet, options: MeasureOptions) -> "Judge":
+        """A judge that makes the named metrics.
 
         Raises:
-            UserError: a package or a model that a figure needs is missing.
+            UserError: a package or a model that a metric needs is missing.
         """
-        measures = build_measures(options, features.card["dialect"], [measure_of(figure) for figure in figures],
-                                  kept=features.folder)
-        return cls(figures, measures, held_out(features), features.contract.sample_rate)
+        options = dataclasses.replace(options, recogniser=recogniser_of(options.recogniser))
+        measures = build_measures(options, features.card["dialect"], [measure_of(metric) for metric in metrics])
+        return cls(metrics, measures, held_out(features), features.contract.sample_rate)
 
     def __call__(self, checkpoint: Checkpoint, name: str) -> dict[str, dict[str, float]]:
-        """Figure → utterance → value, of one set of weights.
+        """Metric → utterance → value, of one set of weights.
 
         Raises:
             UserError: some sentence has none, with the reason.
@@ -40,13 +42,13 @@ class Judge:
         # Some measures learn from the recordings, so these are heard too.
         results = evaluate([Recordings(self.rate), voice], self.sentences, self.measures, say=lambda text: None)
         rows = results.of(name)
-        found = {figure: {row.utterance: row.figures[figure] for row in rows if figure in row.figures}
-                 for figure in self.figures}
-        for figure, values in found.items():
+        found = {metric: {row.utterance: row.metrics[metric] for row in rows if metric in row.metrics}
+                 for metric in self.metrics}
+        for metric, values in found.items():
             lacking = [row for row in rows if row.utterance not in values]
             if lacking:
                 failures = lacking[0].failures
-                reason = failures.get(SOUND) or failures.get(measure_of(figure)) or "it is undefined there"
-                raise UserError(f"by=: {len(lacking)} of {len(rows)} sentences of {name} have no {figure}, such as "
+                reason = failures.get(SOUND) or failures.get(measure_of(metric)) or "it is undefined there"
+                raise UserError(f"by=: {len(lacking)} of {len(rows)} sentences of {name} have no {metric}, such as "
                                 f"{lacking[0].utterance} ({reason})")
         return found

@@ -5,32 +5,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.cepstra import MelCepstralDistortion, Pairs
-from chatterbox_es.evaluation.naturalness import Dnsmos, Predictor
+from chatterbox_es.evaluation.global_variance import GlobalVariance
+from chatterbox_es.evaluation.mcd import MelCepstralDistortion, Pairs
+from chatterbox_es.evaluation.predictors import DistillMos, Dnsmos, Predictor
 from chatterbox_es.evaluation.prosody import Prosody
-from chatterbox_es.evaluation.sounds import Measure
-from chatterbox_es.evaluation.speaker_similarity import SpeakerSimilarity
+from chatterbox_es.evaluation.sounds import Measure, Metric
+from chatterbox_es.evaluation.speaker_similarity import OnnxEmbedding, Resemblyzer, SpeakerSimilarity
 from chatterbox_es.speech import Voice
 
-ALWAYS = ("cepstra", "prosody", "naturalness", "speed")
+ALWAYS = ("distillmos", "dnsmos", "speaker_similarity", "mcd", "prosody", "variance", "speed")
 HEARD = ("intelligibility", "dialect")  # what needs a recogniser
-MEASURES = (*ALWAYS, "predictor", "speaker_similarity", *HEARD)
+MEASURES = (*ALWAYS, "predictor", *HEARD)
+PREDICTORS = ("distillmos", "dnsmos_ovrl", "predictor_")  # metrics of quality that decide together (`verdicts`), as they begin
 
 
 @dataclasses.dataclass
 class MeasureOptions:
-    recogniser: str = dataclasses.field(default="", metadata={"help": "whisper[:MODEL], vosk:DIR or pocketsphinx:DIR"})
-    predictor: str = dataclasses.field(default="", metadata={"help": "ONNX file that predicts naturalness"})
+    recogniser: str = dataclasses.field(default="", metadata={
+        "help": "whisper:MODEL, vosk:DIR or pocketsphinx:DIR; nothing: whisper:base where its weights are installed; none"})
+    predictor: str = dataclasses.field(default="", metadata={"help": "ONNX file that predicts quality"})
     predictor_rate: int | None = dataclasses.field(default=None, metadata={"help": "Hz; none: as the file says, or 16000"})
-    speaker: str = dataclasses.field(default="", metadata={"help": "ONNX file that embeds speakers"})
+    speaker: str = dataclasses.field(default="", metadata={"help": "ONNX file that embeds speakers; none: Resemblyzer"})
     speaker_rate: int | None = dataclasses.field(default=None, metadata={"help": "Hz; none: as the file says, or 16000"})
 
 
 def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] = (),
-                   voices: Mapping[str, Voice] | None = None, kept: Path | None = None, sentences: int = 0) -> list[Measure]:
+                   voices: Mapping[str, Voice] | None = None, sentences: int = 0) -> list[Measure]:
     """The measures that were asked for, or all that what was given allows; ``voices`` by system, for those that let them speak.
 
-    ``kept`` is a folder for scores of recordings that later evaluations need again; ``sentences`` is how many are expected.
+    ``sentences`` is how many are expected, for measures that get ready while they are said.
 
     Raises:
         UserError: an unknown one, or one whose package or model is missing.
@@ -38,23 +41,27 @@ def build_measures(options: MeasureOptions, dialect: str, asked: Sequence[str] =
     unknown = [name for name in asked if name not in MEASURES]
     if unknown:
         raise UserError(f"measures={','.join(asked)}: there is no measure {unknown[0]}; there are {', '.join(MEASURES)}")
-    given = {"predictor": options.predictor, "speaker_similarity": options.speaker} | dict.fromkeys(HEARD, options.recogniser)
+    given = {"predictor": options.predictor} | dict.fromkeys(HEARD, options.recogniser)
     for name in asked:
         if not given.get(name, True):
-            key = {"predictor": "predictor", "speaker_similarity": "speaker"}.get(name, "recogniser")
-            raise UserError(f"{name} needs {key}=… (see --help)")
+            raise UserError(f"{name} needs {'predictor' if name == 'predictor' else 'recogniser'}=… (see --help)")
     wanted = asked or [*ALWAYS, *(name for name, value in given.items() if value)]
     measures: list[Measure] = []
-    if {"cepstra", "prosody"} & set(wanted):
-        pairs = Pairs(sentences=sentences)
-        measures += [kind(pairs) for name, kind in (("cepstra", MelCepstralDistortion), ("prosody", Prosody)) if name in wanted]
-    if "naturalness" in wanted:
-        measures.append(Dnsmos(kept / "dnsmos.json" if kept else None))
+    if "distillmos" in wanted:
+        measures.append(DistillMos())
+    if "dnsmos" in wanted:
+        measures.append(Dnsmos())
     if "predictor" in wanted:
         measures.append(Predictor(Path(options.predictor), options.predictor_rate))
+    if set(HEARD) & set(wanted):
+        measures += _heard(options, wanted, bool(asked), dialect, voices or {})
     if "speaker_similarity" in wanted:
-        measures.append(SpeakerSimilarity(Path(options.speaker), options.speaker_rate))
-    return measures + (_heard(options, wanted, bool(asked), dialect, voices or {}) if set(HEARD) & set(wanted) else [])
+        measures.append(SpeakerSimilarity(OnnxEmbedding(Path(options.speaker), options.speaker_rate) if options.speaker
+                                          else Resemblyzer()))
+    if {"mcd", "prosody"} & set(wanted):
+        pairs = Pairs(sentences=sentences)
+        measures += [kind(pairs) for name, kind in (("mcd", MelCepstralDistortion), ("prosody", Prosody)) if name in wanted]
+    return measures + ([GlobalVariance()] if "variance" in wanted else [])
 
 
 def _heard(options: MeasureOptions, wanted: Sequence[str], is_asked: bool, dialect: str,
@@ -73,11 +80,19 @@ def _heard(options: MeasureOptions, wanted: Sequence[str], is_asked: bool, diale
     return measures
 
 
-def measure_of(figure: str) -> str | None:
-    """The measure that makes a figure."""
-    for kind in (MelCepstralDistortion, Prosody, Dnsmos, SpeakerSimilarity):
-        if figure in kind.figures:
-            return kind.name
-    if figure.startswith("predictor_"):
-        return "predictor"
-    return "intelligibility" if figure in ("wer", "cer", "per") else "dialect" if figure == "contrasts" else None
+def measure_of(metric: str) -> str | None:
+    """The measure that makes a metric."""
+    found = next((kind.name for kind in KINDS if metric in kind.metrics), None)
+    if found or metric in ("wer", "cer", "per"):
+        return found or "intelligibility"
+    return "predictor" if metric.startswith("predictor_") else "dialect" if metric == "contrasts" else None
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    known: dict[str, Metric] = {name: known for kind in KINDS for name, known in kind.metrics.items()}
+    return known[metric].better == "higher" if metric in known else metric.startswith("predictor_") or metric == "contrasts"
+
+
+KINDS = (DistillMos, Dnsmos, SpeakerSimilarity, MelCepstralDistortion, Prosody, GlobalVariance)
+"""Those that are here without the packages of recognisers."""

@@ -6,18 +6,20 @@ from typing import Any
 import jinja2
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_picture, variance_picture
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.report_samples import UNREADABLE, sound_uri
 from chatterbox_es.run_directory import write_whole
 
 TEMPLATE = "evaluation.html.jinja"
 WORST = 8  # sentences a system
 ROOM = 8_000_000  # characters of sound in a page
-RANKED_BY = ("wer", "per", "mcd", "dnsmos_ovrl")  # the first that a system has, or else its first figure with a direction
+RANKED_BY = ("wer", "per", "distillmos", "mcd")  # the first that a system has, or else its first metric with a direction
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "best at 1",
               "recordings": "best at the recordings'"}
-FACTS = {"made": "made", "sentences": "sentences", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
+FACTS = {"made": "made", "chosen": "chosen", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
          "prepared": "prepared set", "content": "content", "machine": "machine", "seconds": "seconds it took",
          "recogniser": "recogniser", "commit": "commit"}
 
@@ -40,22 +42,26 @@ def render(results: Results, folder: Path, title: str = "") -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent.parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     judged = [system for system in results.systems if system not in (RECORDINGS, ROUND_TRIP)]
+    peers = set(judged) - set(results.card.get("checkpoints", judged))
     return environment.get_template(TEMPLATE).render(
         title=title or f"Evaluation: {', '.join(judged) or 'recordings'}", systems=results.systems,
         sentences=results.card.get("sentences", len({row.utterance for row in results.rows})),
         synthetic=results.card.get("synthetic", False), machine=results.card.get("machine", ""), speeds=results.speeds,
-        table=_table(results), findings=results.findings, worst=_worst(results, judged, folder), failures=_failures(results),
+        table=_table(results), findings=results.findings, worst=_worst(results, judged, folder),
+        verdicts=verdicts(results, [system for system in results.systems if system not in peers]), peers=sorted(peers),
+        variance=variance_picture(results.ratios, [system for system in results.systems if system != RECORDINGS]),
+        trained_on=results.trained_on, width=WIDTH, height=HEIGHT, failures=_failures(results),
         facts=[(FACTS[key], str(results.card[key])) for key in FACTS if results.card.get(key) not in (None, "")]
         + list(results.card.get("checkpoints", {}).items()), coloured=0).lstrip()
 
 
 def _table(results: Results) -> list[dict[str, Any]]:
-    """A row a figure, a cell a system."""
+    """A row a metric, a cell a system."""
     estimates, rows = results.estimates(), []
     for name in results.shown():
         found = [estimates[system].get(name) for system in results.systems]
-        figure = results.figures[name]
-        rows.append({"name": name, "unit": figure.unit, "meaning": figure.meaning, "better": DIRECTIONS.get(figure.better, ""),
+        metric = results.metrics[name]
+        rows.append({"name": name, "unit": metric.unit, "meaning": metric.meaning, "better": DIRECTIONS.get(metric.better, ""),
                      "cells": _cells(found)})
     scores = results.scores()
     if scores:
@@ -92,14 +98,14 @@ def _worst(results: Results, judged: list[str], folder: Path) -> list[dict[str, 
     groups, room, uris = [], [ROOM], {}
     for system in judged:
         rows = results.of(system)
-        names = [*RANKED_BY, *(name for name in results.shown() if results.figures[name].better in ("lower", "higher"))]
-        name = next((name for name in names if any(name in row.figures for row in rows)), None)
+        names = [*RANKED_BY, *(name for name in results.shown() if results.metrics[name].better in ("lower", "higher"))]
+        name = next((name for name in names if any(name in row.metrics for row in rows)), None)
         if name is None:
             continue
-        better = results.figures[name].better
-        ranked = sorted((row for row in rows if name in row.figures), key=lambda row: row.figures[name],
+        better = results.metrics[name].better
+        ranked = sorted((row for row in rows if name in row.metrics), key=lambda row: row.metrics[name],
                         reverse=better != "higher")[:WORST]
-        groups.append({"system": system, "figure": name, "better": better, "sentences": [
+        groups.append({"system": system, "metric": name, "better": better, "sentences": [
             _sentence(row, results, folder, room, uris) for row in ranked]})
     return groups
 
@@ -108,7 +114,8 @@ def _sentence(row: Row, results: Results, folder: Path, room: list[int], uris: d
     beside = [other for other in results.rows if other.utterance == row.utterance and other.system == RECORDINGS]
     shown = set(results.shown())
     return {"utterance": row.utterance, "words": row.words, "heard": row.heard,
-            "figures": [(name, shown_value(value, value)) for name, value in row.figures.items() if name in shown],
+            "metrics": [(name, shown_value(value, value)) for name, value in row.metrics.items() if name in shown],
+            "melody": f0_picture(*melody) if (melody := results.melodies.get((row.system, row.utterance))) else None,
             "sounds": [(one.system, _uri(folder, one.sound, room, uris))
                        for one in (row, *beside) if SOUND not in one.failures]}
 

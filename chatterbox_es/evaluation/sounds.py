@@ -44,7 +44,7 @@ class Failure:
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
+class Metric:
     """What a number is: for the head of a table and for whoever reads it."""
 
     unit: str  # dB | Hz | … | "" for a share or a score
@@ -53,17 +53,17 @@ class Figure:
 
 
 class Measure(Protocol):
-    """Figures of sounds.
+    """Metrics of sounds.
 
     Building one raises UserError where a package or a model is missing, with how to get it. A measure that needs the
     recording gives a Failure for a sound without one.
     """
 
     name: str  # its key in failures
-    figures: Mapping[str, Figure]  # what its keys mean
+    metrics: Mapping[str, Metric]  # what its keys mean
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        """One entry a sound, in their order: figure → value."""
+        """One entry a sound, in their order: metric → value."""
         ...
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from chatterbox_es.acoustics.audio import AudioError, read_audio
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser
-from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.refinement.phone_errors import Spoken, misheard_places
@@ -45,12 +45,13 @@ class Evaluation:
             prepared, content, dialect = Path(summary["prepared"]), summary["content"], summary["dialect"]
             by_system: dict[str, list[dict]] = {}
             for row in rows:
-                by_system.setdefault(row["system"], []).append(row)
+                by_system.setdefault(row["system"], []).append(row | {"metrics": row["metrics"]})
         except OSError as error:
             raise UserError(f"evaluation={folder}: {error.filename} cannot be read ({error.strerror}); name the folder that "
                             "python -m chatterbox_es.evaluate has written") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"evaluation={folder}: summary.json or rows.jsonl is damaged ({error!r}); evaluate again") from None
+            raise UserError(f"evaluation={folder}: summary.json or rows.jsonl is damaged, or of an older version "
+                            f"({error!r}); evaluate again") from None
         voices = [name for name in summary.get("checkpoints", by_system) if name not in (RECORDINGS, ROUND_TRIP)]
         system = system or (voices or [""])[0]
         if system not in by_system:
@@ -70,7 +71,7 @@ class Evaluation:
             UserError: the rows have none of them.
         """
         for name in RANKED_BY:
-            if any(name in row["figures"] for row in self.rows):
+            if any(name in row["metrics"] for row in self.rows):
                 return name
         raise UserError(f"evaluation={self.folder}: no row of {self.system} has one of {', '.join(RANKED_BY)}; evaluate with "
                         "recogniser=… ")
@@ -78,7 +79,7 @@ class Evaluation:
     def worst(self) -> list[dict[str, Any]]:
         """Rows from the worst to the best; those without the figure are left out (the evaluation lists them)."""
         name = self.ranked_by()
-        return sorted((row for row in self.rows if name in row["figures"]), key=lambda row: -row["figures"][name])
+        return sorted((row for row in self.rows if name in row["metrics"]), key=lambda row: -row["metrics"][name])
 
     def spoken(self, rows: Sequence[Mapping[str, Any]], recogniser: PhoneRecogniser | None) -> list[Spoken]:
         """What was to be said and what was heard, of the rows whose phones are known or can be listened to."""
@@ -94,7 +95,7 @@ class Evaluation:
                     if not (self.folder / row["sound"]).is_file():
                         continue
                     heard = ""
-            elif "per" not in row["figures"]:
+            elif "per" not in row["metrics"]:
                 continue
             names = recogniser.names_of(said) if recogniser is not None else _named(said, row.get("said_phones", ""))
             spoken.append(Spoken(row["utterance"], names, heard.split()))
@@ -118,8 +119,8 @@ class Part:
     """Places of one kind, and how many of them are misheard."""
 
     name: str
-    voice: Share
-    recordings: Share
+    voice: Proportion
+    recordings: Proportion
 
 
 def parts(spoken: Sequence[Spoken], recorded: Sequence[Spoken], evaluation: Evaluation) -> list[Part]:
@@ -127,7 +128,7 @@ def parts(spoken: Sequence[Spoken], recorded: Sequence[Spoken], evaluation: Eval
     training set: does rarity explain what is misheard?"""
     counts = _triples(evaluation.features)
     voice, natural = _tally(spoken, counts), _tally(recorded, counts)
-    return [Part(name, voice[name], natural.get(name, Share(0, 0))) for name in sorted(voice)]
+    return [Part(name, voice[name], natural.get(name, Proportion(0, 0))) for name in sorted(voice)]
 
 
 def _triples(features: FeatureSet) -> Counter[tuple[str, ...]]:
@@ -139,7 +140,7 @@ def _triples(features: FeatureSet) -> Counter[tuple[str, ...]]:
     return counts
 
 
-def _tally(spoken: Sequence[Spoken], triples: Counter[tuple[str, ...]]) -> dict[str, Share]:
+def _tally(spoken: Sequence[Spoken], triples: Counter[tuple[str, ...]]) -> dict[str, Proportion]:
     places, misheard = Counter(), Counter()
     for sentence in spoken:
         phones = [phoneme for phoneme, _ in sentence.said]
@@ -151,4 +152,4 @@ def _tally(spoken: Sequence[Spoken], triples: Counter[tuple[str, ...]]) -> dict[
                 names.append(next(f"seen in training: {name}" for low, high, name in RARITY if low <= seen <= high))
             places.update(names)
             misheard.update(names if is_wrong else ())
-    return {name: Share(misheard[name], places[name]) for name in places}
+    return {name: Proportion(misheard[name], places[name]) for name in places}

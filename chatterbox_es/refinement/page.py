@@ -20,7 +20,7 @@ def markdown(weaknesses: Weaknesses, plan: Plan | None) -> str:
 
 def _sentences(weaknesses: Weaknesses) -> list[str]:
     name = weaknesses.ranked_by
-    rows = [(row["utterance"], f"{row['figures'][name]:.3f}", row["words"], row.get("heard", ""))
+    rows = [(row["utterance"], f"{row['metrics'][name]:.3f}", row["words"], row.get("heard", ""))
             for row in weaknesses.sentences[:ROWS]]
     return [f"## The worst sentences\n\nBy `{name}`, {len(rows)} of {len(weaknesses.sentences)}.",
             table(("sentence", name, "to be said", "heard"), rows)]

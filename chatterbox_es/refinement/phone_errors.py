@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import jiwer
 
-from chatterbox_es.evaluation.shares import Share
+from chatterbox_es.evaluation.intervals import Proportion
 
 DELETED = "∅"
 PRIOR = 20.0  # places
@@ -31,8 +31,8 @@ class Errors:
     inserted: Counter[str]  # heard where nothing was said
     pairs: Mapping[tuple[str, str], tuple[int, int]]  # (phoneme, next) → places, places with the first or the second misheard
 
-    def share(self, phoneme: str) -> Share:
-        return Share(self.misheard[phoneme], self.places[phoneme])
+    def share(self, phoneme: str) -> Proportion:
+        return Proportion(self.misheard[phoneme], self.places[phoneme])
 
     @property
     def overall(self) -> float:
@@ -43,9 +43,9 @@ class Errors:
         """Its rate drawn towards the overall one, the more so the fewer places there are."""
         return drawn(self.share(phoneme), self.overall)
 
-    def pair(self, pair: tuple[str, str]) -> Share:
+    def pair(self, pair: tuple[str, str]) -> Proportion:
         places, wrong = self.pairs.get(pair, (0, 0))
-        return Share(wrong, places)
+        return Proportion(wrong, places)
 
     @property
     def overall_pairs(self) -> float:
@@ -53,7 +53,7 @@ class Errors:
         return sum(wrong for _, wrong in self.pairs.values()) / max(sum(places for places, _ in self.pairs.values()), 1)
 
 
-def drawn(share: Share, overall: float) -> float:
+def drawn(share: Proportion, overall: float) -> float:
     """A rate drawn towards the overall one, as if `PRIOR` more places had been seen that have it."""
     return (share.count + PRIOR * overall) / (share.of + PRIOR)
 

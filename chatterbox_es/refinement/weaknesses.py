@@ -4,8 +4,8 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
+from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.recognisers import PhoneRecogniser
-from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.refinement.findings import Evaluation, Part, parts
 from chatterbox_es.refinement.phone_errors import Errors, drawn, phone_errors
 from chatterbox_es.text.symbols import PHONES
@@ -19,8 +19,8 @@ class Standing:
     """A phone or a pair of them, how often it is misheard, and what the recogniser does to the same in the recordings."""
 
     phonemes: tuple[str, ...]
-    voice: Share
-    recordings: Share | None
+    voice: Proportion
+    recordings: Proportion | None
     instead: list[tuple[str, int]]  # what is heard, the commonest first
     in_training: int
     excess: float  # its rate less the recordings', both drawn to the overall ones: the voice's doing, not the recogniser's
@@ -75,7 +75,7 @@ class Weaknesses:
         """As JSON holds it."""
         return {
             "system": self.system, "ranked_by": self.ranked_by, "note": self.note,
-            "sentences": [{"utterance": row["utterance"], self.ranked_by: row["figures"][self.ranked_by], "words": row["words"],
+            "sentences": [{"utterance": row["utterance"], self.ranked_by: row["metrics"][self.ranked_by], "words": row["words"],
                            "heard": row.get("heard", "")} for row in self.sentences],
             "phones": [_standing(phone) for phone in self.phones], "pairs": [_standing(pair) for pair in self.pairs],
             "places": [{"places": part.name, "misheard": _share(part.voice), "in_recordings": _share(part.recordings)}
@@ -104,7 +104,7 @@ def _standing(standing: Standing) -> dict[str, Any]:
             "in_training": standing.in_training, "excess": standing.excess}
 
 
-def _share(share: Share | None) -> dict[str, Any] | None:
+def _share(share: Proportion | None) -> dict[str, Any] | None:
     return None if share is None else {"count": share.count, "of": share.of, "interval": share.interval}
 
 

@@ -17,10 +17,10 @@ from chatterbox_es.evaluation.contrasts import (
     expected,
     verdict,
 )
+from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.minimal_pairs import CARRIER, minimal_pairs, pair_sentences
 from chatterbox_es.evaluation.places import kind_of
 from chatterbox_es.evaluation.recognisers import load_recogniser
-from chatterbox_es.evaluation.shares import Share
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
 from chatterbox_es.text import DIALECTS, FrontEnd
 
@@ -93,9 +93,9 @@ def test_distincion_and_seseo_are_told_apart_and_counted() -> None:
     assert [found[name].verdict for name in (RECORDINGS, "castilian", "mexican")] == ["distinción", "distinción", "seseo"]
     readings = [CASTILIAN.read(text).phonemes for text in TEXTS]
     z_places = sum(reading.count("θ") for reading in readings)
-    assert found["mexican"].heard_first["θ"] == Share(0, z_places)
-    assert found["castilian"].heard_first["θ"] == Share(z_places, z_places)
-    assert str(found["castilian"].pairs) == str(Share(20, 20)) and found["mexican"].pairs == Share(0, 20)
+    assert found["mexican"].heard_first["θ"] == Proportion(0, z_places)
+    assert found["castilian"].heard_first["θ"] == Proportion(z_places, z_places)
+    assert str(found["castilian"].pairs) == str(Proportion(20, 20)) and found["mexican"].pairs == Proportion(0, 20)
     assert len(rows) == len(sounds)  # the minimal pairs are the measure's own, and get no row
     by_system = {system: [row for sound, row in zip(sounds, rows, strict=True) if sound.system == system] for system in found}
     kept = {system: sum(row["contrasts_kept"] for row in of) / sum(row["contrasts_places"] for row in of)
@@ -168,17 +168,17 @@ def test_what_a_dialect_expects_is_what_its_front_end_says(dialect: str) -> None
 @pytest.mark.parametrize(("z", "s", "said"), [
     (0.95, 0.02, "distinción"), (0.1, 0.1, "seseo"), (0.9, 0.9, "ceceo"), (0.5, 0.1, "between"), (0.1, 0.9, "neither")])
 def test_verdicts_need_clear_shares(z: float, s: float, said: str) -> None:
-    shares = {"θ": Share(round(100 * z), 100), "s": Share(round(100 * s), 100)}
+    shares = {"θ": Proportion(round(100 * z), 100), "s": Proportion(round(100 * s), 100)}
     assert verdict(Finding("voice", CONTRASTS[0], shares, 0.95, "")).startswith(said)
 
 
 def test_wilson_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    assert Share(9, 10).interval == pytest.approx((0.5958, 0.9821), abs=1e-4)  # statsmodels' proportion_confint, wilson
+    assert Proportion(9, 10).interval == pytest.approx((0.5958, 0.9821), abs=1e-4)  # statsmodels' proportion_confint, wilson
     truth, n = 0.9, 40
     covered = sum(binom.pmf(count, n, truth) for count in range(n + 1)
-                  if Share(count, n).interval[0] <= truth <= Share(count, n).interval[1])
+                  if Proportion(count, n).interval[0] <= truth <= Proportion(count, n).interval[1])
     assert covered == pytest.approx(0.95, abs=0.03)
-    assert Share(0, 0).interval == (0, 1) and str(Share(0, 0)) == "none" and FEWEST_PLACES == 10
+    assert Proportion(0, 0).interval == (0, 1) and str(Proportion(0, 0)) == "none" and FEWEST_PLACES == 10
 
 
 def test_a_recogniser_that_cannot_align_is_refused() -> None:

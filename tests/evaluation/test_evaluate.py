@@ -1,8 +1,9 @@
-"""python -m chatterbox_es.evaluate as a user calls it, on a tiny voice; and its figures in a selection."""
+"""python -m chatterbox_es.evaluate as a user calls it, on a tiny voice; and its metrics in a selection."""
 
 import importlib.util
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,12 @@ if importlib.util.find_spec("pyworld") is None:  # one that is there and cannot 
     pytest.skip("pyworld is not installed", allow_module_level=True)
 
 from chatterbox_es.errors import UserError  # noqa: E402
+from chatterbox_es.evaluation import budget  # noqa: E402
+from chatterbox_es.evaluation.budget import sentences_that_fit  # noqa: E402
 from chatterbox_es.evaluation.measures import MeasureOptions, build_measures, measure_of  # noqa: E402
 from chatterbox_es.evaluation.sounds import Failure, Sound  # noqa: E402
 from chatterbox_es.evaluation.systems import Peer, Recordings, held_out, parse_peers, treat  # noqa: E402
-from chatterbox_es.select import choose  # noqa: E402
+from chatterbox_es.select import choose, rule_of  # noqa: E402
 from chatterbox_es.selection import checkpoints_of  # noqa: E402
 
 
@@ -35,8 +38,8 @@ def evaluated(road, features, command, tmp_path_factory) -> Evaluated:
     first, second, *_ = (features.utterance(number)["id"] for number in features.validation)
     shutil.copy(features.utterance(features.validation[0])["audio"], scratch / f"{first}.wav")
     (scratch / f"{second}.wav").write_bytes(b"no sound")
-    done = command("evaluate", f"run={road.whole_run}", f"peers=other:{scratch}", "measures=cepstra,prosody,speed", "phase=5",
-                   f"out={scratch / 'out'}", cwd=road.folder)
+    done = command("evaluate", f"run={road.whole_run}", f"peers=other:{scratch}", "measures=mcd,prosody,variance,speed",
+                   "phase=5", f"out={scratch / 'out'}", cwd=road.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [json.loads(line) for line in (scratch / "out/rows.jsonl").read_text(encoding="utf-8").splitlines()]
     summary = json.loads((scratch / "out/summary.json").read_text(encoding="utf-8"))
@@ -51,14 +54,19 @@ def test_every_system_has_a_row_for_every_held_out_sentence(evaluated, features)
     assert systems[3] == "other"
     assert [(row["system"], row["utterance"]) for row in evaluated.rows] == [(s, u) for s in systems for u in ids]
     assert evaluated.summary["sentences"] == len(ids)
+    assert f"sentences: {len(ids)} of {len(ids)} held-out ones" in evaluated.output
+    assert evaluated.summary["chosen"] in evaluated.output
 
 
 def test_recordings_are_perfect_against_themselves_and_others_are_not(evaluated):
-    figures = {system: found["figures"] for system, found in evaluated.summary["systems"].items()}
-    recordings, round_trip, voice, other = figures.values()
+    metrics = {system: found["metrics"] for system, found in evaluated.summary["systems"].items()}
+    recordings, round_trip, voice, other = metrics.values()
     assert recordings["mcd"]["mean"] == other["mcd"]["mean"] == 0
     assert min(round_trip["mcd"]["mean"], voice["mcd"]["mean"]) > 0
-    assert all(found["mcd"]["low"] <= found["mcd"]["mean"] <= found["mcd"]["high"] for found in figures.values())
+    assert recordings["mel_variance"]["mean"] == other["mel_variance"]["mean"] == recordings["f0_range_ratio"]["mean"] == 1
+    assert voice["mel_variance"]["mean"] < 0.8  # trained for two epochs: an average
+    assert 0 < recordings["voiced"]["mean"] <= 1
+    assert all(found["mcd"]["low"] <= found["mcd"]["mean"] <= found["mcd"]["high"] for found in metrics.values())
 
 
 def test_missing_and_broken_sounds_of_a_peer_are_counted_with_their_reasons(evaluated, features):
@@ -80,11 +88,14 @@ def test_sounds_lie_where_the_rows_say_and_speed_is_that_of_the_voice(evaluated)
     assert len(timed) == 1
     assert 0 < speeds[timed[0]]["rtf_mel"] < speeds[timed[0]]["rtf"]
     assert evaluated.summary["machine"]
-    assert (evaluated.folder / "evaluation.html").stat().st_size < 10_000_000
+    page = (evaluated.folder / "evaluation.html").read_text(encoding="utf-8")
+    assert len(page) < 10_000_000
+    assert 'aria-label="F0 over time' in page and 'aria-label="Variance of the mel bins' in page
 
 
 @pytest.mark.parametrize(("given", "said"), [
     (("phase=4_3",), "phase 5"), (("measures=taste",), "there is no measure taste"), (("sentences=few",), "sentences=few"),
+    (("minutes=0",), "minutes=0"),
     (("measures=predictor",), "predictor=…"), (("peers=nothing",), "name:DIR"), (("peers=other:nowhere",), "no such folder"),
     (("predictor=nowhere.onnx",), "no such file"), (("run=nowhere",), "nowhere"),
 ])
@@ -144,12 +155,37 @@ def test_peers_are_names_and_folders(tmp_path):
         ("one", tmp_path), ("two", tmp_path / "a")]
 
 
-# ---- figures in a selection
+def test_as_many_sentences_are_taken_as_fit_into_the_time(features, monkeypatch):
+    class Slow:
+        name, metrics, said = "slow", {}, ()
+
+        def __call__(self, sounds):
+            self.said = (*self.said, *(sound.utterance for sound in sounds))
+            time.sleep(0.02 * len(sounds))
+            return [{} for _ in sounds]
+
+    class Whole(Slow):
+        name = "dialect"  # which costs the same for one sentence and for many
+
+    measure, whole, everything = Slow(), Whole(), [sentence.utterance for sentence in held_out(features)]
+    monkeypatch.setattr(budget, "PROBED", 1)
+    systems = [Recordings(features.contract.sample_rate)]
+    few, said = sentences_that_fit(features, systems, [measure, whole], 0.0)
+    assert [sentence.utterance for sentence in few] == [sentence.utterance for sentence in held_out(features, 1)]
+    assert said.startswith(f"sentences: 1 of {len(everything)} held-out ones") and "sentences=all takes" in said
+    assert len(measure.said) == 2 and not whole.said  # one to begin with, one that is timed
+    enough, said = sentences_that_fit(features, systems, [measure], 600.0)
+    assert [sentence.utterance for sentence in enough] == everything and said.startswith(f"sentences: all {len(everything)}")
+
+
+# ---- metrics in a selection
 
 
 def test_figures_belong_to_measures():
-    assert [measure_of(name) for name in ("mcd", "f0_rmse", "dnsmos_ovrl", "wer", "predictor_x", "val_loss", "taste")] == [
-        "cepstra", "prosody", "naturalness", "intelligibility", "predictor", None, None]
+    names = ("mcd", "f0_rmse", "distillmos", "dnsmos_ovrl", "similarity", "mel_variance", "wer", "predictor_x", "val_loss",
+             "taste")
+    assert [measure_of(name) for name in names] == ["mcd", "prosody", "distillmos", "dnsmos", "speaker_similarity", "variance",
+                                                    "intelligibility", "predictor", None, None]
     assert [measure.name for measure in build_measures(MeasureOptions(), "castilian", ["prosody"])] == ["prosody"]
 
 
@@ -162,3 +198,21 @@ def test_checkpoints_can_be_chosen_by_a_figure_of_the_evaluation(road, monkeypat
     assert ranking.best.value == pytest.approx(values.mean("mcd") + 0.001 * values.mean("val_loss"))
     with pytest.raises(UserError, match="there is no figure taste"):
         choose(paths, "taste", 0, tmp_path / "outputs", "cpu", 1)
+
+
+def test_a_metric_by_itself_knows_which_way_is_better():
+    assert rule_of("distillmos").terms == rule_of("-distillmos").terms == {"distillmos": -1}
+    assert rule_of("wer").terms == {"wer": 1}
+    assert rule_of("2*similarity").terms == {"similarity": -2}
+    assert rule_of("val_loss-0.5*distillmos").terms == {"val_loss": 1, "distillmos": -0.5}
+    with pytest.raises(UserError, match="write -distillmos"):
+        rule_of("wer+distillmos")
+
+
+def test_checkpoints_can_be_chosen_by_distillmos(road, monkeypatch, tmp_path):
+    pytest.importorskip("xls_r_sqa", reason="distillmos is not installed")
+    monkeypatch.chdir(road.folder)
+    ranking, notes = choose({road.whole_run: checkpoints_of(road.whole_run)}, "distillmos", 0, tmp_path / "outputs", "cpu", 1)
+    assert 1 <= ranking.best.candidate.values.mean("distillmos") <= 5
+    assert ranking.best.value == pytest.approx(-ranking.best.candidate.values.mean("distillmos"))
+    assert notes[0].startswith("best by -distillmos")

@@ -69,14 +69,14 @@ def edits(said: Sequence, heard: Sequence) -> int:
     ("¡qué día!", "QUÉ DÍA"),
 ])  # fmt: skip
 def test_digits_case_and_punctuation_are_no_errors(words: str, heard: str) -> None:
-    figures = hear(words, heard)
-    assert figures["wer"] == figures["cer"] == 0 and figures["wer_words"] == len(words.split())
+    metrics = hear(words, heard)
+    assert metrics["wer"] == metrics["cer"] == 0 and metrics["wer_words"] == len(words.split())
 
 
 def test_counts_by_hand() -> None:
-    figures = hear("la casa es muy alta", "la caza es alta")  # casa → caza, muy lost
-    assert (figures["wer_edits"], figures["wer_words"], figures["wer"]) == (2, 5, 0.4)
-    assert (figures["cer_edits"], figures["cer_characters"]) == (1 + len("muy "), len("la casa es muy alta"))
+    metrics = hear("la casa es muy alta", "la caza es alta")  # casa → caza, muy lost
+    assert (metrics["wer_edits"], metrics["wer_words"], metrics["wer"]) == (2, 5, 0.4)
+    assert (metrics["cer_edits"], metrics["cer_characters"]) == (1 + len("muy "), len("la casa es muy alta"))
     assert hear("sí", "así no que no")["wer"] == 4  # more is heard than was said: above 1
 
 
@@ -144,7 +144,7 @@ def test_a_recogniser_without_a_phone_loop_gives_words_alone() -> None:
 
 
 def test_every_figure_says_what_it_is() -> None:
-    assert set(Intelligibility.figures) == set(RATES) == set(Intelligibility.rates)
+    assert set(Intelligibility.metrics) == set(RATES) == set(Intelligibility.rates)
 
 
 def test_recordings_are_understood_and_the_wrong_text_is_not() -> None:

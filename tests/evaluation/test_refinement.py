@@ -16,9 +16,9 @@ from scipy import sparse
 
 from chatterbox_es import refine
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.results import Results, Row
-from chatterbox_es.evaluation.shares import Share
-from chatterbox_es.evaluation.sounds import Figure
+from chatterbox_es.evaluation.sounds import Metric
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.refinement.candidates import candidates, estimated_seconds, read_sentences
 from chatterbox_es.refinement.choice import choose, gains, random_choice, worth_of
@@ -58,9 +58,9 @@ def test_errors_are_counted_by_phone_with_what_was_heard() -> None:
     said = [(phone, phone) for phone in ("k", "ˈa", "s", "a")]
     errors = phone_errors([Spoken("u", said, ["t", "ˈa", "s"]), Spoken("v", said, ["k", "ˈa", "s", "a", "x"]),
                            Spoken("w", said, [])])  # fmt: skip
-    assert errors.share("k") == Share(2, 3) and errors.share("ˈa") == Share(1, 3) and errors.share("a") == Share(2, 3)
+    assert [errors.share(phone) for phone in ("k", "ˈa", "a")] == [Proportion(2, 3), Proportion(1, 3), Proportion(2, 3)]
     assert errors.confusions["k"] == {"t": 1, "∅": 1} and errors.inserted == {"x": 1}
-    assert errors.pair(("k", "ˈa")) == Share(2, 3) and errors.pair(("s", "a")) == Share(2, 3)
+    assert errors.pair(("k", "ˈa")) == Proportion(2, 3) and errors.pair(("s", "a")) == Proportion(2, 3)
     assert errors.overall == 6 / 12
     assert errors.rate("k") == pytest.approx((2 + 20 * 0.5) / 23) and errors.rate("never") == 0.5
 
@@ -206,24 +206,24 @@ def evaluation(features: FeatureSet, tmp_path: Path) -> Path:
             missed = sum(phone in wrong for phone in phones)
             rows.append(Row(system, said["id"], said["words"], heard="algo", said_phones=" ".join(phones),
                             heard_phones=heard(phones, *wrong),
-                            figures={"per": missed / len(phones), "per_edits": missed, "per_phones": len(phones)}))
+                            metrics={"per": missed / len(phones), "per_edits": missed, "per_phones": len(phones)}))
     card = {"prepared": str(features.folder), "content": features.card["content"], "dialect": "castilian",
             "checkpoints": {"voice": "final.pt"}}
-    figures, rates = {"per": Figure("", "lower", "phones")}, {"per": ("per_edits", "per_phones")}
-    Results(rows, figures, rates, card=card).write(tmp_path / "made")
+    metrics, rates = {"per": Metric("", "lower", "phones")}, {"per": ("per_edits", "per_phones")}
+    Results(rows, metrics, rates, card=card).write(tmp_path / "made")
     return tmp_path / "made"
 
 
 def test_phones_are_ranked_by_what_the_voice_adds_to_the_recognisers_own_errors(evaluation: Path, features: FeatureSet) -> None:
     found = Weaknesses.of(Evaluation.read(evaluation))
     assert found.ranked_by == "per" and found.note == ""
-    assert [row["figures"]["per"] for row in found.sentences] == sorted(
-        (row["figures"]["per"] for row in found.sentences), reverse=True)
+    assert [row["metrics"]["per"] for row in found.sentences] == sorted(
+        (row["metrics"]["per"] for row in found.sentences), reverse=True)
     held_out = [symbol for number in features.validation
                 for symbol in features.symbols.symbols_of(features.token_ids(int(number)).tolist()) if symbol in PHONES]
     worst = found.phones[0]
     assert worst.phonemes == ("s",) and worst.instead == [("?", held_out.count("s"))]
-    assert worst.voice == Share(held_out.count("s"), held_out.count("s")) and worst.recordings.count == 0
+    assert worst.voice == Proportion(held_out.count("s"), held_out.count("s")) and worst.recordings.count == 0
     need, otherwise = found.need()
     assert max(need, key=need.get) == "s" and need["l"] < need["s"] / 2 and otherwise > 0
     by_name = {part.name: part for part in found.parts}
@@ -264,7 +264,7 @@ def test_without_text_it_ranks_and_without_phones_it_says_so(evaluation: Path, t
                                                              capsys: pytest.CaptureFixture) -> None:
     rows = [json.loads(line) for line in (evaluation / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     for row in rows:
-        row |= {"said_phones": "", "heard_phones": "", "figures": {"wer": row["figures"]["per"]}}
+        row |= {"said_phones": "", "heard_phones": "", "metrics": {"wer": row["metrics"]["per"]}}
     (evaluation / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["refine", f"evaluation={evaluation}", f"out={tmp_path}/there"])
     refine.main()

@@ -10,16 +10,17 @@ import pytest
 from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
 from chatterbox_es.evaluation.page import render
 from chatterbox_es.evaluation.results import SOUND, Results, Row, collect, table
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
+from chatterbox_es.evaluation.verdicts import verdicts
 
-FIGURES = {"good": Figure("dB", "lower", "how good"), "wer": Figure("", "lower", "words misheard")}
+METRICS = {"good": Metric("dB", "lower", "how good"), "wer": Metric("", "lower", "words misheard")}
 
 
 class Fixed:
     """A measure that gives what it is told, by (system, utterance)."""
 
     name = "fixed"
-    figures = FIGURES
+    metrics = METRICS
     rates = {"wer": ("edits", "words")}  # noqa: RUF012
 
     def __init__(self, values: dict):
@@ -105,7 +106,7 @@ def test_a_rate_is_the_quotient_of_sums():
               ("voice", "u2"): {"wer": 0.1, "edits": 1.0, "words": 10.0}}
     results = evaluated(values)
     assert results.estimates()["voice"]["wer"].mean == pytest.approx(2 / 11)
-    assert results.shown() == ["wer"]  # its parts are not figures by themselves
+    assert results.shown() == ["wer"]  # its parts are not metrics by themselves
 
 
 def test_a_rate_beside_the_recordings_is_the_difference_of_the_rates():
@@ -118,6 +119,52 @@ def test_a_rate_beside_the_recordings_is_the_difference_of_the_rates():
     estimate = evaluated(values).estimates()["voice"]["wer"]
     assert estimate.beside == pytest.approx(estimate.mean) == pytest.approx(2 / 21)  # the recordings are understood in full
     assert (estimate.beside_low, estimate.beside_high) == pytest.approx((estimate.low, estimate.high))
+
+
+def judged(**differences: float) -> Results:
+    """Two systems on twelve sentences, the first better by so much than the second in each predictor, ± 0.1 by turns."""
+    generator, rows, metrics = np.random.default_rng(5), [], {name: Metric("", "higher", name) for name in differences}
+    for utterance in range(12):
+        level = generator.normal(3, 1)  # sentences differ by more than systems
+        for system, sign in (("one", 0.5), ("two", -0.5)):
+            values = {name: level + sign * (by + 0.2 * (-1) ** utterance) for name, by in differences.items()}
+            rows.append(Row(system, f"u{utterance}", "a", metrics=values))
+    return Results(rows, metrics, {})
+
+
+@pytest.mark.parametrize(("differences", "said"), [
+    ({"distillmos": 0.5, "dnsmos_ovrl": 0.5}, "one is better (distillmos +0."),
+    ({"distillmos": -0.5, "dnsmos_ovrl": -0.5}, "two is better"),
+    ({"distillmos": 2.0}, "not decided: distillmos alone prefers one"),
+    ({"distillmos": 2.0, "dnsmos_ovrl": 0.0}, "not decided: distillmos alone prefers one"),
+    ({"distillmos": 2.0, "dnsmos_sig": 2.0}, "not decided: distillmos alone prefers one"),  # DNSMOS's other scores are no voter
+    ({"distillmos": 2.0, "dnsmos_ovrl": 0.5, "predictor_x": -0.5}, "the predictors disagree"),
+    ({"distillmos": 0.0, "dnsmos_ovrl": 0.0}, "not told apart"), ({"mcd": 5.0}, "not measured"),
+])
+def test_nothing_is_called_better_by_one_predictor_alone(differences, said):
+    verdict, = verdicts(judged(**differences), ["one", "two"])
+    assert verdict.quality.startswith(said)
+    assert verdict.intelligibility == "not measured"
+
+
+def test_what_is_understood_better_has_fewer_words_misheard():
+    def heard(edits: int) -> dict:
+        return {"wer": edits / 5, "edits": float(edits), "words": 5.0}
+
+    values = {("one", f"u{n}"): heard(n % 2) for n in range(10)} | {("two", f"u{n}"): heard(2 + n % 2) for n in range(10)}
+    values |= {("three", f"u{n}"): heard((n + 1) % 2) for n in range(10)}
+    found = {(v.first, v.second): v.intelligibility for v in verdicts(evaluated(values), ["one", "two", "three"])}
+    assert found["one", "two"] == "one is understood better (wer -0.400 [-0.400, -0.400])"
+    assert found["two", "three"].startswith("three is understood better")
+    assert found["one", "three"].startswith("not told apart")
+
+
+def test_a_difference_of_two_systems_is_paired_and_knows_its_sentences():
+    values = {("one", f"u{n}"): {"good": 10.0 * n} for n in range(8)}
+    values |= {("two", f"u{n}"): {"good": 10.0 * n + 2} for n in range(6)}
+    found = evaluated(values).difference("good", "one", "two")
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((-2, -2, -2, 6))
+    assert evaluated(values).difference("good", "one", "nobody") is None
 
 
 def test_a_value_that_is_no_number_is_a_failure():
@@ -134,8 +181,8 @@ def test_what_is_written_can_be_read_again(tmp_path):
     assert rows == results.rows
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["synthetic"] is True
-    assert summary["systems"]["voz ñ"]["figures"]["good"]["mean"] == 2.5
-    assert summary["figures"]["good"] == dataclasses.asdict(FIGURES["good"])
+    assert summary["systems"]["voz ñ"]["metrics"]["good"]["mean"] == 2.5
+    assert summary["metrics"]["good"] == dataclasses.asdict(METRICS["good"])
 
 
 def test_the_table_and_the_page_show_every_system_and_failure(tmp_path):
@@ -151,5 +198,32 @@ def test_the_table_and_the_page_show_every_system_and_failure(tmp_path):
     assert "&lt;b&gt;odd&lt;/b&gt;" in page
     assert "<b>odd" not in page
     assert "words of u1" in page
+    assert "<polyline" not in page  # nothing was measured of melodies and variances
     assert page.count("<script") == 1
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_page_draws_f0_of_voice_and_recording_and_the_flatness_of_systems(tmp_path):
+    values = {(system, f"u{n}"): {"good": float(n)} for system in ("recordings", "voice") for n in range(3)}
+    results = evaluated(values)
+    rising = np.concatenate([np.zeros(4), np.linspace(100, 200, 40), np.zeros(4), np.full(20, 150.0)])
+    results.melodies = {("voice", f"u{n}"): (rising, rising * 1.1) for n in range(3)}
+    results.ratios = {("voice", f"u{n}"): np.where(np.arange(80) == 3, np.nan, 0.25) for n in range(3)}
+    results.trained_on = ["Somebody: telephone speech"]
+    page = render(results, tmp_path)
+    melodies = page.split('aria-label="F0 over time')[1:]
+    assert len(melodies) == 3 and all(melody.split("</svg>")[0].count("<polyline") == 4 for melody in melodies)  # two runs each
+    points = [tuple(map(float, point.split(","))) for point in melodies[0].split('points="')[1].split('"')[0].split()]
+    assert [x for x, _ in points] == sorted(x for x, _ in points) and points[0][1] > points[-1][1]  # it rises
+    curve = page.split('aria-label="Variance')[1].split("<polyline")[1].split('points="')[1].split('"')[0].split()
+    assert len(curve) == 79 and len({point.split(",")[1] for point in curve}) == 1  # the empty bin is left out, all are alike
+    assert "telephone speech" in page
+
+
+def test_peers_are_compared_with_nobody(tmp_path):
+    values = {(system, f"u{n}"): {"good": float(n)} for system in ("recordings", "voice", "other") for n in range(3)}
+    results = evaluated(values)
+    results.card = {"checkpoints": {"voice": "final.pt"}}
+    compared = render(results, tmp_path).split('id="verdicts"')[1].split("</table>")[0]
+    assert "recordings / voice" in compared and "other /" not in compared and "/ other" not in compared
+    assert "other: perhaps another speaker" in compared

@@ -25,7 +25,7 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.evaluation.sounds import Failure, Figure, Sound, in_own_processes, process_context, processes_for
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound, in_own_processes, process_context, processes_for
 from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
@@ -156,37 +156,42 @@ class Pairs:
         if processes_for(sentences, processes) > 1:
             process_context()
         self.processes = processes
-        self._pairs: dict[tuple[str, str], Pair | str] = {}
+        self._pairs: dict[tuple[str, str, int], Pair | str] = {}
 
     def learn(self, sounds: Sequence[Sound]) -> None:
         """Align what is not aligned yet."""
         sentences: dict[tuple[str, int], list[Sound]] = {}
         for sound in sounds:
             if sound.recording is None:
-                self._pairs[sound.system, sound.utterance] = "there is no recording to compare with"
-            elif (sound.system, sound.utterance) not in self._pairs:
+                self._pairs[_key(sound)] = "there is no recording to compare with"
+            elif _key(sound) not in self._pairs:
                 sentences.setdefault((sound.utterance, sound.rate), []).append(sound)
         tasks = [(rate, some[0].recording, [None if sound.samples is sound.recording else sound.samples for sound in some])
                  for (_, rate), some in sentences.items()]
         for some, pairs in zip(sentences.values(), in_own_processes(align_sentence, tasks, self.processes), strict=True):
-            self._pairs |= {(sound.system, sound.utterance): pair for sound, pair in zip(some, pairs, strict=True)}
+            self._pairs |= {_key(sound): pair for sound, pair in zip(some, pairs, strict=True)}
 
     def pair(self, sound: Sound) -> Pair:
         """Raises ValueError where there is no recording, or one of the two cannot be analysed."""
-        if (sound.system, sound.utterance) not in self._pairs:
+        if _key(sound) not in self._pairs:
             self.learn([sound])
-        pair = self._pairs[sound.system, sound.utterance]
+        pair = self._pairs[_key(sound)]
         if isinstance(pair, str):
             raise ValueError(pair)
         return pair
 
 
+def _key(sound: Sound) -> tuple[str, str, int]:
+    """A system may say a sentence twice, and otherwise the second time."""
+    return sound.system, sound.utterance, hash(sound.samples.tobytes())
+
+
 class MelCepstralDistortion:
     """The distortion of each sound against its recording."""
 
-    name = "cepstra"
-    figures: Mapping[str, Figure] = {
-        "mcd": Figure("dB", "lower",
+    name = "mcd"
+    metrics: Mapping[str, Metric] = {
+        "mcd": Metric("dB", "lower",
                       "mel-cepstral distortion: how far the spectral envelope is from the recording's, after warping")}
 
     def __init__(self, pairs: Pairs):

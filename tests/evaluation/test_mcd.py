@@ -14,7 +14,9 @@ if importlib.util.find_spec("pyworld") is None:  # one that is there and cannot 
     pytest.skip("pyworld is not installed", allow_module_level=True)
 
 from chatterbox_es.acoustics.audio import read_audio  # noqa: E402
-from chatterbox_es.evaluation.cepstra import (  # noqa: E402
+from chatterbox_es.acoustics.mel import MelContract, log_mel  # noqa: E402
+from chatterbox_es.evaluation.global_variance import GlobalVariance  # noqa: E402
+from chatterbox_es.evaluation.mcd import (  # noqa: E402
     Analysis,
     MelCepstralDistortion,
     Pairs,
@@ -24,7 +26,7 @@ from chatterbox_es.evaluation.cepstra import (  # noqa: E402
     distortion,
     mel_cepstra,
 )
-from chatterbox_es.evaluation.prosody import Prosody, melody, speech_seconds  # noqa: E402
+from chatterbox_es.evaluation.prosody import Prosody, f0_range, liveliness, melody, speech_seconds  # noqa: E402
 from chatterbox_es.evaluation.sounds import Failure, Sound  # noqa: E402
 
 RATE = 24_000
@@ -175,6 +177,35 @@ def test_many_processes_align_as_one_does():
     assert isinstance(apart[-1], Failure)
 
 
+# ---- flatness
+
+
+def wobble(depth: float) -> np.ndarray:
+    """A second of noise whose loudness swells by ± ``depth`` nepers, eight times: every mel bin moves as much."""
+    time = np.arange(RATE) / RATE
+    noise = 0.05 * np.random.default_rng(0).normal(size=RATE)
+    return (noise * np.exp(depth * np.sin(2 * np.pi * 8 * time))).astype(np.float32)
+
+
+def test_the_variance_of_mel_bins_is_that_of_their_definition_and_shows_what_is_flat():
+    measure = GlobalVariance()
+    same, flat = measure([sound(wobble(1.0), wobble(1.0)), sound(wobble(0.2), wobble(1.0))])
+    assert same == {"mel_variance": 1}
+    mine, theirs = (log_mel(wobble(depth), MelContract()).numpy().var(0) for depth in (0.2, 1.0))  # no pause in it
+    assert flat["mel_variance"] == pytest.approx(float(np.exp(np.log(mine / theirs).mean())), rel=1e-4)
+    assert measure.ratios["voice", "u1"] == pytest.approx(mine / theirs, rel=1e-4)
+    assert flat["mel_variance"] < 0.5
+
+
+def test_pauses_do_not_make_a_spectrum_lively():
+    paused = np.concatenate([wobble(1.0), np.zeros(RATE, np.float32), wobble(1.0)])
+    found, = GlobalVariance()([sound(paused, wobble(1.0))])
+    everything, theirs = (log_mel(samples, MelContract()).numpy().var(0) for samples in (paused, wobble(1.0)))
+    assert found["mel_variance"] < 2 < 10 < (everything / theirs).mean()  # the pause's edges alone remain
+    short, alone = GlobalVariance()([sound(wobble(1.0)[:100], wobble(1.0)), sound(wobble(1.0), None)])
+    assert "more than" in short.reason and "no recording" in alone.reason
+
+
 # ---- prosody
 
 
@@ -187,31 +218,57 @@ def pair_of(mine: list[float], theirs: list[float]):
 
 
 def test_f0_figures_by_hand():
-    figures = melody(pair_of([100, 110, 0, 300, 0], [100, 100, 100, 200, 0]))
+    metrics = melody(pair_of([100, 110, 0, 300, 0], [100, 100, 100, 200, 0]))
     cents = [0, 1200 * math.log2(1.1), 1200 * math.log2(1.5)]
-    assert figures["f0_rmse"] == pytest.approx(math.sqrt(sum(c * c for c in cents) / 3))
-    assert figures["f0_rmse_hz"] == pytest.approx(math.sqrt((100 + 10_000) / 3))
-    assert figures["voicing_error"] == pytest.approx(1 / 5)
-    assert figures["gross_pitch_error"] == pytest.approx(1 / 3)
+    assert metrics["f0_rmse"] == pytest.approx(math.sqrt(sum(c * c for c in cents) / 3))
+    assert metrics["f0_rmse_hz"] == pytest.approx(math.sqrt((100 + 10_000) / 3))
+    assert metrics["voicing_error"] == pytest.approx(1 / 5)
+    assert metrics["gross_pitch_error"] == pytest.approx(1 / 3)
     mine, theirs = np.log([100, 110, 300]), np.log([100, 100, 200])
     covariance = ((mine - mine.mean()) * (theirs - theirs.mean())).sum()
-    assert figures["f0_correlation"] == pytest.approx(
+    assert metrics["f0_correlation"] == pytest.approx(
         covariance / math.sqrt(((mine - mine.mean()) ** 2).sum() * ((theirs - theirs.mean()) ** 2).sum()))
 
 
 def test_f0_figures_of_a_sound_with_itself_are_perfect():
     samples = glide()
-    figures = Prosody(Pairs())([sound(samples, samples.copy())])[0]
-    assert [figures[name] for name in ("f0_rmse", "f0_rmse_hz", "voicing_error", "gross_pitch_error", "duration_error",
+    metrics = Prosody(Pairs())([sound(samples, samples.copy())])[0]
+    assert [metrics[name] for name in ("f0_rmse", "f0_rmse_hz", "voicing_error", "gross_pitch_error", "duration_error",
                                        "rate_error")] == [0] * 6
-    assert figures["f0_correlation"] == pytest.approx(1)
-    assert figures["duration_ratio"] == 1
+    assert metrics["f0_correlation"] == pytest.approx(1)
+    assert metrics["duration_ratio"] == 1
+
+
+def test_a_melody_by_itself_by_hand():
+    """Ten frames an octave and a half apart in steps of two semitones, and two without voice."""
+    theirs = np.array([0, *(100 * 2 ** (np.arange(10) / 6)), 0])
+    mine = np.where(theirs > 0, 100 * (theirs / 100) ** 0.5, 0)
+    steps = 2 * np.arange(10)
+    found = liveliness(theirs, theirs)
+    assert found == {"voiced": pytest.approx(10 / 12), "f0_spread": pytest.approx(steps.std()),
+                     "f0_range": pytest.approx(0.9 * 18), "f0_range_ratio": 1}
+    flatter = liveliness(mine, theirs)
+    assert flatter["f0_spread"] == pytest.approx(found["f0_spread"] / 2)
+    assert flatter["f0_range_ratio"] == pytest.approx(0.5)
+    assert liveliness(np.zeros(5), theirs) == {"voiced": 0}
+    assert "f0_range_ratio" not in liveliness(theirs, np.full(12, 100.0)) and f0_range(np.full(3, 90.0)) == 0
+
+
+def test_prosody_keeps_the_melodies_that_it_has_measured_and_hears_a_second_saying_anew():
+    prosody = Prosody(Pairs())
+    prosody([sound(glide(), glide(low=90))])
+    first, recorded = prosody.melodies["voice", "u1"]
+    prosody([sound(glide(low=150), glide(low=90))])  # the same system and sentence, said otherwise
+    second, again = prosody.melodies["voice", "u1"]
+    assert np.array_equal(recorded, again)
+    voiced = (first > 0) & (second > 0)
+    assert voiced.mean() > 0.6 and (second[voiced] > first[voiced]).mean() > 0.9
 
 
 def test_a_transposed_voice_is_so_many_cents_away():
-    figures = Prosody(Pairs())([sound(glide(low=120, high=240), glide(low=100, high=200))])[0]
-    assert figures["f0_rmse"] == pytest.approx(1200 * math.log2(1.2), rel=0.05)
-    assert figures["f0_correlation"] > 0.95
+    metrics = Prosody(Pairs())([sound(glide(low=120, high=240), glide(low=100, high=200))])[0]
+    assert metrics["f0_rmse"] == pytest.approx(1200 * math.log2(1.2), rel=0.05)
+    assert metrics["f0_correlation"] > 0.95
 
 
 def test_where_nothing_is_voiced_in_both_only_the_voicing_is_judged():
@@ -223,7 +280,7 @@ def test_speaking_rate_leaves_pauses_out_and_counts_phones_alone():
     with_pause = np.concatenate([tone, pause, tone])
     assert speech_seconds(with_pause, RATE) == pytest.approx(1.0, abs=0.03)
     assert speech_seconds(np.concatenate([tone, pause[:RATE // 20], tone]), RATE) == pytest.approx(1.05, abs=0.03)
-    figures = Prosody(Pairs())([sound(with_pause, np.concatenate([tone, tone]))])[0]
-    assert figures["speaking_rate"] == pytest.approx(6.0, rel=0.05)
-    assert figures["rate_error"] < 0.05
-    assert figures["duration_ratio"] == pytest.approx(2, rel=0.01)
+    metrics = Prosody(Pairs())([sound(with_pause, np.concatenate([tone, tone]))])[0]
+    assert metrics["speaking_rate"] == pytest.approx(6.0, rel=0.05)
+    assert metrics["rate_error"] < 0.05
+    assert metrics["duration_ratio"] == pytest.approx(2, rel=0.01)
