@@ -24,6 +24,7 @@ from chatterbox_es.evaluation.measures import MEASURES, MeasureOptions, build_me
 from chatterbox_es.evaluation.page import write_page
 from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND, Results, table
+from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.speed import machine, speed_of
 from chatterbox_es.evaluation.systems import (
     Recordings,
@@ -35,6 +36,7 @@ from chatterbox_es.evaluation.systems import (
     held_out,
     parse_peers,
 )
+from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.run_directory import commit
 from chatterbox_es.select import features_of
@@ -104,6 +106,7 @@ def main() -> None:
     results.write(folder)
     write_page(results, folder, folder / PAGE)
     print(f"\n{table(results)}\n")
+    print(*verdicts(results, [RECORDINGS, ROUND_TRIP, *voices]), "", sep="\n")
     _say_failures(results)
     if results.card["synthetic"]:
         print("its recordings are SYNTHETIC: these figures say nothing about a voice from a person's recordings")

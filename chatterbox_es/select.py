@@ -22,7 +22,7 @@ from chatterbox_es.best import keep
 from chatterbox_es.config import HwConfig, read_config
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.judge import Judge
-from chatterbox_es.evaluation.measures import MeasureOptions, is_higher_better, measure_of
+from chatterbox_es.evaluation.measures import MeasureOptions, direction_of, measure_of
 from chatterbox_es.families import family_of
 from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.hardware import set_up
@@ -85,10 +85,13 @@ def rule_of(by: str) -> Rule:
     """The rule that ``by`` writes. A metric of an evaluation by itself knows its direction: ``distillmos`` is ``-distillmos``.
 
     Raises:
-        UserError: it is no rule, or a sum that asks for less of what should be high.
+        UserError: it is no rule, a sum that asks for less of what should be high, or names a metric that should be neither.
     """
     rule = Rule.parse(by)
-    wrong = [name for name, factor in rule.terms.items() if is_higher_better(name) and factor > 0]
+    neither = [name for name in rule.terms if direction_of(name) in ("one", "recordings")]
+    if neither:
+        raise UserError(f"by={by}: {neither[0]} is best at the recordings', neither low nor high, and ranks no checkpoints")
+    wrong = [name for name, factor in rule.terms.items() if direction_of(name) == "higher" and factor > 0]
     if wrong and len(rule.terms) == 1:
         log.info("by=%s: more of it is better, so the rule is -%s", by, by.lstrip())
         return Rule.parse(f"-{by.strip()}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from chatterbox_es.acoustics.mel import MelContract, log_mel
-from chatterbox_es.evaluation.predictors import resample
+from chatterbox_es.evaluation.recognisers import resampled
 from chatterbox_es.evaluation.sounds import Failure, Metric, Sound, on_all_cores
 
 SILENCE = -40.0  # dB below the loudest frame
@@ -54,6 +54,6 @@ def variances(samples: np.ndarray, rate: int) -> np.ndarray:
         ValueError: it is too short for a frame.
     """
     contract = MelContract()
-    mel = log_mel(resample(samples, rate, contract.sample_rate), contract).numpy().astype(np.float64)
+    mel = log_mel(resampled(samples, rate, contract.sample_rate), contract).numpy().astype(np.float64)
     power = np.exp(2 * mel).sum(1)
     return mel[power > power.max() * 10 ** (SILENCE / 10)].var(0)

@@ -88,10 +88,12 @@ def measure_of(metric: str) -> str | None:
     return "predictor" if metric.startswith("predictor_") else "dialect" if metric == "contrasts" else None
 
 
-def is_higher_better(metric: str) -> bool:
-    """Whether more of a metric is better."""
+def direction_of(metric: str) -> str:
+    """What is better of a metric, as `Metric.better` says it; of one that is no evaluation's: lower."""
     known: dict[str, Metric] = {name: known for kind in KINDS for name, known in kind.metrics.items()}
-    return known[metric].better == "higher" if metric in known else metric.startswith("predictor_") or metric == "contrasts"
+    if metric in known:
+        return known[metric].better
+    return "higher" if metric.startswith("predictor_") or metric == "contrasts" else "lower"
 
 
 KINDS = (DistillMos, Dnsmos, SpeakerSimilarity, MelCepstralDistortion, Prosody, GlobalVariance)

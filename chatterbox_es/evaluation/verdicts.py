@@ -26,6 +26,9 @@ class Verdict:
     quality: str
     intelligibility: str
 
+    def __str__(self) -> str:
+        return f"{self.first} / {self.second}: quality {self.quality}; intelligibility {self.intelligibility}"
+
 
 def verdicts(results: Results, systems: Sequence[str]) -> list[Verdict]:
     """Of each pair of ``systems``, by what was measured on the sentences that both say."""

@@ -207,6 +207,8 @@ def test_a_metric_by_itself_knows_which_way_is_better():
     assert rule_of("val_loss-0.5*distillmos").terms == {"val_loss": 1, "distillmos": -0.5}
     with pytest.raises(UserError, match="write -distillmos"):
         rule_of("wer+distillmos")
+    with pytest.raises(UserError, match="mel_variance is best at the recordings'"):
+        rule_of("mel_variance")
 
 
 def test_checkpoints_can_be_chosen_by_distillmos(road, monkeypatch, tmp_path):
