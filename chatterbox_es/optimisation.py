@@ -88,9 +88,10 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
     except torch.OutOfMemoryError as error:
         # Not tried again: some weights may have moved, and smaller pieces would not make the optimiser smaller.
         reason = str(error).partition("\n")[0]
-        raise UserError(f"out of memory in the optimiser's step ({reason}): some weights may have moved, so it is not repeated; "
-                        "the last state is from before. What the optimiser keeps does not fit beside the weights: "
-                        "phase.optimiser=adafactor keeps less; a smaller model or a larger GPU helps, smaller batches do not")
+        raise UserError(f"out of memory in the optimiser's step ({reason}): some weights may have moved, so it is not tried "
+                        "again; the last state is from before. What the optimiser keeps does not fit beside the weights: "
+                        "phase.optimiser=adafactor keeps less, a larger GPU or a smaller model helps, smaller batches do "
+                        "not") from None
     return family.figures(parts, norms) | {"learning_rate": rate, "skipped": not finite}
 
 
