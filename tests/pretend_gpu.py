@@ -57,6 +57,11 @@ class OnGpu(Tensor):
 
     __array__ = numpy
 
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        copied = OnGpu(self.inner.clone())
+        memo[id(self)] = nn.Parameter(copied, self.requires_grad) if isinstance(self, nn.Parameter) else copied
+        return memo[id(self)]
+
     def data_ptr(self) -> int:
         return self.inner.data_ptr()
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from chatterbox_es.batches import Batch, mask_of
+from chatterbox_es.batches import Batch
 from chatterbox_es.errors import UserError
+from chatterbox_es.model.layout import Layout
 from chatterbox_es.model.mel_family import MelFamily
 from tests.fp16 import PRECISIONS, Run, check_two_hundred_steps, check_what_the_optimiser_sees
 from tests.test_loss import step_of, tiny, two_sentences
@@ -29,8 +30,8 @@ def sixteen_sentences() -> Batch:
     spoken = [sounds[text].repeat_interleave(torch.randint(2, 8, (len(text),)), 0) for text in texts]
     mels = torch.cat(spoken) + 0.7 * torch.randn(sum(map(len, spoken)), 80)
     nobody = torch.zeros(16, dtype=torch.int64)
-    return Batch(list(range(16)), torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), mask_of(counts), mels / mels.std(),
-                 mask_of([len(frames) for frames in spoken]), nobody, nobody)
+    return Batch(list(range(16)), torch.cat(texts), Layout.of(counts), mels / mels.std(),
+                 Layout.of([len(frames) for frames in spoken]), nobody, nobody)
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adafactor"])
