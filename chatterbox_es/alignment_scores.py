@@ -48,9 +48,9 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
             numbers = order[start:start + BATCH].tolist()
             batch = collate(features, numbers)
             mels = checkpoint.statistics.standardise(features.statistics.restore(batch.mels))
-            prediction = model(batch.tokens, batch.token_mask, mels, batch.frame_mask, batch.speakers, batch.dialects)
-            errors = (prediction.mels.float() - mels).square().mean(1).split(batch.frame_mask.sum(1).tolist())
-            durations = prediction.durations.split(batch.token_mask.sum(1).tolist())
+            prediction = model(batch.tokens, batch.text, mels, batch.speech, batch.speakers, batch.dialects)
+            errors = (prediction.mels.float() - mels).square().mean(1).split(batch.speech.lengths)
+            durations = prediction.durations.split(batch.text.lengths)
             for number, error, tokens in zip(numbers, errors, durations, strict=True):
                 scores[number] = (float(error.mean()), float((tokens == 1).float().mean()), int(tokens.max()) * frame)
             progress.update(len(numbers))

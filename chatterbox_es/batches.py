@@ -12,20 +12,21 @@ import torch
 from torch import Tensor
 
 from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.model.layout import Layout
 
 
 @dataclasses.dataclass
 class Batch:
     """Utterances side by side: B of them, N tokens in the longest text, T frames in the longest recording.
 
-    Tokens are padded, since attention needs the square; frames stand one recording after the other, without padding.
+    Tokens and frames stand one sentence after the other, without padding; their layouts say whose they are.
     """
 
     utterances: list[int]  # numbers in the feature set
-    tokens: Tensor  # (B, N) int64
-    token_mask: Tensor  # (B, N) bool, true where there is a token
+    tokens: Tensor  # (tokens,) int64
+    text: Layout  # of the tokens
     mels: Tensor  # (frames, bins) float32, standardised
-    frame_mask: Tensor  # (B, T) bool, true where there is a frame
+    speech: Layout  # of the frames
     speakers: Tensor  # (B,) int64, places in the card's "speakers"
     dialects: Tensor  # (B,) int64, likewise
 
@@ -34,29 +35,27 @@ class Batch:
         return len(self.mels)
 
     def to(self, device: torch.device | str) -> "Batch":
-        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._with(lambda part: part.to(device, non_blocking=True) if isinstance(part, Tensor) else part.to(device))
 
     def pin(self) -> "Batch":
         """In memory that a GPU copies from without waiting."""
-        return self._with(Tensor.pin_memory)
+        return self._with(lambda part: part.pin_memory() if isinstance(part, Tensor) else part.pin())
 
-    def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    def _with(self, change: Callable[[Any], Any]) -> "Batch":
         return dataclasses.replace(self, **{name: change(getattr(self, name))
-                                            for name in ("tokens", "token_mask", "mels", "frame_mask", "speakers", "dialects")})
+                                            for name in ("tokens", "text", "mels", "speech", "speakers", "dialects")})
 
-
-def mask_of(lengths: list[int]) -> Tensor:
-    """(B, longest) bool, true for the first ``lengths[b]`` of row *b*."""
-    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    def inputs(self) -> tuple[Tensor, Layout, Tensor, Layout, Tensor, Tensor]:
+        """What `Fase4.forward` takes."""
+        return self.tokens, self.text, self.mels, self.speech, self.speakers, self.dialects
 
 
 def collate(features: FeatureSet, utterances: list[int], epoch: int = 0) -> Batch:
     """The batch of some utterances, the same in every epoch."""
     texts = [features.token_ids(number) for number in utterances]
     frames = features.index["frames"][utterances].tolist()
-    return Batch(utterances, torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), mask_of([len(t) for t in texts]),
-                 features.mels(utterances), mask_of(frames), features.ids("speaker", utterances),
-                 features.ids("dialect", utterances))
+    return Batch(utterances, torch.cat(texts), Layout.of([len(text) for text in texts]), features.mels(utterances),
+                 Layout.of(frames), features.ids("speaker", utterances), features.ids("dialect", utterances))
 
 
 @dataclasses.dataclass

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from chatterbox_es.model.alignment import tokens_of_frames
 from chatterbox_es.model.fase4 import Prediction
 
 DURATION_WEIGHT = 0.1  # its gradient reaches the duration predictor alone
@@ -40,7 +41,7 @@ def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, f
     """
     tokens, frames = tokens or len(prediction.durations), frames or len(mels)
     values = frames * mels.shape[1]
-    token_frames = torch.repeat_interleave(prediction.token_mels, prediction.durations, 0)
+    token_frames = functional.embedding(tokens_of_frames(prediction.durations, len(mels)), prediction.token_mels)
     return Losses(
         frame=functional.mse_loss(prediction.mels.float(), mels, reduction="sum") / values,
         token=functional.mse_loss(token_frames.float(), mels, reduction="sum") / values,
@@ -55,8 +56,10 @@ def warped_error(spoken: Tensor, recorded: Tensor) -> float:
     Unlike the loss it uses nothing but the text: spoken with the model's own durations, (frames, bins), against the
     recording, (other frames, bins), by dynamic time warping (Sakoe & Chiba 1978; steps 1-1, 0-1, 1-0). Each recorded
     frame counts once, by the mean over the spoken frames it is matched with, so that dwelling on easy frames gains
-    nothing and predicting the mean scores what it does in the loss.
+    nothing and predicting the mean scores what it does in the loss. Speech that is not finite has no error: nan.
     """
+    if not spoken.isfinite().all():
+        return float("nan")
     import librosa.sequence  # compiles: the start of a run does not wait for what its first validation needs
 
     cost = torch.cdist(spoken.double(), recorded.double()).square().numpy() / spoken.shape[1]

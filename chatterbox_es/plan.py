@@ -172,7 +172,7 @@ def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, piece: list
 
     with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
             torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers, batch.dialects)
+        prediction = model(*batch.inputs())
         losses = losses_of(prediction, batch.mels)
         total = losses.total()
     del prediction, losses, total

@@ -22,7 +22,10 @@ def running_mean(model: nn.Module, decay: float | None) -> AveragedModel | None:
         raise UserError(f"train.ema={decay} must lie between 0 and 1, such as 0.999")
 
     @torch.no_grad()
-    def update(means: list[Tensor], weights: list[Tensor], updates: Tensor | int) -> None:
-        torch._foreach_lerp_(means, weights, 1 - min(decay, (1 + float(updates)) / (10 + float(updates))))
+    def update(means: list[Tensor], weights: list[Tensor], _: Tensor | int) -> None:
+        updates = float(mean.n_averaged)
+        torch._foreach_lerp_(means, weights, 1 - min(decay, (1 + updates) / (10 + updates)))
 
-    return AveragedModel(model, multi_avg_fn=update)
+    mean = AveragedModel(model, multi_avg_fn=update)
+    mean.n_averaged = mean.n_averaged.cpu()  # read at each step: a GPU would have to be waited for
+    return mean

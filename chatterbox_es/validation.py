@@ -5,6 +5,7 @@ Everything that compares weights reads these values: validation while training, 
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,19 +80,20 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
     chosen = np.asarray(features.validation if numbers is None else numbers)
     order = chosen[features.index["frames"][chosen].argsort(kind="stable")]
     squared, warped, length = [], [], []
-    for start in range(0, len(order), BATCH):
-        batch = collate(features, order[start:start + BATCH].tolist()).to(fabric.device)
-        with fabric.autocast():
-            prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers,
-                               batch.dialects)
-        error = (prediction.mels.float() - batch.mels).square().mean(1, dtype=torch.float64)
-        squared += [float(frames.mean()) for frames in error.split(batch.frame_mask.sum(1).tolist())]
-        for number in batch.utterances:
-            check()
-            spoken, _ = speak(fabric, model, features, number)
-            recorded = features.mel(number)
-            warped.append(warped_error(spoken, recorded) if spoken.isfinite().all() else float("nan"))
-            length.append(abs(len(spoken) / len(recorded) - 1))
+    with ThreadPoolExecutor(min(4, torch.get_num_threads())) as beside:  # the next are spoken while these are warped
+        for start in range(0, len(order), BATCH):
+            batch = collate(features, order[start:start + BATCH].tolist()).to(fabric.device)
+            with fabric.autocast():
+                prediction = model(*batch.inputs())
+            error = (prediction.mels.float() - batch.mels).square().mean(1, dtype=torch.float64)
+            squared += torch.stack([frames.mean() for frames in error.split(batch.speech.lengths)]).tolist()
+            for number in batch.utterances:
+                check()
+                spoken, _ = speak(fabric, model, features, number)
+                recorded = features.mel(number)
+                warped.append(beside.submit(warped_error, spoken, recorded))
+                length.append(abs(len(spoken) / len(recorded) - 1))
+        warped = [error.result() for error in warped]
     return UtteranceValues([features.utterance(number)["id"] for number in order], features.index["frames"][order],
                            {"val_loss": np.array(squared), "val_own_durations": np.array(warped),
                             "val_length_error": np.array(length)})

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from chatterbox_es.batches import Batches, Budget, Order, collate, mask_of, utterance_rates
+from chatterbox_es.batches import Batches, Budget, Order, collate, utterance_rates
 from chatterbox_es.feature_set import INDEX
+from chatterbox_es.model.layout import Layout
 
 
 def lengths_alone(frames: list[int]):
@@ -64,16 +65,22 @@ def test_skipping_goes_on_where_it_would_have_been(features):
 
 def test_a_batch_holds_what_the_feature_set_says(features):
     batch = collate(features, [3, 0, 6])
-    assert batch.tokens.shape == batch.token_mask.shape
-    assert batch.frame_mask.shape[1] == max(len(features.mel(n)) for n in (3, 0, 6))
-    for row, number in enumerate([3, 0, 6]):
-        assert torch.equal(batch.tokens[row][batch.token_mask[row]], features.token_ids(number))
+    for number, tokens in zip([3, 0, 6], batch.tokens.split(batch.text.lengths), strict=True):
+        assert torch.equal(tokens, features.token_ids(number))
     assert torch.equal(batch.mels, torch.cat([features.mel(n) for n in (3, 0, 6)]))
-    assert batch.frame_mask.sum(1).tolist() == [len(features.mel(n)) for n in (3, 0, 6)]
+    assert batch.speech.lengths == [len(features.mel(n)) for n in (3, 0, 6)]
 
 
-def test_masks():
-    assert mask_of([2, 0, 3]).tolist() == [[True, True, False], [False] * 3, [True] * 3]
+def test_a_layout_says_where_packed_rows_stand_in_the_square():
+    layout = Layout.of([2, 0, 3])
+    assert layout.mask.tolist() == [[True, True, False], [False] * 3, [True] * 3]
+    assert layout.rows().tolist() == [0, 0, 2, 2, 2] and layout.positions().tolist() == [0, 1, 0, 1, 2]
+    packed = torch.randn(5, 4)
+    padded = layout.pad(packed)
+    assert torch.equal(padded[layout.mask], packed) and not padded[~layout.mask].any()
+    assert torch.equal(layout.pack(padded), packed) and torch.equal(layout.pack(padded[:, :, 0]), packed[:, 0])
+    alone = Layout.alone(3)
+    assert all(torch.equal(getattr(alone, name), getattr(Layout.of([3]), name)) for name in ("mask", "places"))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

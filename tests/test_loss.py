@@ -5,9 +5,10 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from chatterbox_es.batches import Batch, Step, mask_of
+from chatterbox_es.batches import Batch, Step
 from chatterbox_es.loss import losses_of, warped_error
 from chatterbox_es.model.fase4 import Fase4, Prediction
+from chatterbox_es.model.layout import Layout
 from chatterbox_es.model.mel_family import MelFamily
 from chatterbox_es.optimisation import training_step
 
@@ -20,9 +21,9 @@ def standard(frames: int) -> torch.Tensor:
 
 def two_sentences() -> Batch:
     mels = standard(70)
-    tokens = torch.nn.utils.rnn.pad_sequence([torch.arange(3, 17), torch.arange(20, 28)], batch_first=True)
+    tokens = torch.cat([torch.arange(3, 17), torch.arange(20, 28)])
     nobody = torch.zeros(2, dtype=torch.int64)
-    return Batch([0, 1], tokens, mask_of([14, 8]), mels, mask_of([45, 25]), nobody, nobody)
+    return Batch([0, 1], tokens, Layout.of([14, 8]), mels, Layout.of([45, 25]), nobody, nobody)
 
 
 def test_losses_are_means_over_what_they_name():
@@ -67,7 +68,7 @@ def tiny(**changes) -> Fase4:
 
 
 def step_of(batch: Batch) -> Step:
-    return Step(batch.utterances, [batch], int(batch.token_mask.sum()), len(batch.mels))
+    return Step(batch.utterances, [batch], len(batch.tokens), len(batch.mels))
 
 
 def test_a_tiny_model_learns_two_sentences_by_heart():
@@ -99,11 +100,10 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
     """Summed over pieces of unequal size, with the batch's tokens and frames as the divisors."""
     gradients, figures = [], []
     whole = two_sentences()
-    tokens, frames = int(whole.token_mask.sum()), len(whole.mels)
-    split = int(whole.frame_mask[0].sum())
-    pieces = [Batch([row], whole.tokens[row][whole.token_mask[row]][None], whole.token_mask[row][whole.token_mask[row]][None],
-                    mels, mask_of([len(mels)]), whole.speakers[:1], whole.dialects[:1])
-              for row, mels in enumerate((whole.mels[:split], whole.mels[split:]))]
+    counts, lengths = whole.text.lengths, whole.speech.lengths
+    tokens, frames = sum(counts), sum(lengths)
+    pieces = [Batch([row], text, Layout.of([len(text)]), mels, Layout.of([len(mels)]), whole.speakers[:1], whole.dialects[:1])
+              for row, (text, mels) in enumerate(zip(whole.tokens.split(counts), whole.mels.split(lengths), strict=True))]
     for parts in ([whole], pieces):
         torch.manual_seed(0)
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")

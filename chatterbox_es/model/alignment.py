@@ -3,50 +3,83 @@
 Source: Kim et al. 2020, "Glow-TTS: A Generative Flow for Text-to-Speech via Monotonic Alignment Search".
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import torch
-from monotonic_alignment_search import maximum_path
+from monotonic_alignment_search.core import maximum_path_c
 from torch import Tensor
 
+from chatterbox_es.model.layout import Layout
 
-def align(token_mels: Tensor, mels: Tensor, token_mask: Tensor, frame_mask: Tensor) -> Tensor:
-    """Frames of each token on the monotonic path with the least squared error.
+CELLS = 1_000_000  # of B × N × T, from which on it is searched in several threads
+
+
+def likeness(token_mels: Tensor, mels: Tensor, text: Layout, speech: Layout) -> Tensor:
+    """How well each token's mel fits each recorded frame: (B, N, T) float32 on the CPU, for `best_path`.
+
+    -|t - m|² without |m|²: the same for every token, it does not change which path is best.
 
     Args:
-        token_mels: (B, N, bins), what the decoder says of each token, where B is the batch and N its longest text.
-        mels: (B, T, bins), the recorded frames, T those of the longest recording.
-        token_mask: (B, N) bool, true where there is a token.
-        frame_mask: (B, T) bool, true where there is a frame.
+        token_mels: (tokens, bins), what the decoder says of each token.
+        mels: (frames, bins), the recorded frames.
+        text: of the tokens, N in the longest sentence.
+        speech: of the frames, T in the longest recording.
+    """
+    tokens, frames = text.pad(token_mels.float()), speech.pad(mels.float())
+    found = 2 * tokens @ frames.transpose(1, 2) - tokens.square().sum(2, keepdim=True)
+    if found.device.type == "cpu":
+        return found
+    return torch.empty(found.shape, dtype=found.dtype, pin_memory=True).copy_(found)  # the host waits for the encoder here
 
-    Returns:
-        (B, N) int64 durations in frames: at least 1 for a token, 0 for padding; each row sums to its recording's
-        frames.
+
+def best_path(likeness: Tensor, text: Layout, speech: Layout) -> Tensor:
+    """Frames of each token on the monotonic path that fits best: (tokens,) int64 on the CPU, packed.
+
+    Each is 1 or more, and those of a sentence add up to its recording's frames. ``likeness``, that of `likeness`, is
+    overwritten.
 
     Raises:
         ValueError: a recording has fewer frames than tokens, so that no monotonic path exists.
     """
-    short = frame_mask.sum(1) < token_mask.sum(1)
-    if short.any():
-        raise ValueError(f"fewer frames than tokens in batch rows {short.nonzero().flatten().tolist()}")
-    token_mels, mels = token_mels.float(), mels.float()
-    # -|t - m|² without |m|²: the same for every token, it does not change which path is best.
-    likeness = 2 * token_mels @ mels.transpose(1, 2) - token_mels.square().sum(2, keepdim=True)
-    mask = token_mask[:, :, None] & frame_mask[:, None, :]
-    path = maximum_path(likeness * mask, mask.to(likeness.dtype))
-    return path.sum(2).long()
+    counts, ends = (np.array(layout.lengths, np.int32) for layout in (text, speech))
+    if (ends < counts).any():
+        raise ValueError(f"fewer frames than tokens in batch rows {np.flatnonzero(ends < counts).tolist()}")
+    values = likeness.numpy()
+
+    def search(rows: slice) -> list[np.ndarray]:
+        path = np.zeros(values[rows].shape, np.int32)
+        maximum_path_c(path, values[rows], counts[rows], ends[rows])
+        return [durations[:count] for durations, count in zip(path.sum(2, dtype=np.int64), counts[rows], strict=True)]
+
+    threads = min(8, torch.get_num_threads()) if values.size >= CELLS else 1
+    share = -(-len(values) // threads)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(search, [slice(start, start + share) for start in range(0, len(values), share)]))
+    return torch.from_numpy(np.concatenate([durations for part in parts for durations in part]))
 
 
-def frame_positions(durations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def tokens_of_frames(durations: Tensor, frames: int | None = None) -> Tensor:
+    """(frames,) int64, the row of ``durations`` (tokens,) that each frame belongs to.
+
+    Where ``frames``, their sum, is known, a GPU need not be waited for.
+    """
+    return torch.repeat_interleave(torch.arange(len(durations), device=durations.device), durations, output_size=frames)
+
+
+def frame_positions(durations: Tensor, frames: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Where every frame of a batch stands, utterance after utterance, without padding.
 
     Args:
         durations: (tokens,) int64, frames of each token of the batch, padding left out.
+        frames: their sum, where it is known.
 
     Returns:
         token: (frames,) int64, the row of ``durations`` a frame belongs to;
         since: (frames,) int64, frames since that token began;
         left: (frames,) int64, frames until it ends.
     """
-    token = torch.repeat_interleave(torch.arange(len(durations), device=durations.device), durations)
+    token = tokens_of_frames(durations, frames)
     start = torch.cumsum(durations, 0) - durations
     since = torch.arange(len(token), device=durations.device) - start[token]
     return token, since, durations[token] - 1 - since

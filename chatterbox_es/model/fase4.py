@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chatterbox_es.model.alignment import align, frame_positions, whole_frames
+from chatterbox_es.model.alignment import best_path, frame_positions, likeness, whole_frames
 from chatterbox_es.model.dropout import Dropout
+from chatterbox_es.model.layout import Layout
 from chatterbox_es.model.told import NamedEmbedding
 
 LONGEST_TEXT = 4096  # tokens; the position table is a constant, not a parameter
@@ -60,18 +61,16 @@ class EncoderLayer(nn.Module):
         self.contract = nn.Linear(feedforward, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(tokens, width) → (tokens, width); ``mask`` (B, N) is true where a token stands."""
-        x = x + self.dropout(self.attention_output(self.attend(self.attention_norm(x), mask)))
+    def forward(self, x: Tensor, text: Layout) -> Tensor:
+        """(tokens, width) → (tokens, width)."""
+        x = x + self.dropout(self.attention_output(self.attend(self.attention_norm(x), text)))
         return x + self.dropout(self.contract(self.dropout(functional.gelu(self.expand(self.feedforward_norm(x))))))
 
-    def attend(self, x: Tensor, mask: Tensor) -> Tensor:
-        packed = self.query_key_value(x)
-        padded = packed.new_zeros(*mask.shape, packed.shape[-1])
-        padded[mask] = packed
+    def attend(self, x: Tensor, text: Layout) -> Tensor:
+        padded = text.pad(self.query_key_value(x))
         query, key, value = padded.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, width/heads)
-        attended = attention(query, key, value, mask)
-        return attended.transpose(1, 2).flatten(2)[mask]
+        attended = attention(query, key, value, text.mask)
+        return text.pack(attended.transpose(1, 2).flatten(2))
 
 
 class TextEncoder(nn.Module):
@@ -85,22 +84,22 @@ class TextEncoder(nn.Module):
         self.dropout = Dropout(dropout)
         self.register_buffer("positions", sinusoids(LONGEST_TEXT, width, 10_000), persistent=False)
 
-    def forward(self, tokens: Tensor, mask: Tensor, told: Tensor | None = None) -> Tensor:
-        """``tokens`` (B, N) int64 and ``mask`` (B, N) bool to packed states (tokens, width).
+    def forward(self, tokens: Tensor, text: Layout, told: Tensor | None = None) -> Tensor:
+        """Packed ``tokens`` (tokens,) int64 to states (tokens, width).
 
         ``told`` (B, width) is added to each token of its sentence, so that all that follows can depend on it.
 
         Raises:
             ValueError: a text longer than the position table.
         """
-        if tokens.shape[1] > LONGEST_TEXT:
-            raise ValueError(f"a text of {tokens.shape[1]} tokens; the encoder takes {LONGEST_TEXT}: split it into sentences")
-        x = self.embedding(tokens[mask]) + self.positions[mask.nonzero()[:, 1]]
+        if max(text.lengths) > LONGEST_TEXT:
+            raise ValueError(f"a text of {max(text.lengths)} tokens; the encoder takes {LONGEST_TEXT}: split it into sentences")
+        x = self.embedding(tokens) + self.positions[text.positions()]
         if told is not None:
-            x = x + functional.embedding(mask.nonzero()[:, 0], told)  # the gradient adds up in a fixed order
+            x = x + functional.embedding(text.rows(), told)  # the gradient adds up in a fixed order
         x = self.dropout(x)
         for layer in self.layers:
-            x = layer(x, mask)
+            x = layer(x, text)
         return self.output(x)
 
 
@@ -127,14 +126,13 @@ class DurationPredictor(nn.Module):
         self.output = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, text: Layout) -> Tensor:
         """Packed states (tokens, width) to the logarithm of their expected durations in frames, (tokens,)."""
-        padded = states.new_zeros(*mask.shape, states.shape[-1])
-        padded[mask] = states
+        padded = text.pad(states)
         x = self.first_norm(functional.relu(self.first(padded.transpose(1, 2))).transpose(1, 2))
-        x = self.dropout(x) * mask[:, :, None]
+        x = self.dropout(x) * text.mask[:, :, None]
         x = self.second_norm(functional.relu(self.second(x.transpose(1, 2))).transpose(1, 2))
-        return self.output(self.dropout(x)[mask]).squeeze(1)
+        return self.output(text.pack(self.dropout(x))).squeeze(1)
 
 
 @dataclasses.dataclass
@@ -190,30 +188,40 @@ class Fase4(nn.Module):
                 parts.append(embedding(ids))
         return torch.stack(parts).sum(0) if parts else None
 
-
-    def frame_states(self, states: Tensor, durations: Tensor) -> Tensor:
+    def frame_states(self, states: Tensor, durations: Tensor, frames: int | None = None) -> Tensor:
         """Each token's state repeated over its frames, plus sinusoids of the frame's distance from both its ends.
 
-        (tokens, width) and (tokens,) → (frames, width).
+        (tokens, width) and (tokens,) → (frames, width), with ``frames`` where the durations' sum is known.
         """
-        token, since, left = frame_positions(durations)
+        token, since, left = frame_positions(durations, frames)
         since, left = since.clamp(max=LONGEST_TOKEN - 1), left.clamp(max=LONGEST_TOKEN - 1)
         # not states[token]: the gradient of an embedding adds up in a fixed order, so that a run can be repeated bit by bit
         spread = functional.embedding(token, states)
         return spread + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
 
-    def forward(self, tokens: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor, speakers: Tensor | None = None,
+    def forward(self, tokens: Tensor, text: Layout, mels: Tensor, speech: Layout, speakers: Tensor | None = None,
                 dialects: Tensor | None = None) -> Prediction:
         """Predict the recorded ``mels`` (frames, bins; standardised, packed) under their best alignment to the tokens.
 
-        ``tokens`` and ``token_mask`` are (B, N), ``frame_mask`` is (B, T). ``speakers`` and ``dialects``, (B,) ids of the
-        prepared set, are read where the model is told them. The duration predictor reads the states but does not train them.
+        ``tokens`` are (tokens,), packed as ``text`` says, and frames as ``speech`` does. ``speakers`` and ``dialects``, (B,)
+        ids of the prepared set, are read where the model is told them. The duration predictor reads the states but does not
+        train them.
         """
-        states = self.text_encoder(tokens, token_mask, self.told(speakers, dialects))
+        states = self.text_encoder(tokens, text, self.told(speakers, dialects))
         token_mels = self.mel_decoder(states)
-        durations = self.search(token_mels.detach().float(), token_mask, mels, frame_mask)
-        frames = self.mel_decoder(self.frame_states(states, durations))
-        return Prediction(token_mels, frames, durations, self.duration_predictor(states.detach(), token_mask))
+        with torch.no_grad():
+            fit = likeness(token_mels.detach(), mels, text, speech)
+        log_durations = self.duration_predictor(states.detach(), text)  # a GPU computes it while the CPU searches
+        durations = self.search(fit, text, speech, tokens.device)
+        frames = self.mel_decoder(self.frame_states(states, durations, len(mels)))
+        return Prediction(token_mels, frames, durations, log_durations)
+
+    def search(self, fit: Tensor, text: Layout, speech: Layout, device: torch.device) -> Tensor:
+        """`best_path`, on the model's device; what it takes is counted, and waiting for a GPU is not."""
+        began = time.perf_counter()
+        durations = best_path(fit, text, speech)
+        self.alignment_seconds += time.perf_counter() - began
+        return durations if device.type == "cpu" else durations.pin_memory().to(device, non_blocking=True)
 
     def products(self, tokens: int, frames: int) -> Iterator[tuple[nn.Linear, int]]:
         """The linear layers of a training step of so many tokens and frames, each with its rows.
@@ -229,25 +237,13 @@ class Fase4(nn.Module):
         return sum((6 if layer.weight.requires_grad else 4) * layer.weight.numel() * rows
                    for layer, rows in self.products(tokens, frames))
 
-    @torch.no_grad()
-    def search(self, token_mels: Tensor, token_mask: Tensor, mels: Tensor, frame_mask: Tensor) -> Tensor:
-        """Durations (tokens,) of packed ``token_mels`` (tokens, bins) over packed recordings ``mels`` (frames, bins)."""
-        began = time.perf_counter()
-        padded_tokens = token_mels.new_zeros(*token_mask.shape, token_mels.shape[1])
-        padded_tokens[token_mask] = token_mels
-        padded_mels = mels.new_zeros(*frame_mask.shape, mels.shape[1])
-        padded_mels[frame_mask] = mels
-        durations = align(padded_tokens, padded_mels, token_mask, frame_mask)[token_mask]
-        self.alignment_seconds += time.perf_counter() - began
-        return durations
-
     @torch.inference_mode()
     def speak(self, tokens: Tensor, speed: float = 1.0, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,).
 
         ``told`` (1, width) is what `told` gives.
         """
-        tokens, mask = tokens[None], torch.ones_like(tokens, dtype=torch.bool)[None]
-        states = self.text_encoder(tokens, mask, told)
-        durations = whole_frames(self.duration_predictor(states, mask).float().exp(), speed)
+        text = Layout.alone(len(tokens), tokens.device)
+        states = self.text_encoder(tokens, text, told)
+        durations = whole_frames(self.duration_predictor(states, text).float().exp(), speed)
         return self.mel_decoder(self.frame_states(states, durations)).float(), durations

@@ -83,7 +83,7 @@ class MelFamily:
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]
 
     def losses(self, fabric: "Fabric", model: nn.Module, piece: Batch, step: Step) -> Losses:
-        prediction = model(piece.tokens, piece.token_mask, piece.mels, piece.frame_mask, piece.speakers, piece.dialects)
+        prediction = model(*piece.inputs())
         return losses_of(prediction, piece.mels, step.tokens, step.frames)
 
     def figures(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
@@ -137,7 +137,7 @@ def recorded_durations(fabric: "Fabric", model: Fase4, features: FeatureSet, num
     """(tokens,) frames of each token in an utterance's recording, by the model's alignment."""
     batch = collate(features, [number]).to(fabric.device)
     with fabric.autocast():
-        prediction = model(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask, batch.speakers, batch.dialects)
+        prediction = model(*batch.inputs())
     return prediction.durations.cpu()
 
 

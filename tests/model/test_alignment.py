@@ -7,11 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatterbox_es.model.alignment import align, frame_positions, whole_frames
+from chatterbox_es.model import alignment
+from chatterbox_es.model.alignment import best_path, frame_positions, likeness, whole_frames
+from chatterbox_es.model.layout import Layout
 
 
-def mask(lengths: list[int]) -> torch.Tensor:
-    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+def align(token_mels: torch.Tensor, mels: torch.Tensor, text: Layout, speech: Layout) -> torch.Tensor:
+    return best_path(likeness(token_mels, mels, text, speech), text, speech)
 
 
 def best_durations(tokens: torch.Tensor, frames: torch.Tensor) -> list[int]:
@@ -28,20 +30,32 @@ def best_durations(tokens: torch.Tensor, frames: torch.Tensor) -> list[int]:
 def test_alignment_is_the_best_of_all(seed):
     random = torch.Generator().manual_seed(seed)
     sizes = [(4, 9), (1, 6), (5, 5), (3, 11)]  # tokens and frames of each row: very different lengths in one batch
-    token_mels = torch.randn(4, 5, 6, generator=random)
-    mels = torch.randn(4, 11, 6, generator=random)
-    durations = align(token_mels, mels, mask([n for n, _ in sizes]), mask([t for _, t in sizes]))
-    for row, (n, t) in enumerate(sizes):
-        assert durations[row, :n].tolist() == best_durations(token_mels[row, :n], mels[row, :t])
-        assert not durations[row, n:].any()
+    text, speech = Layout.of([n for n, _ in sizes]), Layout.of([t for _, t in sizes])
+    token_mels, mels = torch.randn(13, 6, generator=random), torch.randn(31, 6, generator=random)
+    durations = align(token_mels, mels, text, speech)
+    rows = zip(*(part.split(layout.lengths) for part, layout in ((durations, text), (token_mels, text), (mels, speech))),
+               strict=True)
+    for found, tokens, frames in rows:
+        assert found.tolist() == best_durations(tokens, frames)
 
 
 def test_what_stands_in_the_padding_does_not_matter():
-    token_mels, mels = torch.randn(2, 7, 4), torch.randn(2, 30, 4)
-    masks = mask([7, 3]), mask([30, 10])
-    before = align(token_mels, mels, *masks)
-    token_mels[1, 3:], mels[1, 10:] = 1e4, -1e4
-    assert torch.equal(align(token_mels, mels, *masks), before)
+    layouts = Layout.of([7, 3]), Layout.of([30, 10])
+    fit = likeness(torch.randn(10, 4), torch.randn(40, 4), *layouts)
+    other = fit.clone()
+    other[1, 3:], other[1, :, 10:] = 1e4, -1e4
+    assert torch.equal(best_path(other, *layouts), best_path(fit, *layouts))
+
+
+def test_several_threads_find_what_one_finds(monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 12, (9,), generator=random).tolist()
+    layouts = Layout.of(tokens), Layout.of([3 * count + 2 for count in tokens])
+    fit = torch.randn(9, max(tokens), 3 * max(tokens) + 2, generator=random)
+    one = best_path(fit.clone(), *layouts)
+    monkeypatch.setattr(alignment, "CELLS", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert torch.equal(best_path(fit, *layouts), one)
 
 
 @settings(deadline=None, max_examples=25)
@@ -49,20 +63,21 @@ def test_what_stands_in_the_padding_does_not_matter():
 def test_every_token_has_a_frame_and_every_frame_a_token(sizes, seed):
     random = torch.Generator().manual_seed(seed)
     tokens, frames = [n for n, _ in sizes], [n + more for n, more in sizes]
-    durations = align(torch.randn(len(sizes), max(tokens), 3, generator=random),
-                      torch.randn(len(sizes), max(frames), 3, generator=random), mask(tokens), mask(frames))
+    durations = align(torch.randn(sum(tokens), 3, generator=random), torch.randn(sum(frames), 3, generator=random),
+                      Layout.of(tokens), Layout.of(frames))
     assert durations.dtype == torch.int64
-    assert durations.sum(1).tolist() == frames
-    assert (durations[mask(tokens)] >= 1).all()
+    assert [int(of_one.sum()) for of_one in durations.split(tokens)] == frames
+    assert (durations >= 1).all()
 
 
 def test_fewer_frames_than_tokens_is_an_error_that_names_the_row():
     with pytest.raises(ValueError, match=r"batch rows \[1\]"):
-        align(torch.zeros(2, 4, 2), torch.zeros(2, 5, 2), mask([4, 4]), mask([5, 3]))
+        align(torch.zeros(8, 2), torch.zeros(8, 2), Layout.of([4, 4]), Layout.of([5, 3]))
 
 
-def test_frame_positions_count_from_both_ends():
-    token, since, left = frame_positions(torch.tensor([2, 1, 3]))
+@pytest.mark.parametrize("frames", [None, 6])
+def test_frame_positions_count_from_both_ends(frames):
+    token, since, left = frame_positions(torch.tensor([2, 1, 3]), frames)
     assert token.tolist() == [0, 0, 1, 2, 2, 2]
     assert since.tolist() == [0, 1, 0, 0, 1, 2]
     assert left.tolist() == [1, 0, 0, 2, 1, 0]

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from chatterbox_es.batches import mask_of
 from chatterbox_es.config import compose
 from chatterbox_es.initialisation import start_model
 from chatterbox_es.loss import losses_of
 from chatterbox_es.model.fase4 import LONGEST_TEXT, Fase4
+from chatterbox_es.model.layout import Layout
 from chatterbox_es.model.mel_family import MelFamily
 
 SENTENCES = [(5, 7), (61, 260), (1, 1), (12, 90)]  # tokens and frames: very different lengths
@@ -26,9 +26,9 @@ def sentences() -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def predict(model: Fase4, spoken: list[tuple[torch.Tensor, torch.Tensor]]):
     """The prediction of a batch and its recordings, packed."""
-    tokens = torch.nn.utils.rnn.pad_sequence([t for t, _ in spoken], batch_first=True)
+    tokens = torch.cat([t for t, _ in spoken])
     mels = torch.cat([m for _, m in spoken])
-    return model(tokens, mask_of([len(t) for t, _ in spoken]), mels, mask_of([len(m) for _, m in spoken])), mels
+    return model(tokens, Layout.of([len(t) for t, _ in spoken]), mels, Layout.of([len(m) for _, m in spoken])), mels
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -104,7 +104,7 @@ def test_speaking_uses_its_own_durations_and_speed_divides_them():
     assert durations.tolist() == [6] * 10
     assert mels.shape == (60, 80)
     assert len(model.speak(torch.arange(3, 13), speed=2.0)[0]) == 30
-    states = model.text_encoder(torch.arange(3, 13)[None], torch.ones(1, 10, dtype=torch.bool))
+    states = model.text_encoder(torch.arange(3, 13), Layout.of([10]))
     torch.testing.assert_close(mels, model.mel_decoder(model.frame_states(states, durations)))
 
 
@@ -113,6 +113,6 @@ def test_a_token_longer_than_the_position_table_is_still_spoken():
 
 
 def test_a_text_longer_than_the_position_table_is_an_error():
-    tokens = torch.ones(1, LONGEST_TEXT + 1, dtype=torch.int64)
+    tokens = torch.ones(LONGEST_TEXT + 1, dtype=torch.int64)
     with pytest.raises(ValueError, match=f"the encoder takes {LONGEST_TEXT}"):
-        small().text_encoder(tokens, tokens.bool())
+        small().text_encoder(tokens, Layout.alone(len(tokens)))

@@ -8,11 +8,12 @@ from lightning_fabric import Fabric
 from torch.nn import functional
 
 from chatterbox_es.acoustics.mel import MelContract
-from chatterbox_es.batches import Batch, Step, mask_of
+from chatterbox_es.batches import Batch, Step
 from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import Statistics
 from chatterbox_es.model.fase4 import Fase4
+from chatterbox_es.model.layout import Layout
 from chatterbox_es.model.mel_family import MelFamily
 from chatterbox_es.optimisation import training_step
 from chatterbox_es.text import FrontEnd
@@ -58,7 +59,7 @@ def two_speakers() -> Batch:
     """The same eight texts said by both; "luz" is 2 and "ana" is 1."""
     texts = [torch.randint(3, 20, (7,), generator=torch.Generator().manual_seed(seed)) for seed in range(8)] * 2
     mels = [said_by("luz" if number < 8 else "ana", text) for number, text in enumerate(texts)]
-    return Batch(list(range(16)), torch.stack(texts), mask_of([7] * 16), torch.cat(mels), mask_of([len(m) for m in mels]),
+    return Batch(list(range(16)), torch.cat(texts), Layout.of([7] * 16), torch.cat(mels), Layout.of([len(m) for m in mels]),
                  torch.tensor([2] * 8 + [1] * 8), torch.zeros(16, dtype=torch.int64))
 
 
@@ -68,7 +69,7 @@ def learn(model: Fase4, batch: Batch, steps: int = 200) -> float:
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     wrapped = fabric.setup(model.train())
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
-    step = Step(batch.utterances, [batch], int(batch.token_mask.sum()), len(batch.mels))
+    step = Step(batch.utterances, [batch], len(batch.tokens), len(batch.mels))
     for _ in range(steps):
         figures = training_step(fabric, MelFamily(), wrapped, optimizer, step, 3e-3, 1.0)
     return figures["train_loss"]
@@ -84,7 +85,7 @@ def learnt() -> Fase4:
 
 def test_a_tiny_model_learns_two_sounds_and_paces_of_one_text(learnt):
     frames, near, far = {"ana": 0, "luz": 0}, [], []
-    for text in two_speakers().tokens[:8]:
+    for text in two_speakers().tokens.split(7)[:8]:
         for number, (name, other) in enumerate((("ana", "luz"), ("luz", "ana")), start=1):
             mels, durations = learnt.speak(text, told=learnt.told(torch.tensor([number]), None))
             frames[name] += len(mels)
@@ -107,7 +108,7 @@ def test_ids_are_places_in_the_names_of_the_data(learnt):
 def test_a_model_that_is_told_refuses_to_guess(learnt):
     batch = two_speakers()
     with pytest.raises(ValueError, match="told the speaker"):
-        learnt(batch.tokens, batch.token_mask, batch.mels, batch.frame_mask)
+        learnt(batch.tokens, batch.text, batch.mels, batch.speech)
 
 
 def checkpoint_of(model: Fase4, **more) -> Checkpoint:

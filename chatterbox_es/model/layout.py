@@ -1,0 +1,55 @@
+"""How sequences of unlike lengths stand side by side: packed, one after the other, or in a padded square."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class Layout:
+    """Where the packed rows of B sequences stand in the padded square (B, longest).
+
+    It is made on the CPU, where the lengths are known: a GPU that was asked how many places of a mask are true would have
+    to finish first all that it was told before.
+    """
+
+    def __init__(self, lengths: list[int], mask: Tensor, places: Tensor):
+        self.lengths = lengths  # of the sequences
+        self.mask = mask  # (B, longest) bool, true where a row stands
+        self.places = places  # (rows,) int64, where each packed row stands in the flattened square
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Layout":
+        mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        return cls(list(lengths), mask, mask.flatten().nonzero()[:, 0])
+
+    @classmethod
+    def alone(cls, length: int, device: torch.device | str = "cpu") -> "Layout":
+        """That of one sequence."""
+        return cls([length], torch.ones(1, length, dtype=torch.bool, device=device), torch.arange(length, device=device))
+
+    def to(self, device: torch.device | str) -> "Layout":
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin(self) -> "Layout":
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Layout":
+        return Layout(self.lengths, change(self.mask), change(self.places))
+
+    def rows(self) -> Tensor:
+        """(rows,) the sequence that each packed row belongs to."""
+        return self.places // self.mask.shape[1]
+
+    def positions(self) -> Tensor:
+        """(rows,) how many rows of its sequence stand before each."""
+        return self.places % self.mask.shape[1]
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(rows, width) → (B, longest, width), with zeros between."""
+        square = packed.new_zeros(self.mask.numel(), packed.shape[1])
+        return square.index_copy_(0, self.places, packed).unflatten(0, self.mask.shape)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(B, longest, …) → (rows, …)."""
+        return padded.flatten(0, 1).index_select(0, self.places)
