@@ -1,6 +1,6 @@
 """Kill training with SIGKILL at random instants, go on with resume=auto, and compare with a run that was never killed.
 
-    python scripts/kill_and_resume.py kills=50 [parallel=1] [seed=0] [out=kill_and_resume.json] [KEY=VALUE of the run …]
+    python scripts/kill_and_resume.py kills=50 [seed=0] [out=kill_and_resume.json] [KEY=VALUE of the run …]
     python scripts/kill_and_resume.py kills=25 last=1 …               each kill within the last second of its run
 
 Each of the kills is a run of its own: the command `chatterbox_es.train … resume=auto`, killed once between its first sign of
@@ -22,7 +22,6 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import librosa.sequence  # noqa: F401, validation needs it
@@ -127,15 +126,15 @@ def kill_once(number: int, reference: Path, folder: Path, window: tuple[float, i
 
 
 def main() -> None:
-    options = {"kills": "50", "last": "0", "parallel": "1", "seed": "0", "out": ""}
+    options = {"kills": "50", "last": "0", "seed": "0", "out": ""}
     own = {key: value for key, _, value in (argument.partition("=") for argument in sys.argv[1:]) if key in options}
     options |= own
-    settings = (*SETTINGS, *(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in options))
+    given = tuple(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in options)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)  # a process with threads is not forked
     with tempfile.TemporaryDirectory(prefix="kill_and_resume_") as name:
         folder = Path(name)
-        settings = (*settings, f"data.prepared={folder}/prepared")
+        settings = (*SETTINGS, f"data.prepared={folder}/prepared", f"data.path={folder}/demo", *given)
         reference = folder / "reference"
         window = never_killed(reference, settings, float(options["last"]))
         print(f"never killed: {len(losses(reference))} rows; kills come within {window[0]:.1f} s after row {window[1]}",
@@ -143,10 +142,9 @@ def main() -> None:
         chance = random.Random(int(options["seed"]))
         seeds = [random.Random(chance.random()) for _ in range(int(options["kills"]))]
         results = []
-        with ThreadPoolExecutor(int(options["parallel"])) as pool:
-            for result in pool.map(lambda n: kill_once(n, reference, folder, window, settings, seeds[n]), range(len(seeds))):
-                results.append(result)
-                print(json.dumps(result), flush=True)
+        for number, chance in enumerate(seeds):
+            results.append(kill_once(number, reference, folder, window, settings, chance))
+            print(json.dumps(results[-1]), flush=True)
     same = sum(not result["differences"] for result in results)
     killed = sum(result["killed"] for result in results)
     writing = sum(bool(result["half_written"]) for result in results)
