@@ -196,7 +196,7 @@ class TrainConfig:
     seed: int = 0
     epochs: int | None = None  # in place of the phase's
     max_steps: int | None = None
-    max_minutes: float | None = None  # of the loop, validation included; the schedule reaches 0 by then
+    max_minutes: float | None = None  # from the first step to the end of the last validation, which is foreseen
     encoder: str | None = None  # 4_3: the 4_2 run to take the text encoder from, in place of the newest
     finetune: str | None = None  # a finished run of any data whose whole model is the start
     samples: int = 3  # held-out sentences spoken and drawn at each validation

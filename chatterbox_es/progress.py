@@ -27,6 +27,8 @@ class Progress:
     losses: float = 0.0  # sum over this epoch's steps
     counted: int = 0
     before: float = 0.0  # minutes of earlier sessions
+    now: float = 0.0  # minutes of training at the last step, by the clock that all processes go by (`training.agree`)
+    ending: float = 0.0  # minutes that the validation at the end takes, with its samples and files, as far as is known
     started: float = dataclasses.field(default_factory=time.monotonic)
 
     KEPT = ("step", "epoch", "batch", "best", "skipped", "skipped_in_row", "losses", "counted")
@@ -52,7 +54,7 @@ class Progress:
     def restore(self, state: dict[str, Any]) -> None:
         for name in (*self.KEPT, "before"):
             setattr(self, name, state[name])
-        self.started = time.monotonic()
+        self.started, self.now = time.monotonic(), self.before
 
     def next_epoch(self) -> None:
         self.epoch, self.batch, self.losses, self.counted = self.epoch + 1, 0, 0.0, 0
@@ -64,13 +66,31 @@ class Progress:
         return f"to the end of {' or '.join(limits)}, {batches} steps an epoch"
 
     def elapsed(self) -> float:
-        """Minutes of training so far."""
+        """Minutes of training so far, by this process's clock: to show, never to decide by."""
         return self.before + (time.monotonic() - self.started) / 60
 
+    def last_step(self) -> float:
+        """The minute after which no step begins, so that the run ends by its limit; half of that is trained in any case."""
+        return math.inf if self.minutes is None else max(self.minutes - self.ending, self.minutes / 2)
+
     def share(self) -> float:
-        """0 at the start, 1 at the end."""
-        share = self.step / self.steps
-        return min(1.0, share if self.minutes is None else max(share, self.elapsed() / self.minutes))
+        """0 at the first step, 1 after the last one."""
+        return min(1.0, max(self.step / self.steps, self.now / self.last_step()))
+
+    def is_over(self) -> bool:
+        """Whether the last step has been made; one always is."""
+        return self.step > 0 and self.share() >= 1
+
+    def has_room_to_validate(self) -> bool:
+        """Whether a validation before the last one leaves as many minutes to train in as it takes.
+
+        So even one of twice the minutes foreseen does not end the run, whose rate would not have fallen to 0.
+        """
+        return self.now + 2 * self.ending <= self.last_step()
+
+    def is_validated(self) -> bool:
+        """Whether nothing was trained since a validation: states are taken within epochs, and after validations."""
+        return self.step > 0 and self.batch == 0
 
 
 class Clock:

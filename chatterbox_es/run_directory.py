@@ -133,6 +133,13 @@ class RunDirectory:
         file = self.folder / "metrics.jsonl"
         return file.stat().st_size if file.exists() else 0
 
+    def sync_metrics(self) -> None:
+        """Have metrics.jsonl on the disk before anything that counts on its lines: a state, or a card that says finished."""
+        file = self.folder / "metrics.jsonl"
+        if file.exists():
+            with disk_full_is_said(file), file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+
     def cut_metrics(self, size: int) -> None:
         """Take back the lines that were written after metrics.jsonl had ``size`` bytes: their steps are made again."""
         if self.metrics_bytes() > size:

@@ -343,7 +343,7 @@ class Reporter:
             reporter.trial = Trial(study, config.sweep.trial)
         return reporter
 
-    def __call__(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+    def __call__(self, epoch: int, step: int, metrics: Mapping[str, float], is_last: bool) -> None:
         """Report a validation; the last one of a run ends nothing that would not end anyway.
 
         Raises:
@@ -357,7 +357,7 @@ class Reporter:
             raise UserError(f"val_loss is {value} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
         place, budget = math.ceil(epoch / self.config.phase.validate_every), self.config.sweep.budget
         self.trial.report(value, place)  # Optuna leaves a second report of a place out: a run that goes on may validate again
-        if self.is_last(epoch, step, metrics["minutes"]):
+        if is_last:
             return
         why = None
         if self.trial.should_prune():
@@ -367,9 +367,3 @@ class Reporter:
         if why:
             self.trial.set_user_attr("pruned", why)
             raise optuna.TrialPruned(why)
-
-    def is_last(self, epoch: int, step: int, minutes: float) -> bool:
-        """Whether the run has reached one of its limits."""
-        train = self.config.train
-        limits = ((epoch, train.epochs or self.config.phase.epochs), (step, train.max_steps), (minutes, train.max_minutes))
-        return any(limit is not None and reached >= limit for reached, limit in limits)

@@ -21,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,9 +51,10 @@ from chatterbox_es.run_directory import FAILED, FINISHED, STOPPED, RunDirectory,
 from chatterbox_es.study import Reporter
 from chatterbox_es.tracking import Tracker
 from chatterbox_es.training import Validated, train
-from chatterbox_es.training_state import load_newest_state, states
+from chatterbox_es.training_state import clear_away, load_newest_state, tensor_bytes, writing_seconds
 
 log = logging.getLogger(__name__)
+LONG = 30.0  # seconds of speaking a sentence beside which what the first time takes longer does not count
 
 
 def run_phase(config: Config, folder: Path) -> float:
@@ -69,6 +71,8 @@ def run_phase(config: Config, folder: Path) -> float:
     earlier = run_to_resume(config)
     if earlier is not None and (value := finished_value(earlier)) is not None:
         log.info("%s has finished already, with val_loss %.4f; without resume= the command starts anew", earlier, value)
+        if fabric.is_global_zero:
+            clear_away(earlier)
         return value
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
     features = None
@@ -169,17 +173,17 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
 
 def finish_run(config: Config, features: FeatureSet, run: RunDirectory, keeper: "Keeper", model: nn.Module,
                frozen: Frozen, best: float) -> None:
-    """Final checkpoint, picture of the losses, and the end of the run's card."""
+    """Final checkpoint, picture of the losses, and the end of the run's card; what it would go on with goes last."""
     final = keeper.save_final(model)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     price, hours = config.hw.price_per_hour, run.card["hours"]
     draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}", features.unit,
                 features.naive)
-    for state in states(run.checkpoints):  # it has ended: there is nothing to go on with
-        state.unlink()
-    run.end(FINISHED, best_val_loss=best, final=str(final.relative_to(run.folder)), parameters=count,
-            cost=None if price is None else hours * price,
+    run.sync_metrics()
+    run.end(FINISHED, best_val_loss=best, best=[path.name for path in keeper.best],
+            final=str(final.relative_to(run.folder)), parameters=count, cost=None if price is None else hours * price,
             frozen={"parts": frozen.parts, "sha256_before": run.card["frozen_sha256"], "sha256_after": frozen.digest()})
+    clear_away(run.folder)
     log.info("finished: best val_loss %.4f (%s scores %.3f); %s", best, features.naive, features.baseline(), final)
 
 
@@ -221,7 +225,7 @@ class Keeper(Validated):
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
 
-    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool,
+    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool, is_last: bool,
                  check: Callable[[], None]) -> None:
         self.last = {"epoch": epoch, "step": step, "metrics": metrics}
         if not self.fabric.is_global_zero:
@@ -229,11 +233,27 @@ class Keeper(Validated):
         if is_best:
             path = self.run.checkpoints / f"best_{self.config.phase.trains}_epoch_{epoch}.pt"
             self.checkpoint(model).save(path)
-            self.best = [*(kept for kept in self.best if kept != path), path]
-            while len(self.best) > max(1, self.config.train.keep_best):
-                self.best.pop(0).unlink(missing_ok=True)
+            self.best = [*(kept for kept in self.best if kept != path), path][-max(1, self.config.train.keep_best):]
         self.save_samples(model, epoch, step, check)
-        self.report(epoch, step, metrics)
+        self.report(epoch, step, metrics, is_last)
+
+    def rehearse(self, model: nn.Module, state_bytes: int) -> float:
+        """Speaks the samples into a folder that is deleted again, after one that is not counted: the first compiles."""
+        if not self.fabric.is_global_zero:
+            return 0.0
+        files = 2 if self.config.train.ema else 1
+        written = state_bytes + files * tensor_bytes(self.family.weights(model))
+        seconds, spoken = writing_seconds(self.run.checkpoints, written), 0.0
+        with tempfile.TemporaryDirectory(prefix="chatterbox_es_") as folder:
+            for numbers in (self.shown[:1], self.shown):
+                began = time.perf_counter()
+                self.family.samples(self.fabric, model, self.config, self.features, numbers, Path(folder), "rehearsal",
+                                    lambda: None)
+                spoken = time.perf_counter() - began
+                if spoken > LONG:
+                    spoken *= len(self.shown) / len(numbers)
+                    break
+        return seconds + spoken
 
     def keep_mean(self, mean: nn.Module) -> None:
         """The running mean of the weights as a checkpoint; its figures are nobody's yet, so it carries none of the model's."""
@@ -246,12 +266,17 @@ class Keeper(Validated):
     def state(self) -> dict:
         return {"best": [path.name for path in self.best], "last": self.last}
 
+    def saved(self) -> None:
+        """Only now go former best checkpoints: a run that was killed before goes on with a state that has them."""
+        if self.fabric.is_global_zero:
+            for path in self.run.checkpoints.glob("best_*.pt"):
+                if path not in self.best:
+                    path.unlink(missing_ok=True)
+
     def restore(self, state: dict) -> None:
         """Also takes away checkpoints of validations that will be made again."""
         self.best, self.last = [self.run.checkpoints / name for name in state["best"]], state["last"]
-        for path in self.run.checkpoints.glob("best_*.pt"):
-            if path not in self.best:
-                path.unlink()
+        self.saved()
 
     def save_final(self, model: nn.Module) -> Path:
         """The final checkpoint, as ours and, where it is complete in itself, as safetensors."""

@@ -1,5 +1,6 @@
 """The training loop: one visible function that a test can call."""
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -29,9 +30,10 @@ from chatterbox_es.progress import Clock, Progress, learning_rate
 from chatterbox_es.run_directory import RunDirectory
 from chatterbox_es.running_mean import running_mean
 from chatterbox_es.tracking import Tracker
-from chatterbox_es.training_state import save_state
+from chatterbox_es.training_state import save_state, tensor_bytes
 
 log = logging.getLogger(__name__)
+TRIED = 8  # held-out utterances that a plan measures validation with
 
 
 @dataclasses.dataclass
@@ -49,6 +51,8 @@ class Training:
     run: RunDirectory
     mean: AveragedModel | None = None  # of the weights, with train.ema
     saved: float = dataclasses.field(default_factory=time.monotonic)  # when the last state was written
+    saved_at: tuple[int, int] | None = None  # its epoch, and the steps made in that
+    ending: float = 0.0  # `Progress.ending` by this process's clock
 
     @classmethod
     def set_up(cls, fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config,
@@ -93,8 +97,9 @@ class Training:
         """Write the state; every process takes part, the first one writes."""
         state = self.state(extra)
         if self.fabric.is_global_zero:
+            self.run.sync_metrics()
             save_state(self.run.checkpoints, self.progress.step, state, self.config.train.keep_states)
-        self.saved = time.monotonic()
+        self.saved, self.saved_at = time.monotonic(), (self.progress.epoch, self.progress.batch)
 
     def state_is_due(self) -> bool:
         return time.monotonic() - self.saved >= self.config.train.state_minutes * 60
@@ -126,15 +131,22 @@ def restore_random_state(fabric: Fabric, state: Tensor) -> None:
 class Validated:
     """What `train` calls after each validation, to save and to show; a run that goes on gives back what it had kept."""
 
-    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool,
+    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool, is_last: bool,
                  check: Callable[[], None]) -> None:
         """``check()`` raises when the run has been asked to end, and is to be called now and then."""
+
+    def rehearse(self, model: nn.Module, state_bytes: int) -> float:
+        """Seconds that it will take, with the state of so many bytes that is written then; what it makes is thrown away."""
+        return 0.0
 
     def keep_mean(self, mean: nn.Module) -> None:
         """Called after that, with the running mean of the weights where `train.ema` asks for one."""
 
     def state(self) -> dict[str, Any]:
         return {}
+
+    def saved(self) -> None:
+        """Called when a state with `state` in it is on the disk."""
 
     def restore(self, state: dict[str, Any]) -> None:
         pass
@@ -154,7 +166,7 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
     caught = caught or Interruption()
     training = Training.set_up(fabric, family, model, features, config, run)
     progress, batches = training.progress, training.batches
-    plan = make_plan(training, features)
+    plan = make_plan(training, features, on_validation)
     peak = matmul_peak(fabric, family.products(model, *batches.mean_size()))
     if state is None:
         run.cut_metrics(0)
@@ -184,26 +196,31 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
             write(**step, epoch=progress.epoch, minutes=progress.elapsed(), gpu_memory_gb=gpu_memory_gb())
 
     def save() -> None:
+        if training.saved_at == (progress.epoch, progress.batch):
+            return
         with clock.on("checkpoint"):
             training.save({"kept": on_validation.state()})
+            on_validation.saved()
         clock.states += 1
 
     # Processes end validation together; only where there is one can it be left half-way.
     check = caught.check if fabric.world_size == 1 else lambda: None
     try:
-        while True:
+        agree(training, caught)
+        while not (progress.is_over() and progress.is_validated()):
             metrics = train_epoch(training, caught, clock, peak, after_step, save)
-            is_last = progress.share() >= 1
+            is_last = progress.is_over()
             line = (f"epoch {progress.epoch}, step {progress.step}, {progress.elapsed():.1f} min: "
                     f"train_loss {metrics['train_loss_epoch']:.4f}")
-            validates = progress.epoch % config.phase.validate_every == 0 or is_last
+            validates = is_last or progress.epoch % config.phase.validate_every == 0 and progress.has_room_to_validate()
+            began = time.monotonic()
             if validates:
                 metrics |= validate(fabric, family, model, features, check=check)
                 metrics |= {"baseline": baseline, "minutes": progress.elapsed()}
                 is_best = metrics["val_loss"] < progress.best
                 log.info("%s, val_loss %.4f, %s%s", line, metrics["val_loss"], family.describe(metrics),
                          ", the best so far" if is_best else "")
-                on_validation(model, progress.epoch, progress.step, metrics, is_best, check)
+                on_validation(model, progress.epoch, progress.step, metrics, is_best, is_last, check)
                 if training.mean:
                     on_validation.keep_mean(training.mean.module)
                 progress.best = min(progress.best, metrics["val_loss"])
@@ -215,6 +232,11 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
             progress.next_epoch()
             if validates:
                 save()
+                training.ending = (time.monotonic() - began) / 60
+                agree(training, caught)
+                if progress.is_over() and fabric.is_global_zero:
+                    log.warning("this validation took %.1f minutes, longer than was foreseen: the run ends with it, before its "
+                                "learning rate has reached 0", training.ending)
     except InterruptedRun:
         save()
         raise
@@ -238,48 +260,55 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
     hw, epoch, flops, steps = training.config.hw, Clock(), 0, 0
     before = dict(clock.spent)
     training.wrapped.train()
-    source = batches.steps(progress.epoch, progress.batch, fabric.global_rank, fabric.world_size, hw.workers, hw.pin_memory)
-    while progress.share() < 1:
-        with clock.on("loader"):
-            step = next(source, None)
-        if step is None:
-            break
-        aligning = getattr(model, "alignment_seconds", 0.0)
-        figures = fitting_step(training, step, learning_rate(training.config, progress))
-        clock.spent["alignment"] += getattr(model, "alignment_seconds", 0.0) - aligning
-        progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
-        if training.mean and not figures["skipped"]:
-            training.mean.update_parameters(model)
-        note_skipped(training, step, figures)
-        if math.isfinite(figures["train_loss"]):
-            progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
-        flops += training.family.flops(model, step) / fabric.world_size
-        with clock.on("logging"):
-            after_step(figures, steps / (time.monotonic() - epoch.began))
-        due, number = agreed(training, training.state_is_due(), caught.number)
-        if number:
-            source.close()
-            raise InterruptedRun(number)
-        if due and progress.share() < 1:
-            save()
-    source.close()
+    with contextlib.closing(batches.steps(progress.epoch, progress.batch, fabric.global_rank, fabric.world_size, hw.workers,
+                                          hw.pin_memory)) as source:
+        while not progress.is_over():
+            with clock.on("loader"):
+                step = next(source, None)
+            if step is None:
+                break
+            aligning = getattr(model, "alignment_seconds", 0.0)
+            figures = fitting_step(training, step, learning_rate(training.config, progress))
+            clock.spent["alignment"] += getattr(model, "alignment_seconds", 0.0) - aligning
+            progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
+            if training.mean and not figures["skipped"]:
+                training.mean.update_parameters(model)
+            note_skipped(training, step, figures)
+            if math.isfinite(figures["train_loss"]):
+                progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
+            flops += training.family.flops(model, step) / fabric.world_size
+            with clock.on("logging"):
+                after_step(figures, steps / (time.monotonic() - epoch.began))
+            if agree(training, caught) and not progress.is_over():
+                save()
     seconds = time.monotonic() - epoch.began
     epoch.spent = {what: spent - before[what] for what, spent in clock.spent.items()}
-    return {"epoch": progress.epoch, "train_loss_epoch": progress.losses / max(1, progress.counted), "epoch_time": seconds,
-            "steps_per_second": steps / seconds, "share_of_peak": flops / seconds / peak, "skipped_steps": progress.skipped,
-            "memory_gb": peak_memory(fabric) / 1e9, **epoch.shares()}
+    loss = progress.losses / progress.counted if progress.counted else math.nan
+    metrics = {"epoch": progress.epoch, "train_loss_epoch": loss, "epoch_time": seconds, "skipped_steps": progress.skipped,
+               "memory_gb": peak_memory(fabric) / 1e9}
+    if steps:  # a run that was ended at the end of an epoch goes on with none
+        metrics |= {"steps_per_second": steps / seconds, "share_of_peak": flops / seconds / peak, **epoch.shares()}
+    return metrics
 
 
-def agreed(training: Training, due: bool, number: int) -> tuple[bool, int]:
-    """What all processes do: the first one's clock decides when a state is due, and a signal to any of them ends all."""
+def agree(training: Training, caught: Interruption) -> bool:
+    """Let all processes go by the first one's clock, once a step and after each validation; whether a state is due by it.
+
+    In between nobody asks a clock whether an epoch or the run ends, nor for the learning rate: so all enter the same
+    reductions, and replicas stay the same bit by bit.
+
+    Raises:
+        InterruptedRun: a signal has come to any of them.
+    """
     fabric, progress = training.fabric, training.progress
-    if fabric.world_size == 1:
-        return due, number
-    mine = torch.tensor([due, progress.elapsed()], dtype=torch.float64, device=fabric.device) * fabric.is_global_zero
-    first = fabric.all_reduce(mine, reduce_op="sum").tolist()
-    progress.before += first[1] - progress.elapsed()
-    signals = torch.tensor([number], dtype=torch.float64, device=fabric.device)
-    return bool(first[0]), int(fabric.all_reduce(signals, reduce_op="max").item())
+    first = [progress.elapsed(), training.ending, float(training.state_is_due())]
+    said = torch.tensor([*(first if fabric.is_global_zero else [0.0] * len(first)), caught.number], dtype=torch.float64)
+    if fabric.world_size > 1:
+        said = fabric.all_reduce(said.to(fabric.device), reduce_op="max")
+    progress.now, progress.ending, due, number = said.tolist()
+    if number:
+        raise InterruptedRun(int(number))
+    return bool(due)
 
 
 def note_skipped(training: Training, step: Step, figures: dict[str, float]) -> None:
@@ -333,14 +362,14 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
                     "To start with that: hw.batch_frames=%d", frames, reason, budget, budget)
 
 
-def make_plan(training: Training, features: FeatureSet) -> Plan:
-    """Plan memory and time of a run, say and store it; the trial steps leave model and random numbers as they were.
+def make_plan(training: Training, features: FeatureSet, on_validation: Validated) -> Plan:
+    """Plan memory and time of a run, say and store it; what is tried leaves model and random numbers as they were.
 
     Raises:
-        UserError: the run does not fit the memory.
+        UserError: the run does not fit the memory of some process.
     """
     fabric, config, batches = training.fabric, training.config, training.batches
-    plan = training.family.plan(fabric, training.model, batches, config)
+    plan = plan_of_all(training)
     if config.train.trial_steps > 0:
         random, scaler = random_state(fabric), loss_scaler(fabric)
         scale = scaler.state_dict() if scaler else None
@@ -351,23 +380,60 @@ def make_plan(training: Training, features: FeatureSet) -> Plan:
             began = time.perf_counter()
             fitting_step(training, step, rate=0.0)
             times.append(time.perf_counter() - began)
+        written = tensor_bytes(training.state({}))
         training.optimizer.optimizer.state.clear()
-        some = features.validation[:4]
-        began = time.perf_counter()
-        validate(fabric, training.family, training.model, features, some)
-        validation = (time.perf_counter() - began) / len(some) * len(features.validation)
+        validation = validation_seconds(training, features) + on_validation.rehearse(training.model, written)
+        training.ending = training.progress.ending = validation / 60
         restore_random_state(fabric, random)
         if scaler:
             scaler.load_state_dict(scale)
         progress, per_epoch = training.progress, len(batches.first_epoch)
         validations = -(-progress.steps // (per_epoch * config.phase.validate_every))
-        plan_time(plan, sum(times[1:]) / len(times[1:]), validation, progress.steps, validations, progress.minutes,
+        minutes = None if progress.minutes is None else progress.last_step() + progress.ending
+        plan_time(plan, sum(times[1:]) / len(times[1:]), validation, progress.steps, validations, minutes,
                   config.hw.price_per_hour)
+        if fabric.is_global_zero and minutes is not None and minutes > progress.minutes:
+            log.warning("a validation takes %.1f minutes here, with its samples and files: more than half of "
+                        "train.max_minutes=%g, so that the run will take %.1f", progress.ending, progress.minutes, minutes)
     if fabric.is_global_zero:
         for line in plan.describe():
             log.info("plan: %s", line)
         training.run.write_plan(dataclasses.asdict(plan))
     return plan
+
+
+def plan_of_all(training: Training) -> Plan:
+    """The memory's plan, unless the run does not fit one of the processes: then none goes on without it.
+
+    Raises:
+        UserError: that.
+    """
+    fabric, plan, refusal = training.fabric, None, None
+    try:
+        plan = training.family.plan(fabric, training.model, training.batches, training.config)
+    except UserError as error:
+        refusal = error
+    if fabric.world_size > 1:
+        refused = fabric.all_reduce(torch.tensor(float(refusal is not None), device=fabric.device), reduce_op="sum")
+        if refused and refusal is None:
+            refusal = UserError("another process has not the memory that this run needs; it says what would fit")
+    if refusal is not None:
+        raise refusal
+    return plan
+
+
+def validation_seconds(training: Training, features: FeatureSet) -> float:
+    """Seconds to measure all that are held out, from some of middling length; a first one, which compiles, is not counted."""
+    frames, held, processes = training.batches.frames, features.validation, training.fabric.world_size
+    ordered = held[np.argsort(frames[held], kind="stable")]
+    begin = max(0, (len(ordered) - TRIED * processes) // 2)
+    some = ordered[begin:begin + TRIED * processes]
+    seconds = 0.0
+    for numbers in (some[:processes], some):
+        began = time.perf_counter()
+        validate(training.fabric, training.family, training.model, features, numbers)
+        seconds = time.perf_counter() - began
+    return seconds * float(frames[held].sum() / frames[some].sum())
 
 
 def validate(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, utterances: Any = None,

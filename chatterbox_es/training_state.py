@@ -8,16 +8,18 @@ the one before it used.
 import hashlib
 import logging
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from chatterbox_es.run_directory import write_whole
+from chatterbox_es.run_directory import read_card, write_whole
 
 log = logging.getLogger(__name__)
 FORMAT = 1
 NAME = re.compile(r"state_(\d+)-([0-9a-f]{16})\.pt")
+TRIED_BYTES = 32 << 20  # written to see how fast a disk is
 
 
 def save_state(folder: Path, step: int, content: dict[str, Any], keep: int) -> Path:
@@ -58,3 +60,33 @@ def load_newest_state(folder: Path) -> dict[str, Any] | None:
         log.info("going on from %s", path)
         return content
     return None
+
+
+def clear_away(run: Path) -> None:
+    """Delete what a finished run needs no more, and what a kill has left: states, files half written, former best checkpoints.
+
+    Its card has said that it is finished, so that nobody who finds none of these begins anew.
+    """
+    folder, best = run / "checkpoints", (read_card(run) or {}).get("best")
+    former = [path for path in folder.glob("best_*.pt") if best is not None and path.name not in best]
+    for path in [*states(folder), *run.glob(".*.partial"), *folder.glob(".*.partial"), *former]:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s is not needed any more and cannot be deleted: %s", path, error)
+
+
+def tensor_bytes(content: Any) -> int:
+    """Bytes of all tensors in a state, or in a part of it."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return sum(tensor_bytes(part) for part in parts)
+
+
+def writing_seconds(folder: Path, size: int) -> float:
+    """Seconds to write so many bytes into a folder, from a file of some of them, which is deleted again."""
+    some = torch.zeros(max(1, min(size, TRIED_BYTES)), dtype=torch.uint8)
+    began = time.perf_counter()
+    write_whole(folder / "trial", lambda file: torch.save(some, file)).unlink()
+    return (time.perf_counter() - began) * size / len(some)

@@ -1,25 +1,34 @@
 """Kill training with SIGKILL at random instants, go on with resume=auto, and compare with a run that was never killed.
 
-    python scripts/kill_and_resume.py kills=50 [parallel=1] [seed=0] [out=kill_and_resume.json] [KEY=VALUE of the run …]
+    python scripts/kill_and_resume.py kills=50 [seed=0] [out=kill_and_resume.json] [KEY=VALUE of the run …]
+    python scripts/kill_and_resume.py kills=25 last=1 …               each kill within the last second of its run
 
-Each of the kills is a run of its own: `python -m chatterbox_es.train … resume=auto`, killed once between its first
-sign of life and its end, started again by the same command until it ends. A state is written after every step, so that
-kills also fall into writing. Compared are all losses, the order of the utterances (by the losses of every step, and as
-the state has the epoch and batch) and every weight of the final and the best checkpoint, bit by bit.
+Each of the kills is a run of its own: the command `chatterbox_es.train … resume=auto`, killed once between its first sign of
+life and its end, and started again. Its processes are forked from this one, which spares them the seconds of importing. A
+state is written after every step, so that kills also fall into writing. Compared are all losses, the order of the utterances
+(by the losses of every step, and as the state has the epoch and batch) and every weight of the final and the best checkpoint,
+bit by bit. A run is trained anew if its second command begins at step 0; all must end finished, with no state left.
+
+The last second is found in the run that is never killed: how many lines of metrics it had then. In the others it begins when
+they have as many.
 """
 
 import json
+import multiprocessing
 import os
 import random
+import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import librosa.sequence  # noqa: F401, validation needs it
+import scipy.optimize  # noqa: F401, the plan does
 import torch
+
+from chatterbox_es import train
 
 SETTINGS = ("phase=4_2", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4",
             "model.width=128", "model.heads=4", "model.layers=2", "model.feedforward=256", "phase.decoder_hidden=[128]",
@@ -29,8 +38,18 @@ COMPARED = ("train_loss", "train_token_loss", "train_duration_loss", "learning_r
             "train_loss_epoch", "val_loss", "val_own_durations", "val_length_error", "epoch")  # fmt: skip
 
 
-def command(outputs: Path, settings: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "chatterbox_es.train", *settings, f"outputs={outputs}", "resume=auto"]
+def command(outputs: Path, settings: tuple[str, ...]) -> multiprocessing.Process:
+    """Start the command; what it says goes into a file beside its outputs."""
+    def run() -> None:
+        said = os.open(outputs.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        sys.argv = ["train", *settings, f"outputs={outputs}", "resume=auto"]
+        train.main()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process
 
 
 def losses(outputs: Path) -> list[dict]:
@@ -58,54 +77,84 @@ def differences(reference: Path, outputs: Path) -> list[str]:
                     if not torch.equal(before[name][key], after[name][key])]
 
 
-def kill_once(number: int, reference: Path, folder: Path, seconds: float, settings: tuple[str, ...],
+def lines(outputs: Path) -> int:
+    """How many lines of metrics there are by now; -1 before a run has begun."""
+    if not list(outputs.glob("4_*/*/run.json")):
+        return -1
+    return sum(path.read_bytes().count(b"\n") for path in outputs.glob("4_*/*/metrics.jsonl"))
+
+
+def never_killed(outputs: Path, settings: tuple[str, ...], last: float) -> tuple[float, int]:
+    """Train to the end; how many seconds a kill may choose from, and after how many lines of metrics they begin."""
+    seen, process = [], command(outputs, settings)
+    while process.is_alive():
+        if (now := lines(outputs)) >= 0:
+            seen.append((time.time(), now))
+        time.sleep(0.01)
+    if process.exitcode:
+        raise SystemExit(f"{outputs} ended with {process.exitcode}: {outputs.with_suffix('.log').read_text()}")
+    run, = outputs.glob("4_*/*/run.json")
+    end = run.stat().st_mtime  # when it was said to have finished
+    begin = max(seen[0][0], end - last) if last else seen[0][0]
+    return end + 0.2 - begin, max(count for moment, count in seen if moment <= begin)
+
+
+def kill_once(number: int, reference: Path, folder: Path, window: tuple[float, int], settings: tuple[str, ...],
               chance: random.Random) -> dict:
-    """One run, killed once at a random instant of its ``seconds`` of training, and finished."""
-    outputs = folder / f"run_{number:03d}"
+    """One run, killed once at a random instant of the ``window`` (see `never_killed`), and finished."""
+    outputs, (seconds, begin) = folder / f"run_{number:03d}", window
     instant = chance.uniform(0, seconds)
-    with (folder / f"run_{number:03d}.log").open("w") as log:
-        process = subprocess.Popen(command(outputs, settings), stdout=log, stderr=log)
-        while process.poll() is None and not list(outputs.glob("4_*/*/run.json")):
-            time.sleep(0.01)
-        time.sleep(instant)
-        process.send_signal(signal.SIGKILL)
-        killed = process.wait() == -signal.SIGKILL
-        partial = [path.name for path in outputs.glob("4_*/*/**/.*.partial")]
-        at = len(losses(outputs)) if list(outputs.glob("4_*/*/metrics.jsonl")) else 0
-        ended = subprocess.run(command(outputs, settings), stdout=log, stderr=log, check=False).returncode
-    wrong = differences(reference, outputs) if ended == 0 else [f"exit code {ended}"]
-    return {"run": number, "instant": round(instant, 3), "killed": killed, "rows_before": at, "half_written": partial,
-            "differences": wrong}
+    process = command(outputs, settings)
+    while process.is_alive() and lines(outputs) < begin:
+        time.sleep(0.005)
+    time.sleep(instant)
+    process.kill()
+    process.join()
+    killed = process.exitcode == -signal.SIGKILL
+    partial = [path.name for path in outputs.glob("4_*/*/**/.*.partial")]
+    at = len(losses(outputs)) if list(outputs.glob("4_*/*/metrics.jsonl")) else 0
+    card, = (json.loads(path.read_text()) for path in outputs.glob("4_*/*/run.json"))
+    again = command(outputs, settings)
+    again.join()
+    said = outputs.with_suffix(".log").read_text()
+    wrong = differences(reference, outputs) if again.exitcode == 0 else [f"exit code {again.exitcode}", said[-500:]]
+    wrong += [f"left over: {path.name}" for path in outputs.glob("4_*/*/checkpoints/state_*")]
+    goes_on = re.search(r"goes on at step (\d+)", said)
+    step = "finished already" if "has finished already" in said else int(goes_on[1]) if goes_on else 0
+    return {"run": number, "instant": round(instant, 3), "killed": killed, "state": card["state"], "rows_before": at,
+            "half_written": partial, "goes_on_at": step, "differences": wrong}
 
 
 def main() -> None:
-    options = {"kills": "50", "parallel": "1", "seed": "0", "out": ""}
+    options = {"kills": "50", "last": "0", "seed": "0", "out": ""}
     own = {key: value for key, _, value in (argument.partition("=") for argument in sys.argv[1:]) if key in options}
     options |= own
-    settings = (*SETTINGS, *(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in options))
+    given = tuple(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in options)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)  # a process with threads is not forked
     with tempfile.TemporaryDirectory(prefix="kill_and_resume_") as name:
         folder = Path(name)
-        settings = (*settings, f"data.prepared={folder}/prepared")
+        settings = (*SETTINGS, f"data.prepared={folder}/prepared", f"data.path={folder}/demo", *given)
         reference = folder / "reference"
-        subprocess.run(command(reference, settings), check=True, stdout=subprocess.DEVNULL)
-        run, = reference.glob("4_*/*/")
-        seconds = (run / "metrics.jsonl").stat().st_mtime - (run / "config.yaml").stat().st_mtime
-        print(f"never killed: {len(losses(reference))} rows, {seconds:.1f} s from its first sign of life", flush=True)
+        window = never_killed(reference, settings, float(options["last"]))
+        print(f"never killed: {len(losses(reference))} rows; kills come within {window[0]:.1f} s after row {window[1]}",
+              flush=True)
         chance = random.Random(int(options["seed"]))
         seeds = [random.Random(chance.random()) for _ in range(int(options["kills"]))]
         results = []
-        with ThreadPoolExecutor(int(options["parallel"])) as pool:
-            for result in pool.map(lambda n: kill_once(n, reference, folder, seconds, settings, seeds[n]), range(len(seeds))):
-                results.append(result)
-                print(json.dumps(result), flush=True)
+        for number, chance in enumerate(seeds):
+            results.append(kill_once(number, reference, folder, window, settings, chance))
+            print(json.dumps(results[-1]), flush=True)
     same = sum(not result["differences"] for result in results)
     killed = sum(result["killed"] for result in results)
     writing = sum(bool(result["half_written"]) for result in results)
-    print(f"{same} of {len(results)} bit-identical; {killed} were killed while training, {writing} of them while writing")
+    anew = sum(result["goes_on_at"] == 0 for result in results)
+    print(f"{same} of {len(results)} bit-identical, {anew} trained anew; {killed} were killed while they ran, {writing} of them"
+          " while writing")
     if options["out"]:
         Path(options["out"]).write_text(json.dumps(results, indent=1))
-    sys.exit(same != len(results) or killed != len(results))
+    # Of a whole run some may be killed before the first state; in the last second some may be over already.
+    sys.exit(same != len(results) or bool(anew) if float(options["last"]) else same != len(results) or killed != len(results))
 
 
 if __name__ == "__main__":

@@ -3,15 +3,17 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from chatterbox_es import run_directory, validation
+from chatterbox_es import run_directory, train, training, validation
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet
@@ -19,7 +21,7 @@ from chatterbox_es.interruption import InterruptedRun
 from chatterbox_es.model.fase4 import Fase4
 from chatterbox_es.run_directory import RunDirectory, read_card, state_of
 from chatterbox_es.tracking import Tracker
-from chatterbox_es.train import run_phase
+from chatterbox_es.train import Keeper, run_phase
 from chatterbox_es.training_state import load_newest_state, states
 
 LONG = ("phase=4_2", "train.epochs=4", "phase.batch_size=3", "train.samples=0", "train.state_minutes=0", "hw.dropout=0.1")
@@ -150,6 +152,72 @@ def test_a_run_whose_states_are_all_damaged_starts_over(go, at_step, outputs, ca
     go("it", "phase.decoder_start=mels", "resume=auto")
     assert caplog.text.count("is damaged") == 2
     assert same(never, run)
+
+
+def killed_when(run, moment: str, monkeypatch) -> None:
+    """Have ``run`` copied, as a kill would leave it, the last time that something happens."""
+    def copy() -> None:
+        shutil.rmtree(run.with_name("killed"), ignore_errors=True)
+        shutil.copytree(run, run.with_name("killed"))
+
+    def before(owner, name: str) -> None:
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *arguments, **options: (copy(), original(*arguments, **options))[1])
+
+    unlink = Path.unlink
+
+    def and_unlink(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name.startswith("state_") and "train_loss_epoch" in RunDirectory(run).metrics()[-1]:
+            copy()
+
+    if moment == "a state is deleted":
+        monkeypatch.setattr(Path, "unlink", and_unlink)
+    else:
+        before(*{"the best is kept": (Keeper, "save_samples"), "the final checkpoint is written": (Keeper, "save_final"),
+                 "the losses are drawn": (train, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
+
+
+@pytest.mark.parametrize("moment", ["the best is kept", "the final checkpoint is written", "the losses are drawn",
+                                    "it is said to have finished", "a state is deleted"])
+def test_a_kill_while_a_run_finishes_costs_neither_steps_nor_figures(moment, go, outputs, monkeypatch, caplog):
+    never = go("never")
+    run = outputs / "it/run"
+    with monkeypatch.context() as patched:
+        killed_when(run, moment, patched)
+        go("it")
+    shutil.rmtree(run)
+    run.with_name("killed").rename(run)
+    kept = load_newest_state(run / "checkpoints")
+    assert all((run / "checkpoints" / name).is_file() for name in (kept["kept"]["best"] if kept else []))
+    before = losses(run)
+    caplog.set_level("INFO")
+    caplog.clear()
+    go("it", "resume=auto")
+    assert "goes on at step" in caplog.text or "has finished already" in caplog.text
+    assert losses(run)[:len(before)] == before
+    assert same(never, run)
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {p.name for p in (never / "checkpoints").iterdir()}
+
+
+@pytest.mark.parametrize("validation", [2, 4])  # the last one is the fourth
+def test_a_signal_during_validation_is_followed_by_that_validation(validation, go, outputs, monkeypatch):
+    never, calls, validate = go("never", "train.trial_steps=0"), [], training.validate
+
+    def and_signal(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == validation:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return validate(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "validate", and_signal)
+        with pytest.raises(InterruptedRun, match="SIGTERM"):
+            go("it", "train.trial_steps=0")
+    run = outputs / "it/run"
+    go("it", "train.trial_steps=0", "resume=auto")
+    assert same(never, run)
+    assert all(row["steps_per_second"] > 0 for row in RunDirectory(run).metrics() if "steps_per_second" in row)
 
 
 def test_states_are_pruned_and_gone_when_the_run_has_ended(go, at_step, outputs):

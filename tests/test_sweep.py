@@ -270,7 +270,7 @@ def test_a_budget_ends_a_study(command, arguments, tmp_path):
 
 
 def test_a_report_prunes_what_is_behind_spent_or_no_number(config_of, tmp_path):
-    def report(losses: list[float], *limits: str, **changed) -> optuna.trial.FrozenTrial:
+    def report(losses: list[float], is_last: bool = False, **changed) -> optuna.trial.FrozenTrial:
         sweep = settings(tmp_path, n_trials=50, pruner="median", **changed)
         study = join(sweep)
         study.refill()
@@ -278,10 +278,10 @@ def test_a_report_prunes_what_is_behind_spent_or_no_number(config_of, tmp_path):
         trial._suggest("phase.lr", SPACE["phase.lr"])
         config = config_of(f"outputs='{tmp_path}'", f"sweep.trial={trial._trial_id}", "sweep.pruner=median",
                            f"sweep.storage='{sweep['storage']}'", f"sweep.study={sweep['study']}", "phase.validate_every=5",
-                           "train.epochs=50", *limits, *(f"sweep.{key}={value}" for key, value in changed.items()))
+                           "train.epochs=50", *(f"sweep.{key}={value}" for key, value in changed.items()))
         reporter = Reporter.of(config)
         for number, loss in enumerate(losses, 1):
-            reporter(5 * number, number, {"val_loss": loss, "minutes": 0.1 * number})
+            reporter(5 * number, number, {"val_loss": loss}, is_last)
         return trial
 
     for loss in (0.5, 0.6, 0.55, 0.52):
@@ -293,8 +293,7 @@ def test_a_report_prunes_what_is_behind_spent_or_no_number(config_of, tmp_path):
     with pytest.raises(UserError, match="val_loss is nan"):
         report([float("nan")])
     assert report([0.4])
-    for last in ("train.epochs=5", "train.max_steps=1", "train.max_minutes=0.05"):
-        assert report([0.9], last)  # a run at its end is not ended
+    assert report([0.9], is_last=True)  # a run at its end is not ended
     waiting = join(settings(tmp_path, n_trials=50)).claim()
     waiting.set_user_attr("seconds", 100.0)
     with pytest.raises(optuna.TrialPruned, match="budget"):
@@ -302,7 +301,7 @@ def test_a_report_prunes_what_is_behind_spent_or_no_number(config_of, tmp_path):
 
 
 def test_a_run_outside_a_study_reports_to_none(config_of):
-    Reporter.of(config_of())(1, 1, {"val_loss": float("nan")})
+    Reporter.of(config_of())(1, 1, {"val_loss": float("nan")}, is_last=False)
 
 
 # ---- what is written
