@@ -7,12 +7,13 @@ bytes come out. Recordings are decoded by threads while the codec, on the GPU if
 import collections
 import hashlib
 import importlib
+import io
 import json
-import pickle
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -131,14 +132,21 @@ class Encoding:
         """
         count = len(self.features)
         starts = range(0, count, STRETCH)
-        waiting = [start for start in starts if not self.target.exists(self._name(start))]
+        waiting = [start for start in starts if self._read(start) is None]
         if waiting:
             self._make(waiting, count)
-        self._assemble([pickle.loads(self.target.read(self._name(start))) for start in starts])
+        self._assemble([self._read(start) for start in starts])
         self.target.remove("work")
 
     def _name(self, start: int) -> str:
         return f"work/{start:09d}.tokens"
+
+    def _read(self, start: int) -> dict | None:
+        """A stretch that is done; nothing where it is not, or where its file is damaged."""
+        try:
+            return read_stretch(self.target.read(self._name(start)))
+        except (FileNotFoundError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile):
+            return None
 
     def _make(self, waiting: list[int], count: int) -> None:
         device = "cuda" if self.config.hw.accelerator == "cuda" else "cpu"
@@ -149,7 +157,7 @@ class Encoding:
             for start in waiting:
                 stretch = [next(heard) for _ in range(start, min(start + STRETCH, count))]
                 made = self._encode(stretch, codec)
-                self.target.write(self._name(start), pickle.dumps(made, pickle.HIGHEST_PROTOCOL))
+                self.target.write(self._name(start), lambda file, made=made: write_stretch(file, made))
                 progress.add(len(stretch), sum(len(codes) for codes in made["codes"]))
 
     def _heard(self, wanted: set[int]) -> Iterator[Heard]:
@@ -227,6 +235,26 @@ class Encoding:
                 "left_out": dict(collections.Counter(reason for reason, _ in faults.values())),
                 "content": content_of(self.features.card["content"], arrays, self.vocabulary)}
         self.target.write(CARD, json.dumps(card, ensure_ascii=False, indent=1).encode())
+
+
+def write_stretch(file: BinaryIO, made: dict) -> None:
+    """What `Encoding` makes of a stretch, as arrays and JSON, neither of which can hold code."""
+    rows = {name: np.concatenate(made[name]) for name in ("codes", "ids")}
+    told = {"lengths": {name: [len(row) for row in made[name]] for name in rows},
+            "faults": list(made["faults"].items()), "unknown": list(made["unknown"].items())}
+    np.savez(file, **rows, speakers=made["speakers"], told=np.frombuffer(json.dumps(told).encode(), np.uint8))
+
+
+def read_stretch(content: bytes) -> dict:
+    """
+    Raises:
+        ValueError, LookupError, TypeError, …: whatever bytes that are none lead to.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        told = json.loads(stored["told"].tobytes())
+        rows = {name: np.split(stored[name], np.cumsum(lengths)[:-1]) for name, lengths in told["lengths"].items()}
+        return {**rows, "speakers": stored["speakers"], "faults": {number: tuple(fault) for number, fault in told["faults"]},
+                "unknown": {number: tuple(found) for number, found in told["unknown"]}}
 
 
 def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, dict, object]]:
