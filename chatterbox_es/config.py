@@ -175,7 +175,7 @@ class HwConfig:
     keep_memory: bool = True  # CPU: let malloc keep large blocks (half of the time was page faults without)
     tf32: bool = False  # GPU: fp32 products in TF32 (Ampere and later)
     attention: str = "auto"  # GPU: auto (flash where no mask is given, else efficient, else math) | efficient | math
-    fused: bool = True  # AdamW in one kernel; not with a scaled loss, where clipping comes between
+    fused: bool = True  # AdamW in one kernel
     compile: bool = False  # torch.compile of the encoder's layers; docs/experiments.md says where it pays
     allocator: str | None = None  # GPU: PYTORCH_CUDA_ALLOC_CONF
     workers: int = 0  # threads that read batches ahead; 0: read when it is their turn

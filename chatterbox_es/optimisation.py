@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from chatterbox_es.batches import Step
 from chatterbox_es.config import Config
@@ -15,16 +15,14 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.families import Family
 
 
-def optimizer_of(fabric: Fabric, groups: Sequence[Mapping[str, Any]], config: Config) -> torch.optim.Optimizer:
+def optimizer_of(groups: Sequence[Mapping[str, Any]], config: Config) -> torch.optim.Optimizer:
     """AdamW, or Adafactor (Shazeer & Stern 2018), for groups of parameters; one without weight_decay has the phase's.
 
     Raises:
         UserError: no such optimiser.
     """
     phase = config.phase
-    # With fp16 the fused step would unscale the gradients itself, too late for clipping them.
-    return make_optimizer(phase.optimiser, groups, phase.lr, phase.weight_decay, tuple(phase.betas),
-                          config.hw.fused and loss_scaler(fabric) is None)
+    return make_optimizer(phase.optimiser, groups, phase.lr, phase.weight_decay, tuple(phase.betas), config.hw.fused)
 
 
 def make_optimizer(kind: str, groups: Sequence[Mapping[str, Any]], lr: float, weight_decay: float,
@@ -46,10 +44,13 @@ def loss_scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
     return getattr(fabric._precision, "scaler", None)
 
 
-def gradient_norm(module: nn.Module) -> float:
-    """Euclidean norm of a module's gradients; 0 where it has none."""
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))) if gradients else 0.0
+def gradient_norms(module: nn.Module) -> dict[str, Tensor]:
+    """Euclidean norm of the gradients of each child of a module, () on its device; 0 where it has none."""
+    found, none = {}, torch.zeros((), device=next(module.parameters()).device)
+    for name, part in module.named_children():
+        gradients = [p.grad for p in part.parameters() if p.grad is not None]
+        found[name] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) if gradients else none
+    return found
 
 
 def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
@@ -64,6 +65,10 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
 
     The gradient is that of the mean over the whole batch, in however many pieces and processes it is computed. Without a
     finite loss and gradient nothing is changed, and "skipped" is true.
+
+    Raises:
+        torch.OutOfMemoryError: while the gradient was computed; no weight has moved.
+        UserError: the optimiser's step does not fit the memory.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -78,14 +83,36 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
             parts = parts + losses.parts() * counts
     if fabric.world_size > 1:
         parts = fabric.all_reduce(parts, reduce_op="sum")
-    scaler = loss_scaler(fabric)
+    try:
+        parts, norms, finite = move_weights(model.module, optimizer.optimizer, loss_scaler(fabric), parts, clip)
+    except torch.OutOfMemoryError as error:
+        # Not tried again: some weights may have moved, and smaller pieces would not make the optimiser smaller.
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"out of memory in the optimiser's step ({reason}): some weights may have moved, so it is not tried "
+                        "again; the last state is from before. What the optimiser keeps does not fit beside the weights: "
+                        "phase.optimiser=adafactor keeps less, a larger GPU or a smaller model helps, smaller batches do "
+                        "not") from None
+    return family.figures(parts, norms) | {"learning_rate": rate, "skipped": not finite}
+
+
+def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, parts: Tensor,
+                 clip: float) -> tuple[list[float], dict[str, float], bool]:
+    """Clip the gradients and step, unless something is not finite; the losses' ``parts``, norms by child, whether it stepped.
+
+    ``optimizer`` is torch's own, not Fabric's wrapper: a scaler knows optimisers by their identity, and would unscale the
+    gradients once for each. The host waits for the device once, to read all figures together.
+    """
     if scaler:
-        fabric.strategy.precision.unscale_gradients(optimizer)
-    norms = {name: gradient_norm(part) for name, part in model.module.named_children()}
+        scaler.unscale_(optimizer)
+    norms = gradient_norms(module)
+    read = torch.cat([parts, torch.stack([*norms.values()]).double()]).tolist()
+    parts, norms = read[:len(parts)], dict(zip(norms, read[len(parts):], strict=True))
     norm = math.hypot(*norms.values())
-    clip_gradients(model, norm, clip)
-    finite = math.isfinite(float(parts.sum())) and math.isfinite(norm)
-    if finite or scaler:  # a scaler leaves the step out by itself, and lowers its scale
+    finite = math.isfinite(sum(parts)) and math.isfinite(norm)
+    if finite:
+        clip_gradients(module, norm, clip)
         optimizer.step()
+    if scaler:
+        scaler.update()  # lowers its scale where a gradient was not finite
     optimizer.zero_grad()
-    return family.figures(parts.tolist(), norms) | {"learning_rate": rate, "skipped": not finite}
+    return parts, norms, finite

@@ -55,7 +55,7 @@ class Training:
                run: RunDirectory) -> "Training":
         hw = config.hw
         batches = family.batches(config, features, Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
-        optimizer = optimizer_of(fabric, family.parameter_groups(model), config)
+        optimizer = optimizer_of(family.parameter_groups(model), config)
         if hw.compile:
             family.compile(model)
         wrapped, optimizer = fabric.setup(model, optimizer)

@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def optimizer_of(model: T3, options: BenchOptions) -> torch.optim.Optimizer:
-    return make_optimizer(options.optimiser, parameter_groups(model), 1e-4, 0.01, fused=options.precision != "16-mixed")
+    return make_optimizer(options.optimiser, parameter_groups(model), 1e-4, 0.01)
 
 
 def build(size: T3Size, trains: str, lora: LoraOptions, kind: torch.dtype, device: str) -> T3:
