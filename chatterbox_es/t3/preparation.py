@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,8 +31,19 @@ from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
 from chatterbox_es.t3.tokens import TextTokens, tag_of
-from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of, vocabulary_of
+from chatterbox_es.t3.weights import (
+    FETCHED,
+    REPOSITORY,
+    WeightsFolder,
+    fetch,
+    fingerprint,
+    is_fetched,
+    shapes_of,
+    vocabulary_of,
+)
 
+RESEMBLE = "resemble"
+CODEC = "CHATTERBOX_CODEC"  # another codec for voices, where a command has no codec=
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
 DECODERS = 4  # threads
@@ -49,7 +61,7 @@ class Heard(NamedTuple):
 
 
 def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
-    """The folder that ``model.weights`` names, fetched at first use with ``model.fetch=true``.
+    """The folder that ``model.weights`` names, fetched at first use with ``model.fetch=true``; a fetch that broke off goes on.
 
     Raises:
         UserError: it is not there, or lacks a part.
@@ -58,7 +70,22 @@ def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
         raise UserError(f"model=chatterbox needs the folder of Resemble's weights: model.weights=DIR. Fetch them: hf download "
                         f"{REPOSITORY} {' '.join(FETCHED)} --local-dir DIR (or model.fetch=true)")
     folder = Path(model.weights).expanduser()
-    return fetch(folder, model.repository) if model.fetch and not folder.is_dir() else WeightsFolder.open(folder)
+    return fetch(folder, model.repository) if model.fetch and not is_fetched(folder) else WeightsFolder.open(folder)
+
+
+def trusted_codec(stored: str, given: str, name: str) -> str:
+    """The codec of a voice: of those that a file names (``stored``) the known one alone, since any other is code that would be
+    run; another one whoever starts the command names (``given``, or `CODEC` in the environment).
+
+    Raises:
+        UserError: the file ``name`` names code, and nobody who may has.
+    """
+    given = given or os.environ.get(CODEC, "")
+    if given or stored == RESEMBLE:
+        return given or stored
+    raise UserError(f"{name} was made with the codec {stored}, which is code, and code is not taken from a file. If you know "
+                    f"it and trust it, name it yourself: codec={stored} where the command knows that, or {CODEC}={stored} in "
+                    "the environment")
 
 
 def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
@@ -67,7 +94,7 @@ def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
     Raises:
         UserError: there is no such function, or the codec cannot be loaded.
     """
-    if name == "resemble":
+    if name == RESEMBLE:
         return load_codec(weights, device)
     module, colon, function = name.partition(":")
     try:
