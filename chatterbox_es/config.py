@@ -124,7 +124,7 @@ class ChatterboxConfig(ModelConfig):
     """Resemble AI's Chatterbox: its T3, from published weights. docs/chatterbox.md"""
 
     weights: str = MISSING  # the folder with Resemble's files
-    fetch: bool = False  # get them from the Hugging Face hub, once, where the folder is not there
+    fetch: bool = False  # get them from the Hugging Face hub where the folder is not there, or not whole
     repository: str = "ResembleAI/chatterbox"  # of the hub
     codec: str = "resemble"  # recordings to speech tokens and back; MODULE:FUNCTION names another one
     codec_batch: int = 16  # recordings that the codec takes at once while preparing
@@ -174,7 +174,7 @@ class HwConfig:
     threads: int | None = None  # CPU threads; null: one a core
     keep_memory: bool = True  # CPU: let malloc keep large blocks (half of the time was page faults without)
     tf32: bool = False  # GPU: fp32 products in TF32 (Ampere and later)
-    attention: str = "auto"  # GPU: auto | flash | efficient | math
+    attention: str = "auto"  # GPU: auto (flash where no mask is given, else efficient, else math) | efficient | math
     fused: bool = True  # AdamW in one kernel
     compile: bool = False  # torch.compile of the encoder's layers; docs/experiments.md says where it pays
     allocator: str | None = None  # GPU: PYTORCH_CUDA_ALLOC_CONF

@@ -58,6 +58,7 @@ class EvaluateOptions(MeasureOptions):
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
     vocoder: str = dataclasses.field(default="griffin_lim", metadata={"help": "of voices of mels: or hift, with weights="})
     weights: str = dataclasses.field(default="", metadata={"help": "folder of Resemble's files, for hift or chatterbox"})
+    codec: str = dataclasses.field(default="", metadata={"help": "chatterbox: of voices of another codec than Resemble's"})
     phase: str = dataclasses.field(default="5", metadata={"help": "what this command is; 5 and no other"})
 
 
@@ -83,9 +84,9 @@ def main() -> None:
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
     wanted, outputs = _count(options), Path(options.outputs)
     runs = [Path(part.strip()) for part in options.run.split(",") if part.strip()] or [newest_voice(outputs)]
-    voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights))
+    voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec))
     first = next(iter(voices.values()))
-    features = features_of(folder_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"))
+    features = features_of(folder_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
     systems = _systems(features, voices, options.peers)
     expected = min(wanted or len(features.validation), len(features.validation))
     measures = build_measures(options, first.front_end.dialect.name, asked, voices, expected)

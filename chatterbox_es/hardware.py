@@ -4,6 +4,7 @@ import collections
 import contextlib
 import ctypes
 import datetime
+import logging
 import os
 import platform
 import re
@@ -23,8 +24,11 @@ from chatterbox_es.errors import UserError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
 
+log = logging.getLogger(__name__)
+
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-ATTENTION = ("auto", "flash", "efficient", "math")
+TYPES = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}  # what products are computed in; else float32
+ATTENTION = {"auto": ("flash", "efficient", "math"), "efficient": ("efficient",), "math": ("math",)}  # torch's kernels
 TF32_SINCE = (8, 0)  # compute capability: Ampere
 # the oldest Linux driver that runs a CUDA of each major version (NVIDIA, CUDA compatibility guide)
 OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
@@ -84,11 +88,43 @@ def set_up_cuda(hw: HwConfig) -> None:
     if hw.tf32 and capability < TF32_SINCE:
         raise UserError(f"hw.tf32=true: {name} has no TF32 (Ampere was the first); hw.tf32=false, or hw=t4")
     torch.set_float32_matmul_precision("high" if hw.tf32 else "highest")
-    if hw.attention not in ATTENTION:
-        raise UserError(f"hw.attention={hw.attention} is not known; use {', '.join(ATTENTION)}")
-    for kernel in ATTENTION[1:]:
-        getattr(torch.backends.cuda, f"enable_{'mem_efficient' if kernel == 'efficient' else kernel}_sdp")(
-            hw.attention in ("auto", kernel))
+    set_up_attention(hw.attention)
+    log.info("attention: %s", attention_kernels(TYPES.get(precision_of(hw), torch.float32)))
+
+
+def set_up_attention(allowed: str = "auto") -> None:
+    """Which of torch's kernels attention may take. cuDNN's never: it plans anew for each shape, and here every batch, and every
+    token that is spoken, has its own.
+
+    Raises:
+        UserError: no such choice.
+    """
+    if allowed == "flash":
+        raise UserError("hw.attention=flash: both models give attention a mask, which that kernel cannot take; with auto it is "
+                        "used where there is none and the GPU has it")
+    if allowed not in ATTENTION:
+        raise UserError(f"hw.attention={allowed} is not known; use {', '.join(ATTENTION)}")
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.backends.cuda.enable_flash_sdp("flash" in ATTENTION[allowed])
+    torch.backends.cuda.enable_mem_efficient_sdp("efficient" in ATTENTION[allowed])
+    torch.backends.cuda.enable_math_sdp("math" in ATTENTION[allowed])
+
+
+def attention_kernels(dtype: torch.dtype, device: str = "cuda") -> str:
+    """The kernels that attention in a type takes on this GPU, in words; torch is asked, as it asks itself."""
+    cuda = torch.backends.cuda
+    heads = torch.empty(1, 2, 64, 64, dtype=dtype, device=device)
+
+    def kernel(mask: torch.Tensor | None) -> str:
+        asked = cuda.SDPAParams(heads, heads, heads, mask, 0.0, mask is None, False)
+        if cuda.flash_sdp_enabled() and cuda.can_use_flash_attention(asked):
+            return "flash"
+        if cuda.mem_efficient_sdp_enabled() and cuda.can_use_efficient_attention(asked):
+            return "efficient"
+        return "math" if cuda.math_sdp_enabled() else "none, which will fail"
+
+    masked = kernel(torch.ones(1, 2, 64, 64, dtype=torch.bool, device=device))
+    return f"{masked} kernel where padding is masked, {kernel(None)} kernel where nothing is; cuDNN's is off"
 
 
 def require_gpu(hw: HwConfig) -> None:
@@ -223,7 +259,7 @@ def matmul_peak(fabric: "Fabric", products: Sequence[tuple[nn.Linear, int]], rou
     For each linear layer the three products of a step (forwards, and backwards for its input and for its weight, unless
     that is frozen), with as many rows as are said with it; the best of some rounds each.
     """
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fabric._precision.precision, torch.float32)
+    dtype = TYPES.get(fabric._precision.precision, torch.float32)
     count: dict[tuple, int] = collections.Counter(
         (rows, layer.in_features, layer.out_features, layer.weight.requires_grad)
         for layer, rows in products)

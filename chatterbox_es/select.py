@@ -106,11 +106,12 @@ def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -
     return Judge.of(figures, features, options or MeasureOptions()) if figures else None
 
 
-def features_of(run: Path, content: str) -> FeatureSet:
-    """The prepared set that a run was trained on: the one with that content hash where it still lies, or made anew.
+def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
+    """The prepared set that a run was trained on: the one with that content hash where it still lies, or made anew; by a
+    ``codec`` in place of the one that its configuration names.
 
     Raises:
-        UserError: its configuration is gone, or its data has changed since.
+        UserError: its configuration is gone, or names code, or its data has changed since.
     """
     file = run / "config.yaml"
     if not file.is_file():
@@ -121,6 +122,10 @@ def features_of(run: Path, content: str) -> FeatureSet:
     for place in (Path.cwd(), *run.resolve().parents):
         if found := family.find(place / config.data.prepared, content):
             return found
+    if family.name == "chatterbox":
+        from chatterbox_es.t3.preparation import trusted_codec
+
+        config.model.codec = trusted_codec(config.model.codec, codec, str(file))
     features = family.prepare(config)
     if features.card["content"] != content:
         raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "

@@ -68,6 +68,8 @@ class VoiceOptions:
         "help": "fase4: griffin_lim, or hift, which is Resemble's and needs weights="})
     weights: str = dataclasses.field(default="", metadata={
         "help": "folder of Resemble's files; chatterbox: in place of the one it was trained from"})
+    codec: str = dataclasses.field(default="", metadata={
+        "help": "chatterbox: MODULE:FUNCTION of a voice that was trained with another codec than Resemble's"})
     reference: str = dataclasses.field(default="", metadata={"help": "chatterbox: a recording of the voice to speak with"})
     seed: int = dataclasses.field(default=0, metadata={"help": "chatterbox: another one says the same text otherwise"})
     guidance: float | None = dataclasses.field(default=None, metadata={

@@ -96,7 +96,14 @@ class StudySweeper(Sweeper):
         return [f"train.encoder='{kept}'"]
 
     def sampler_of(self, slot: int) -> Any:
-        """The sampler of a trial: a seed, if one is given, is each trial's own, whichever process runs it."""
+        """The sampler of a trial: a seed, if one is given, is each trial's own, whichever process runs it.
+
+        Raises:
+            UserError: it would read code from the database.
+        """
+        if self.sampler._target_.endswith("CmaEsSampler"):
+            raise UserError("CmaEsSampler keeps its state as a pickle in the study's database, with which whoever can write "
+                            "there could run anything: use hydra/sweeper/sampler=study (TPE), or another one of Optuna's")
         seed = {} if self.sampler.get("seed") is None else {"seed": self.sampler.seed + slot}
         return instantiate(self.sampler, **seed,
                            _execution_whitelist_=("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*"))

@@ -16,7 +16,6 @@ is prepared and stands for all of them.
 import dataclasses
 import json
 import os
-import pickle
 import random
 import resource
 import shutil
@@ -183,7 +182,7 @@ def clone_shards(options: BenchOptions, config: Config, size: int) -> None:
             # Texts are made different ones, so that the split has as many as a real corpus.
             entries["rank"] ^= random.Random(number).getrandbits(64)
             shard = dataclasses.replace(first, entries=entries)
-            storage.path(made.record_name(number)).write_bytes(pickle.dumps(vars(shard)))
+            storage.write(made.record_name(number), shard.write)
             if not storage.path(made.mels_name(number)).exists():
                 os.link(mels, storage.path(made.mels_name(number)))
         assert record.is_file()

@@ -11,7 +11,7 @@ from chatterbox_es.batches import Batches
 from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.hardware import precision_of, set_up, why_no_gpu
+from chatterbox_es.hardware import attention_kernels, precision_of, set_up, set_up_attention, why_no_gpu
 from chatterbox_es.initialisation import start_model
 from chatterbox_es.plan import Activations, kept_bytes, plan_time
 from chatterbox_es.run_directory import read_card
@@ -130,3 +130,38 @@ def test_several_gpus_want_torchrun_and_an_old_build_is_named(t4, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90", "sm_100"])
     with pytest.raises(UserError, match="no kernels for Tesla T4"):
         set_up(compose(["hw=t4"]).hw)
+
+
+@pytest.fixture
+def attention():
+    """torch's choice of kernels, put back afterwards."""
+    cuda, names = torch.backends.cuda, ("cudnn", "flash", "mem_efficient", "math")
+    before = [getattr(cuda, f"{name}_sdp_enabled")() for name in names]
+    yield lambda: {name for name in names if getattr(cuda, f"{name}_sdp_enabled")()}
+    for name, value in zip(names, before, strict=True):
+        getattr(cuda, f"enable_{name}_sdp")(value)
+
+
+@pytest.mark.parametrize(("allowed", "left", "masked", "plain"), [
+    ("auto", {"flash", "mem_efficient", "math"}, "efficient", "flash"),
+    ("efficient", {"mem_efficient"}, "efficient", "efficient"), ("math", {"math"}, "math", "math"),
+])
+def test_attention_takes_the_kernels_that_are_said_and_never_cudnns(attention, monkeypatch, allowed, left, masked, plain):
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    set_up_attention(allowed)
+    assert attention() == left
+    # What a GPU of today can: flash takes no mask.
+    monkeypatch.setattr(torch.backends.cuda, "can_use_flash_attention", lambda asked: asked.attn_mask is None)
+    monkeypatch.setattr(torch.backends.cuda, "can_use_efficient_attention", lambda asked: True)
+    assert attention_kernels(torch.float16, "cpu") == (f"{masked} kernel where padding is masked, {plain} kernel where nothing "
+                                                       "is; cuDNN's is off")
+    monkeypatch.setattr(torch.backends.cuda, "can_use_efficient_attention", lambda asked: False)
+    if allowed == "efficient":
+        assert attention_kernels(torch.float32, "cpu").startswith("none, which will fail")
+
+
+def test_an_attention_that_no_model_can_have_is_refused(t4, attention):
+    with pytest.raises(UserError, match="hw.attention=flash: both models give attention a mask"):
+        set_up(compose(["hw=t4", "hw.attention=flash"]).hw)
+    with pytest.raises(UserError, match="hw.attention=flesh is not known; use auto, efficient, math"):
+        set_up(compose(["hw=t4", "hw.attention=flesh"]).hw)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -17,12 +18,15 @@ import soundfile
 
 from chatterbox_es.acoustics.audio import AudioError
 from chatterbox_es.batches import Batches
-from chatterbox_es.corpus import Utterance
+from chatterbox_es.corpus import Fault, Utterance
+from chatterbox_es.corpus.hub import HubRecording, HubSource
 from chatterbox_es.corpus.utterance import EmbeddedRecording
 from chatterbox_es.errors import UserError
 from chatterbox_es.feature_set import FeatureSet, content_hash
 from chatterbox_es.preparation import listing
 from chatterbox_es.preparation.listing import listing_digest
+from chatterbox_es.preparation.manifest import manifest_places, read_manifest, read_portion, write_manifest, write_portion
+from chatterbox_es.preparation.storage import Storage
 from chatterbox_es.prepare import prepare
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -96,6 +100,60 @@ def test_a_damaged_shard_is_made_again(in_shards, tmp_path, config_of, make_corp
     (folder / "mels/00001.f16").write_bytes(b"short")
     (folder / "mels/00002.f16").unlink()
     assert files_of(prepare(config).folder) == files_of(in_shards.folder)
+
+
+class Hostile:
+    """What a pickle can do where one is read."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_code_of_a_set_is_run(in_shards, tmp_path, config_of, monkeypatch, workers):
+    """Whoever can write to the folder or bucket in which a set is made puts a pickle in the place of each of its files."""
+    from chatterbox_es import prepare as preparing
+
+    config = config_of(f"data.prepared={tmp_path}", "prepare.shard=3", f"prepare.workers={workers}")
+
+    def fails(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(preparing, "assemble", fails)
+        prepare(config)
+    (folder,) = tmp_path.glob("folder-????????????")
+    mark = tmp_path / "mark"
+    pickled = pickle.dumps(Hostile(mark))
+    pickle.loads(pickled)
+    assert mark.exists()  # it would be seen
+    mark.unlink()
+    names = sorted(str(path.relative_to(folder)) for path in folder.glob("work/*") if path.is_file())
+    assert names == ["work/00000.shard", "work/00001.shard", "work/00002.shard", "work/00003.shard", "work/manifest.places.npy",
+                     "work/manifest.records", "work/shard.json"]
+    for name in names[:5]:
+        (folder / name).write_bytes(pickled)
+    again = prepare(config)
+    assert files_of(again.folder) == files_of(in_shards.folder) and not mark.exists()
+
+
+def test_rows_are_written_down_as_they_are(tmp_path):
+    storage = Storage(tmp_path)
+    rows = [Utterance("a", "¿Qué?", Path("/x/á.wav"), "qué", "eva", "mexican", 3, "uno"), Fault(4, "b", "empty-text", "nichts"),
+            Utterance("c", "Sí.", Path(os.fsdecode(b"/x/\xff.wav"))), Fault(5, "d", "votes", "2", "uno", excluded=True),
+            Utterance("e", "No.", EmbeddedRecording("part:1", bytes(range(256)) + b"\n\n"), row=9),
+            Utterance("f", "", HubRecording(HubSource("who/what", None, "train"), "audio", 7))]
+    assert write_manifest(storage, rows) == 6
+    assert list(read_manifest(storage, manifest_places(storage), 0, 6)) == rows
+    assert list(read_manifest(storage, manifest_places(storage), 2, 5)) == rows[2:5]
+    write_portion(storage, 3, rows)
+    assert read_portion(storage, 3) == rows and read_portion(storage, 4) is None
+    (tmp_path / "work/manifest.records").write_bytes(pickle.dumps(rows) * 9)
+    with pytest.raises(UserError, match="manifest.records is damaged"):
+        list(read_manifest(storage, manifest_places(storage), 0, 6))
 
 
 def test_a_worker_that_always_dies_ends_it(tmp_path, config_of, monkeypatch):
@@ -319,39 +377,37 @@ DEADLY = """
 import os
 from pathlib import Path
 
-class Deadly:
-    \'\'\'A recording that kills the first process that reads it.\'\'\'
+from chatterbox_es.corpus.utterance import EmbeddedRecording
 
-    def __init__(self, path, mark):
-        self.path, self.mark = path, mark
+read = EmbeddedRecording.read_bytes
 
-    def read_bytes(self):
-        if not Path(self.mark).exists():
-            Path(self.mark).touch()
-            os.kill(os.getpid(), 9)
-        return Path(self.path).read_bytes()
+def deadly(recording):
+    mark = Path(os.environ["DEADLY_MARK"])
+    if recording.name == "deadly" and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), 9)
+    return read(recording)
 
-    def __str__(self):
-        return Path(self.path).name
+EmbeddedRecording.read_bytes = deadly
 """
 
 
 @pytest.fixture
 def deadly(tmp_path, corpus, monkeypatch):
-    """The corpus with such a recording in the second shard of three, and the file that says whether it has killed."""
+    """The corpus with a recording in the second shard of three that kills the first process that is started and reads it; the
+    file that says whether it has."""
     from chatterbox_es import prepare as preparing
 
-    (tmp_path / "deadly_recording.py").write_text(DEADLY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(REPOSITORY))))
     mark = tmp_path / "killed"
+    (tmp_path / "sitecustomize.py").write_text(DEADLY)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(REPOSITORY))))
+    monkeypatch.setenv("DEADLY_MARK", str(mark))
 
     def rows(data):
-        from deadly_recording import Deadly
-
         for number, text in enumerate(texts_of(corpus)):
             audio = corpus / f"wavs/r{number}.wav"
-            yield Utterance(f"r{number}", text, Deadly(str(audio), str(mark)) if number == 4 else audio, row=number + 1)
+            yield Utterance(f"r{number}", text, EmbeddedRecording("deadly", audio.read_bytes()) if number == 4 else audio,
+                            row=number + 1)
 
     monkeypatch.setattr(preparing, "read_corpus", rows)
     return mark

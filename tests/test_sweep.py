@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
@@ -19,7 +20,7 @@ from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
 from chatterbox_es.run_directory import read_card
 from chatterbox_es.study import MOST_KILLS, Reporter, Study, seconds_of, spent, was_killed
-from chatterbox_es.sweeper import search_space
+from chatterbox_es.sweeper import StudySweeper, search_space
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # the version is pinned
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -373,3 +374,9 @@ def test_the_phases_defaults_lie_in_their_ranges(phase):
     space, _ = search_space([f"{key}={value}" for key, value in config.hydra.sweeper.params.items()])
     assert config.phase.name == phase
     assert default_values(space, config).keys() == space.keys()
+
+
+def test_a_sampler_that_reads_pickles_from_the_database_is_refused():
+    sweeper = StudySweeper(OmegaConf.create({"_target_": "optuna.samplers.CmaEsSampler", "seed": 1}), OmegaConf.create({}))
+    with pytest.raises(UserError, match="CmaEsSampler keeps its state as a pickle"):
+        sweeper.sampler_of(0)

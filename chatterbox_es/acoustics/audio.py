@@ -29,7 +29,7 @@ class AudioError(ValueError):
 
 
 class Recording(Protocol):
-    """An encoded sound file: a `Path`, or one that stands inside a data set. Workers are sent it, so it can be pickled.
+    """An encoded sound file: a `Path`, or one that stands inside a data set. `preparation.manifest` writes each kind down.
 
     `str()` names it in messages and lists.
     """

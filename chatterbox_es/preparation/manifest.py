@@ -1,29 +1,73 @@
-"""The rows of a corpus on disk, so that nobody has to hold them: one record an utterance or fault, found by its number."""
+"""The rows of a corpus on disk, so that nobody has to hold them: one record an utterance or fault, found by its number.
+
+A record is a line of JSON, and behind it the sound where the row came with its own. No file of a set can hold code: a set may
+lie in a bucket that others write to.
+"""
 
 import array
-import pickle
+import dataclasses
+import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from chatterbox_es.acoustics.audio import Recording
 from chatterbox_es.corpus import Fault, Utterance
+from chatterbox_es.corpus.hub import HubRecording, HubSource
+from chatterbox_es.corpus.utterance import EmbeddedRecording
+from chatterbox_es.errors import UserError
 from chatterbox_es.preparation.storage import Storage
 
 RECORDS, PLACES = "work/manifest.records", "work/manifest.places.npy"
 
 
-def write_manifest(storage: Storage, rows: Iterable[Utterance | Fault]) -> int:
-    """Write the rows in their order; their number. The places are written last: a manifest that has them is whole.
+def encode_row(row: Utterance | Fault) -> bytes:
+    """A row as bytes."""
+    if isinstance(row, Fault):
+        return json.dumps({"fault": dataclasses.asdict(row)}).encode() + b"\n"
+    said, sound = _described(row.audio)
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return json.dumps({"utterance": values | {"audio": said}}).encode() + b"\n" + sound
 
-    Records are pickled, since a recording may be any object that knows where its bytes are. They are read by the
-    preparation alone, from the folder that it has written them to.
+
+def _described(audio: Path | Recording) -> tuple[dict, bytes]:
+    """Where a recording is, in plain values; and its bytes where they are nowhere else."""
+    if isinstance(audio, Path):
+        return {"file": str(audio)}, b""
+    if isinstance(audio, HubRecording):
+        return {"hub": dataclasses.asdict(audio.source), "column": audio.column, "row": audio.row}, b""
+    return {"name": str(audio)}, audio.read_bytes()
+
+
+def decode_row(record: bytes | memoryview) -> Utterance | Fault:
     """
+    Raises:
+        ValueError, KeyError, TypeError: that is no row.
+    """
+    line, _, sound = bytes(record).partition(b"\n")
+    said = json.loads(line)
+    if "fault" in said:
+        return Fault(**said["fault"])
+    values = said["utterance"]
+    audio = values["audio"]
+    if "file" in audio:
+        recording = Path(audio["file"])
+    elif "hub" in audio:
+        recording = HubRecording(HubSource(**audio["hub"]), audio["column"], audio["row"])
+    else:
+        recording = EmbeddedRecording(audio["name"], sound)
+    return Utterance(**values | {"audio": recording})
+
+
+def write_manifest(storage: Storage, rows: Iterable[Utterance | Fault]) -> int:
+    """Write the rows in their order; their number. The places are written last: a manifest that has them is whole."""
     places = array.array("q", [0])
 
     def write(file: BinaryIO) -> None:
         for row in rows:
-            record = pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
+            record = encode_row(row)
             file.write(record)
             places.append(places[-1] + len(record))
 
@@ -43,13 +87,25 @@ def manifest_places(storage: Storage) -> np.ndarray | None:
 
 
 def read_manifest(storage: Storage, places: np.ndarray, first: int, last: int) -> Iterator[Utterance | Fault]:
-    """The rows from number ``first`` to before ``last``."""
+    """The rows from number ``first`` to before ``last``.
+
+    Raises:
+        UserError: the manifest is damaged.
+    """
     if first >= last:
         return
     start = int(places[first])
     part = memoryview(storage.read_part(RECORDS, start, int(places[last])))
     for number in range(first, last):
-        yield pickle.loads(part[int(places[number]) - start:int(places[number + 1]) - start])
+        yield _decoded(storage, RECORDS, part[int(places[number]) - start:int(places[number + 1]) - start])
+
+
+def _decoded(storage: Storage, name: str, record: memoryview) -> Utterance | Fault:
+    try:
+        return decode_row(record)
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{storage.url}/{name} is damaged ({error}); remove {storage.url}, and the same command begins anew"
+                        ) from error
 
 
 def portion_name(number: int) -> str:
@@ -63,12 +119,24 @@ def kept_name(row: int) -> str:
 
 
 def write_portion(storage: Storage, number: int, rows: list[Utterance | Fault]) -> None:
-    storage.write(portion_name(number), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+    """The records of some rows, behind a line that says how long each is."""
+    records = [encode_row(row) for row in rows]
+    lengths = json.dumps([len(record) for record in records]).encode() + b"\n"
+    storage.write(portion_name(number), lambda file: file.writelines([lengths, *records]))
 
 
 def read_portion(storage: Storage, number: int) -> list[Utterance | Fault] | None:
     """The rows of a shard; nothing where they are not here."""
     try:
-        return pickle.loads(storage.read(portion_name(number)))
+        content = storage.read(portion_name(number))
     except FileNotFoundError:
         return None
+    start, rows = content.find(b"\n") + 1, []
+    try:
+        lengths = [int(length) for length in json.loads(content[:start])]
+    except (ValueError, TypeError):  # the rows are fetched again
+        return None
+    for length in lengths:
+        rows.append(_decoded(storage, portion_name(number), memoryview(content)[start:start + length]))
+        start += length
+    return rows

@@ -6,12 +6,14 @@ the first is in its place: a shard that has it is done.
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
-import pickle
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -51,6 +53,26 @@ class Shard:
     def frames(self) -> int:
         return int(self.entries["frames"].sum())
 
+    def write(self, file: BinaryIO) -> None:
+        """The record: arrays and JSON, neither of which can hold code."""
+        told = {"rows": self.rows, "faults": [dataclasses.asdict(fault) for fault in self.faults], "names": self.names,
+                "sha256": self.sha256, "size": self.size}
+        np.savez(file, entries=self.entries, quality=self.quality, tokens=self.tokens, sums=self.sums,
+                 lines=np.frombuffer(self.lines, np.uint8), told=np.frombuffer(json.dumps(told).encode(), np.uint8))
+
+    @classmethod
+    def read(cls, content: bytes) -> "Shard":
+        """
+        Raises:
+            ValueError, LookupError, TypeError, …: whatever bytes that are no record lead to.
+        """
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in ("entries", "quality", "tokens", "sums")}
+            lines, told = stored["lines"].tobytes(), json.loads(stored["told"].tobytes())
+        if (arrays["entries"].dtype, arrays["quality"].dtype) != (ENTRY, QUALITY):
+            raise ValueError("the record is of another version")
+        return cls(lines=lines, **arrays, **told | {"faults": [Fault(**fault) for fault in told["faults"]]})
+
 
 def mels_name(number: int) -> str:
     """The file of a shard's mels: float16 (frames, bins), nothing before or after."""
@@ -81,7 +103,7 @@ def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -
         mels.finish(storage, mels_name(number))
     finally:
         mels.path.unlink(missing_ok=True)
-    storage.write(record_name(number), pickle.dumps(vars(shard), pickle.HIGHEST_PROTOCOL))
+    storage.write(record_name(number), shard.write)
     return shard
 
 
@@ -175,9 +197,9 @@ def json_line(treated: Treated, treatment: Treatment) -> bytes:
 def read_shard(storage: Storage, number: int) -> Shard | None:
     """A shard that is done; nothing where it is not, or where its record is damaged."""
     try:
-        return Shard(**pickle.loads(storage.read(record_name(number))))
-    except (FileNotFoundError, EOFError, ArithmeticError, AttributeError, ImportError, LookupError, TypeError, ValueError,
-            pickle.UnpicklingError):  # whatever bytes that are no record lead to
+        return Shard.read(storage.read(record_name(number)))
+    except (FileNotFoundError, EOFError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+            zipfile.BadZipFile):  # whatever bytes that are no record lead to
         return None
 
 

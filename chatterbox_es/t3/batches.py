@@ -28,7 +28,11 @@ class Spoken:
 
 @dataclasses.dataclass
 class T3Batch:
-    """B utterances; T text tokens and S speech tokens, starts included, in the longest."""
+    """B utterances; T text tokens and S speech tokens, starts included, in the longest.
+
+    Which places predict something, and how long each row is, are known here, on the host: asked of a GPU later, each would
+    be a wait for it.
+    """
 
     conditions: Conditions
     text: Tensor  # (B, T) int64
@@ -37,14 +41,22 @@ class T3Batch:
     speech: Tensor  # (B, S) int64: start tokens and codes
     speech_lengths: Tensor  # (B,)
     speech_targets: Tensor  # (B, S) the code after each, at last the stop token; IGNORED elsewhere
+    speech_places: Tensor  # (N,) int64 where in speech_targets, row after row, a target is
+    text_places: Tensor  # (M,) likewise in text_targets
     unheard: Tensor  # (B,) bool
+    sizes: np.ndarray  # (B, 3) prompt, text and speech tokens of each; stays on the host
     starts: int
     utterances: list[int] = dataclasses.field(default_factory=list)  # numbers in the token set
 
     @property
     def frames(self) -> int:
         """Speech tokens, without starts."""
-        return int((self.speech_lengths - self.starts).sum())
+        return int((self.sizes[:, 2] - self.starts).sum())
+
+    def longest(self, positions: int) -> int:
+        """Positions of the longest row, conditions included: ``positions`` of them, or two where there is no prompt."""
+        prompts, texts, speech = self.sizes.T
+        return int((np.where(prompts > 0, positions, 2) + texts + speech).max())
 
     def to(self, device: torch.device | str) -> "T3Batch":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
@@ -63,7 +75,7 @@ class T3Batch:
 
     def counts(self) -> tuple[int, int]:
         """Speech and text tokens that are predicted: what the losses of a batch are means over."""
-        return int((self.speech_targets != IGNORED).sum()), int((self.text_targets != IGNORED).sum())
+        return len(self.speech_places), len(self.text_places)
 
 
 def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
@@ -91,9 +103,10 @@ def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
                             prompt if prompt.shape[1] else prompt.new_zeros(len(spoken), 1),
                             torch.tensor([len(tokens) for tokens in prompts]),
                             torch.tensor([utterance.emotion for utterance in spoken]))
-    return T3Batch(conditions, pad_sequence(text, batch_first=True), torch.tensor([len(ids) for ids in text]),
-                   pad_sequence(text_targets, batch_first=True, padding_value=IGNORED),
-                   pad_sequence([torch.cat([start, c]) for c in codes], batch_first=True),
-                   torch.tensor([starts + len(c) for c in codes]),
-                   pad_sequence([torch.cat([none, c, stop]) for c in codes], batch_first=True, padding_value=IGNORED),
-                   unheard, starts)
+    speech_targets = pad_sequence([torch.cat([none, c, stop]) for c in codes], batch_first=True, padding_value=IGNORED)
+    text_targets = pad_sequence(text_targets, batch_first=True, padding_value=IGNORED)
+    sizes = np.array([(len(tokens), len(ids), starts + len(c)) for tokens, ids, c in zip(prompts, text, codes, strict=True)])
+    places = [(targets.flatten() != IGNORED).nonzero()[:, 0] for targets in (speech_targets, text_targets)]
+    return T3Batch(conditions, pad_sequence(text, batch_first=True), torch.from_numpy(sizes[:, 1].copy()), text_targets,
+                   pad_sequence([torch.cat([start, c]) for c in codes], batch_first=True), torch.from_numpy(sizes[:, 2].copy()),
+                   speech_targets, *places, unheard, sizes, starts)

@@ -4,7 +4,6 @@ The protocols are what the rest of the package knows; the classes beneath call t
 is installed beside this one, and read the weights that lie in the user's folder. Nothing here is trained.
 """
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from chatterbox_es.acoustics.mel import MelContract
@@ -22,7 +19,7 @@ from chatterbox_es.acoustics.vocoder import Vocoder
 from chatterbox_es.errors import UserError
 from chatterbox_es.old_packages import import_old
 from chatterbox_es.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
-from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder, codec_file
+from chatterbox_es.t3.weights import REPOSITORY, WeightsFolder, codec_file, read_part
 
 RATE = 16_000  # Hz, what tokeniser and speaker encoder hear
 SOUND_RATE = 24_000  # Hz, what is spoken
@@ -238,13 +235,11 @@ def load_strictly(module: nn.Module, file: Path, may_miss: Sequence[str] = ()) -
     Raises:
         UserError: the file cannot be read or does not fit.
     """
+    state = read_part(file)
     try:
-        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
         missing, unexpected = module.load_state_dict(state, strict=False)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, TypeError,
-            KeyError) as error:
-        raise UserError(f"{file} cannot be read as weights of {type(module).__name__} ({str(error).splitlines()[0]}); "
-                        f"fetch it again: hf download {REPOSITORY} {file.name} --local-dir {file.parent}") from error
+    except RuntimeError as error:  # shapes
+        raise UserError(f"{file} does not fit chatterbox-tts 0.1.7: {' '.join(str(error).split())}") from error
     wrong = [*(name for name in missing if name not in may_miss), *unexpected]
     if wrong:
         raise UserError(f"{file} does not fit chatterbox-tts 0.1.7: {wrong[0]} is "

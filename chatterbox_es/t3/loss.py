@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chatterbox_es.t3.batches import IGNORED, T3Batch
+from chatterbox_es.t3.batches import T3Batch
 from chatterbox_es.t3.model import STOP_SPEECH, T3
 
 
@@ -51,7 +51,7 @@ def losses_of(model: nn.Module, batch: T3Batch, speech_tokens: int | None = None
     ends = speech.targets == STOP_SPEECH
     codes = max(1, speech_tokens or len(speech.targets))
     return T3Losses(speech.losses.sum() / codes, text.losses.sum() / max(1, text_tokens or len(text.targets)),
-                    speech.hits.sum() / codes, speech.hits[ends].sum() / max(1, utterances or len(batch.text)))
+                    speech.hits.sum() / codes, (speech.hits & ends).sum() / max(1, utterances or len(batch.text)))
 
 
 @dataclass
@@ -70,15 +70,15 @@ class TokenLosses:
 
 def token_losses(model: nn.Module, batch: T3Batch) -> tuple[TokenLosses, TokenLosses]:
     """Of the speech tokens and of the text tokens of a batch; ``model`` is T3, or what Fabric has made of it."""
-    states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
-                   batch.starts)
     core: T3 = getattr(model, "module", model)
-    return (_entropy(core.speech_head, states.speech, batch.speech_targets),
-            _entropy(core.text_head, states.text, batch.text_targets))
+    states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
+                   batch.starts, batch.longest(core.cond_enc.positions))
+    return (_entropy(core.speech_head, states.speech, batch.speech_targets, batch.speech_places),
+            _entropy(core.text_head, states.text, batch.text_targets, batch.text_places))
 
 
-def _entropy(head: nn.Linear, states: Tensor, targets: Tensor) -> TokenLosses:
-    there = targets != IGNORED
-    logits, wanted = head(states[there]).float(), targets[there]
+def _entropy(head: nn.Linear, states: Tensor, targets: Tensor, places: Tensor) -> TokenLosses:
+    """By places, not by a mask, whose number of true ones a GPU would be waited for, forwards and backwards."""
+    logits, wanted = head(states.flatten(0, 1)[places]).float(), targets.flatten()[places]
     return TokenLosses(functional.cross_entropy(logits, wanted, reduction="none"), logits.detach().argmax(-1) == wanted, wanted,
-                       there.nonzero()[:, 0])
+                       places.div(targets.shape[1], rounding_mode="floor"))

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel
+from transformers import AttentionInterface, LlamaConfig, LlamaModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from chatterbox_es.t3.conditioning import ConditionEncoder, Conditions
 
 START_TEXT, STOP_TEXT = 255, 0
 CODES = 6561  # of S3Tokenizer v2, 25 a second
 START_SPEECH, STOP_SPEECH = CODES, CODES + 1
+# torch's attention by a name for which transformers makes no masks: there is nothing to mask, and it would look at each batch
+# whether there is, for which a GPU is waited.
+ATTENTION = "sdpa_causal"
+AttentionInterface.register(ATTENTION, sdpa_attention_forward)
 LLAMA_ROWS = 8  # the Llama's own embedding, which nothing reads; it is in the published weights
 # Rotary positions as Llama 3.1 scales them; T3's sequences stay far below the lengths where that matters.
 ROTARY = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
@@ -92,7 +97,7 @@ class T3(nn.Module):
         config = LlamaConfig(vocab_size=LLAMA_ROWS, hidden_size=width, intermediate_size=size.feedforward,
                              num_hidden_layers=size.layers, num_attention_heads=size.heads, num_key_value_heads=size.heads,
                              head_dim=width // size.heads, max_position_embeddings=131_072, rms_norm_eps=1e-5,
-                             rope_parameters=dict(ROTARY), attn_implementation="sdpa", tie_word_embeddings=False)
+                             rope_parameters=dict(ROTARY), attn_implementation=ATTENTION, tie_word_embeddings=False)
         self.tfmr = LlamaModel(config)
         self.cond_enc = ConditionEncoder(width, size.speaker, size.queries, size.perceiver_heads, size.perceiver_dropout)
         self.text_emb, self.speech_emb = nn.Embedding(size.text_rows, width), nn.Embedding(size.speech_rows, width)
@@ -126,14 +131,16 @@ class T3(nn.Module):
         return self.cond_enc(conditions, self.embed_speech(conditions.prompt))
 
     def forward(self, conditions: Conditions, text: Tensor, text_lengths: Tensor, speech: Tensor, speech_lengths: Tensor,
-                unheard: Tensor | None = None, starts: int = 1) -> States:
+                unheard: Tensor | None = None, starts: int = 1, longest: int | None = None) -> States:
         """States at each text and speech token: those from which the token after it is predicted.
 
-        Text (B, T) with its start and stop, speech (B, S) with its start or starts; lengths (B,) count them.
+        Text (B, T) with its start and stop, speech (B, S) with its start or starts; lengths (B,) count them. ``longest`` is
+        that of all three together (`T3Batch.longest`); without it the lengths are asked, which waits for a GPU.
         """
         parts = [self.condition(conditions), self.embed_text(text, unheard), self.embed_speech(speech, starts=starts)]
         with_prompt = conditions.prompt_lengths > 0
-        packing = Packing.of(self.cond_enc.positions, with_prompt, text.shape[1], text_lengths, speech_lengths)
+        packing = Packing.of(self.cond_enc.positions, with_prompt, text.shape[1], text_lengths, speech_lengths,
+                             longest)
         hidden = self.tfmr(inputs_embeds=packing.pack(torch.cat(parts, 1)), use_cache=False).last_hidden_state
         return States(packing.unpack(hidden, packing.text_start, text.shape[1], text_lengths),
                       packing.unpack(hidden, packing.text_start + text_lengths, speech.shape[1], speech_lengths))
@@ -153,11 +160,13 @@ class Packing:
     text_start: Tensor  # (B,) where the text begins in it
 
     @classmethod
-    def of(cls, positions: int, with_prompt: Tensor, text_width: int, text: Tensor, speech: Tensor) -> "Packing":
+    def of(cls, positions: int, with_prompt: Tensor, text_width: int, text: Tensor, speech: Tensor,
+           longest: int | None = None) -> "Packing":
         """``positions`` of conditions, of which rows without a prompt have the first and the last; lengths (B,)."""
         text_start = torch.where(with_prompt, positions, 2)
         speech_start = text_start + text
-        place = torch.arange(int((speech_start + speech).max()), device=text.device).expand(len(text), -1)
+        longest = int((speech_start + speech).max()) if longest is None else longest
+        place = torch.arange(longest, device=text.device).expand(len(text), -1)
         in_text, in_speech = place >= text_start[:, None], place >= speech_start[:, None]
         source = torch.where(place == (text_start - 1)[:, None], positions - 1, place)  # emotion, after or without a prompt
         source = torch.where(in_text, place - text_start[:, None] + positions, source)

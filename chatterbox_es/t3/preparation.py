@@ -7,12 +7,14 @@ bytes come out. Recordings are decoded by threads while the codec, on the GPU if
 import collections
 import hashlib
 import importlib
+import io
 import json
-import pickle
+import os
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -29,8 +31,19 @@ from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
 from chatterbox_es.t3.tokens import TextTokens, tag_of
-from chatterbox_es.t3.weights import FETCHED, REPOSITORY, WeightsFolder, fetch, fingerprint, shapes_of, vocabulary_of
+from chatterbox_es.t3.weights import (
+    FETCHED,
+    REPOSITORY,
+    WeightsFolder,
+    fetch,
+    fingerprint,
+    is_fetched,
+    shapes_of,
+    vocabulary_of,
+)
 
+RESEMBLE = "resemble"
+CODEC = "CHATTERBOX_CODEC"  # another codec for voices, where a command has no codec=
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
 DECODERS = 4  # threads
@@ -48,7 +61,7 @@ class Heard(NamedTuple):
 
 
 def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
-    """The folder that ``model.weights`` names, fetched at first use with ``model.fetch=true``.
+    """The folder that ``model.weights`` names, fetched at first use with ``model.fetch=true``; a fetch that broke off goes on.
 
     Raises:
         UserError: it is not there, or lacks a part.
@@ -57,7 +70,22 @@ def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
         raise UserError(f"model=chatterbox needs the folder of Resemble's weights: model.weights=DIR. Fetch them: hf download "
                         f"{REPOSITORY} {' '.join(FETCHED)} --local-dir DIR (or model.fetch=true)")
     folder = Path(model.weights).expanduser()
-    return fetch(folder, model.repository) if model.fetch and not folder.is_dir() else WeightsFolder.open(folder)
+    return fetch(folder, model.repository) if model.fetch and not is_fetched(folder) else WeightsFolder.open(folder)
+
+
+def trusted_codec(stored: str, given: str, name: str) -> str:
+    """The codec of a voice: of those that a file names (``stored``) the known one alone, since any other is code that would be
+    run; another one whoever starts the command names (``given``, or `CODEC` in the environment).
+
+    Raises:
+        UserError: the file ``name`` names code, and nobody who may has.
+    """
+    given = given or os.environ.get(CODEC, "")
+    if given or stored == RESEMBLE:
+        return given or stored
+    raise UserError(f"{name} was made with the codec {stored}, which is code, and code is not taken from a file. If you know "
+                    f"it and trust it, name it yourself: codec={stored} where the command knows that, or {CODEC}={stored} in "
+                    "the environment")
 
 
 def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
@@ -66,7 +94,7 @@ def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
     Raises:
         UserError: there is no such function, or the codec cannot be loaded.
     """
-    if name == "resemble":
+    if name == RESEMBLE:
         return load_codec(weights, device)
     module, colon, function = name.partition(":")
     try:
@@ -131,14 +159,21 @@ class Encoding:
         """
         count = len(self.features)
         starts = range(0, count, STRETCH)
-        waiting = [start for start in starts if not self.target.exists(self._name(start))]
+        waiting = [start for start in starts if self._read(start) is None]
         if waiting:
             self._make(waiting, count)
-        self._assemble([pickle.loads(self.target.read(self._name(start))) for start in starts])
+        self._assemble([self._read(start) for start in starts])
         self.target.remove("work")
 
     def _name(self, start: int) -> str:
         return f"work/{start:09d}.tokens"
+
+    def _read(self, start: int) -> dict | None:
+        """A stretch that is done; nothing where it is not, or where its file is damaged."""
+        try:
+            return read_stretch(self.target.read(self._name(start)))
+        except (FileNotFoundError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile):
+            return None
 
     def _make(self, waiting: list[int], count: int) -> None:
         device = "cuda" if self.config.hw.accelerator == "cuda" else "cpu"
@@ -149,7 +184,7 @@ class Encoding:
             for start in waiting:
                 stretch = [next(heard) for _ in range(start, min(start + STRETCH, count))]
                 made = self._encode(stretch, codec)
-                self.target.write(self._name(start), pickle.dumps(made, pickle.HIGHEST_PROTOCOL))
+                self.target.write(self._name(start), lambda file, made=made: write_stretch(file, made))
                 progress.add(len(stretch), sum(len(codes) for codes in made["codes"]))
 
     def _heard(self, wanted: set[int]) -> Iterator[Heard]:
@@ -227,6 +262,26 @@ class Encoding:
                 "left_out": dict(collections.Counter(reason for reason, _ in faults.values())),
                 "content": content_of(self.features.card["content"], arrays, self.vocabulary)}
         self.target.write(CARD, json.dumps(card, ensure_ascii=False, indent=1).encode())
+
+
+def write_stretch(file: BinaryIO, made: dict) -> None:
+    """What `Encoding` makes of a stretch, as arrays and JSON, neither of which can hold code."""
+    rows = {name: np.concatenate(made[name]) for name in ("codes", "ids")}
+    told = {"lengths": {name: [len(row) for row in made[name]] for name in rows},
+            "faults": list(made["faults"].items()), "unknown": list(made["unknown"].items())}
+    np.savez(file, **rows, speakers=made["speakers"], told=np.frombuffer(json.dumps(told).encode(), np.uint8))
+
+
+def read_stretch(content: bytes) -> dict:
+    """
+    Raises:
+        ValueError, LookupError, TypeError, …: whatever bytes that are none lead to.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        told = json.loads(stored["told"].tobytes())
+        rows = {name: np.split(stored[name], np.cumsum(lengths)[:-1]) for name, lengths in told["lengths"].items()}
+        return {**rows, "speakers": stored["speakers"], "faults": {number: tuple(fault) for number, fault in told["faults"]},
+                "unknown": {number: tuple(found) for number, found in told["unknown"]}}
 
 
 def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, dict, object]]:

@@ -7,7 +7,7 @@ import torch
 from chatterbox_es.errors import UserError
 from chatterbox_es.t3.checkpoints import T3Checkpoint
 from chatterbox_es.t3.lora import save_lora
-from chatterbox_es.t3.weights import export
+from chatterbox_es.t3.weights import REPOSITORY, export
 
 
 def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
@@ -37,5 +37,6 @@ def publish(checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: b
     parts = sorted(path.name for path in out.iterdir())
     lacking = [name for name in ("ve.pt", "s3gen.pt") if name not in parts]
     return (f"{out}: {file.stat().st_size / 1e9:.2f} GB of T3 ({', '.join(parts)}), "
-            + (f"and for Resemble's from_local {' and '.join(lacking)} are missing: {beside.folder} has none" if lacking
+            + (f"and for Resemble's from_local {' and '.join(lacking)} must come beside it, which {beside.folder} lacks: "
+               f"hf download {REPOSITORY} {' '.join(lacking)} --local-dir {out}" if lacking
                else "which Resemble's from_local reads"))

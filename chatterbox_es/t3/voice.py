@@ -13,12 +13,13 @@ from chatterbox_es.acoustics.audio import AudioError, mono_at, read_source
 from chatterbox_es.acoustics.mel import log_mel
 from chatterbox_es.acoustics.vocoder import GriffinLim, Vocoder
 from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import set_up_attention
 from chatterbox_es.speech import Speech, Voice, VoiceOptions, front_end_of
 from chatterbox_es.t3.checkpoints import T3Checkpoint
 from chatterbox_es.t3.codec import RATE, SOUND_RATE, Codec, voice_of
 from chatterbox_es.t3.generation import Sampling, generate
 from chatterbox_es.t3.model import T3
-from chatterbox_es.t3.preparation import codec_named
+from chatterbox_es.t3.preparation import codec_named, trusted_codec
 from chatterbox_es.t3.tokens import TextTokens, tag_of
 from chatterbox_es.text import Reading
 
@@ -41,8 +42,9 @@ class T3Voice(Voice):
         self.front_end = front_end_of(checkpoint, dialect)
         self.sampling = sampling_of(options)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        set_up_attention()
         weights = checkpoint.base.open()
-        self.codec: Codec = codec_named(checkpoint.base.codec, weights, self.device)
+        self.codec: Codec = codec_named(trusted_codec(checkpoint.base.codec, options.codec, name), weights, self.device)
         self.model: T3 = checkpoint.build().to(self.device)
         self.tokens_to_sound = self.codec.vocoder()
         self.vocoder: Vocoder = self.codec.mels() if self.codec.mels else GriffinLim(checkpoint.contract)

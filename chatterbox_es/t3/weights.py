@@ -2,9 +2,11 @@
 
 | file of the folder | what | needed for |
 |---|---|---|
-| `t3_mtl23ls_v2.safetensors`, `t3_cfg.safetensors` (English), `t3_*.safetensors` (others) | T3 | training, speaking |
+| `t3_mtl23ls_v2.safetensors`, `t3_mtl23ls_v3.safetensors`, `t3_cfg.safetensors` (English), `t3_*.safetensors` (others) | T3 \
+| training, speaking |
 | `grapheme_mtl_merged_expanded_v1.json`, `tokenizer.json` (English) | vocabulary | training, speaking |
-| `ve.pt` or `ve.safetensors` | speaker encoder | preparing, a new voice |
+| `ve.pt` or `ve.safetensors`; packs of one language have none, it is the base repository's | speaker encoder | preparing, \
+speaking |
 | `s3gen*.pt` or `s3gen*.safetensors` | speech tokeniser, S3Gen, vocoder | preparing, speaking |
 | `conds.pt` | a voice to speak with | speaking without a reference recording |
 """
@@ -20,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from chatterbox_es.acoustics.mel import MelContract, mel_basis
 from chatterbox_es.errors import UserError
 from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.tokens import LANGUAGE, TAGS, known_tokens, tagged_vocabulary
@@ -30,6 +33,10 @@ PUBLISHED_ROWS = {2454: MULTILINGUAL_T3, 704: ENGLISH_T3}  # text rows that Rese
 REPOSITORY = "ResembleAI/chatterbox"
 FINE_TUNE = ["t3_*.safetensors", "*.json", "ve.*", "s3gen*", "conds.pt"]  # what another repository may call them
 FETCHED = [MULTILINGUAL_T3, MULTILINGUAL_VOCABULARY, "ve.pt", "s3gen.pt", "conds.pt"]
+# What the base repository gives where another one does not have it, and how it may be called there.
+FROM_BASE = {MULTILINGUAL_VOCABULARY: (MULTILINGUAL_VOCABULARY, ENGLISH_VOCABULARY), "ve.pt": ("ve.pt", "ve.safetensors"),
+             "s3gen.pt": ("s3gen*",), "conds.pt": ("conds.pt",)}  # fmt: skip
+FETCHING = ".fetching"  # in a folder while it is fetched
 
 
 @dataclass(frozen=True)
@@ -69,23 +76,48 @@ class WeightsFolder:
                    _first(folder, "conds.pt"))
 
 
+def is_fetched(folder: Path) -> bool:
+    """Whether a folder is there and no fetch into it has broken off."""
+    half = (folder / ".cache" / "huggingface").rglob("*.incomplete")  # the client's, for what it has not moved to its place
+    return folder.is_dir() and any(folder.iterdir()) and not (folder / FETCHING).exists() and next(half, None) is None
+
+
 def fetch(folder: Path | str, repository: str = REPOSITORY) -> WeightsFolder:
-    """The weights from the Hugging Face hub, by its own client; about 3.2 GB, once.
+    """The weights from the Hugging Face hub, by its own client; about 3.2 GB, once. One that broke off is gone on with.
 
     Raises:
         UserError: the client is not installed, or the hub cannot be reached.
     """
+    folder = Path(folder)
+    _download(folder, repository, FETCHED if repository == REPOSITORY else FINE_TUNE)
+    if lacking := _lacking(folder):
+        _download(folder, REPOSITORY, lacking)
+    weights = WeightsFolder.open(folder)
+    # The client is content with whatever a folder holds where the hub cannot be reached.
+    if lacking := [name for name in _lacking(folder) if name != "conds.pt"]:
+        raise UserError(f"{repository} was fetched in part: {', '.join(lacking)} did not come into {folder}; the same command "
+                        "goes on")
+    (folder / FETCHING).unlink(missing_ok=True)
+    return weights
+
+
+def _lacking(folder: Path) -> list[str]:
+    return [name for name, called in FROM_BASE.items() if _first(folder, *called) is None]
+
+
+def _download(folder: Path, repository: str, names: list[str]) -> None:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError:
         raise UserError("fetching weights needs huggingface_hub: pip install -e '.[chatterbox]'") from None
     try:
-        snapshot_download(repository, allow_patterns=FETCHED if repository == REPOSITORY else FINE_TUNE, local_dir=folder)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(f"{repository} could not be fetched ({str(error).splitlines()[0]}); put the files into {folder} by "
-                        f"hand: {', '.join(FETCHED)}") from error
-    return WeightsFolder.open(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FETCHING).touch()
+        snapshot_download(repository, allow_patterns=names, local_dir=folder)
+    except Exception as error:  # of any kind: network, permission, a name, a full disk
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{repository} could not be fetched ({reason}); what has come stays in {folder}, and the same command "
+                        f"goes on. Or put the files there by hand and leave model.fetch out: {', '.join(FETCHED)}") from error
 
 
 def load_t3(file: Path | str) -> T3:
@@ -126,6 +158,27 @@ def read_state(file: Path | str) -> dict[str, Tensor]:
         raise UserError(f"{file} cannot be read as safetensors ({error}); fetch it again") from error
 
 
+def read_part(file: Path) -> dict[str, Tensor]:
+    """The tensors of a speaker encoder or codec, as .pt or safetensors.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+        return dict(state.items())
+    except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file} cannot be read as weights ({reason}); fetch it again: hf download {REPOSITORY} {file.name} "
+                        f"--local-dir {file.parent}") from error
+
+
+def computed_buffers() -> dict[str, Tensor]:
+    """What S3Gen computes for itself, bit for bit: newer files (`s3gen_v3`) leave it out, chatterbox-tts 0.1.7 asks for it."""
+    heard = MelContract(sample_rate=16_000, n_fft=400, hop=160, window=400, bins=128)  # by the tokeniser of S3Tokenizer v2
+    return {"tokenizer._mel_filters": mel_basis(heard), "tokenizer.window": torch.hann_window(heard.window)}
+
+
 def vocabulary_of(weights: WeightsFolder, dialects: list[str]) -> tuple[dict, dict[str, str]]:
     """The vocabulary's content, with tags for dialects where they are wanted, and each dialect's tag.
 
@@ -162,12 +215,13 @@ def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str
            dtype: torch.dtype = torch.float32, trim: bool = False) -> Path:
     """A folder that Resemble's ``from_local(folder, device)`` reads, unchanged and strictly.
 
-    ``state`` is T3's, adapters merged (`lora.merged_state`). Speaker encoder, codec and voice are copied from ``beside``.
+    ``state`` is T3's, adapters merged (`lora.merged_state`). Speaker encoder, codec and voice are copied from ``beside``; the
+    codec gets the `computed_buffers` that its file lacks.
     Resemble's loader knows tables of 704 and 2454 text rows alone: tags that stand in rows behind those cannot go along,
     and with ``trim`` they are cut off (such a text is then read with ``[es]``).
 
     Raises:
-        UserError: the table is of another size, and ``trim`` was not asked for.
+        UserError: the table is of another size, and ``trim`` was not asked for; a part of ``beside`` cannot be read.
     """
     folder = Path(folder)
     rows = len(state["text_emb.weight"])
@@ -192,8 +246,13 @@ def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str
         if part is None or part.parent.resolve() == folder.resolve():
             continue
         name = {beside.codec: "s3gen.pt", beside.speaker_encoder: "ve.pt"}.get(part, part.name)
-        if part.suffix == ".safetensors":  # from_local reads .pt alone
-            torch.save(load_file(part), folder / name)
+        if part == beside.voice:
+            shutil.copy2(part, folder / name)
+            continue
+        state = read_part(part)
+        lacking = {key: value for key, value in computed_buffers().items() if key not in state} if part == beside.codec else {}
+        if part.suffix == ".safetensors" or lacking:  # from_local reads .pt alone
+            torch.save(state | lacking, folder / name)
         else:
             shutil.copy2(part, folder / name)
     return file

@@ -1,7 +1,6 @@
 """Data sets of the Hugging Face library, made here and read from the disk: nothing is fetched."""
 
 import io
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from chatterbox_es.acoustics.audio import AudioError, read_audio
 from chatterbox_es.config import compose
 from chatterbox_es.corpus import Fault, Utterance, read_corpus
 from chatterbox_es.errors import UserError
+from chatterbox_es.preparation.manifest import decode_row, encode_row
 
 datasets = pytest.importorskip("datasets", reason="needs the extra hf")
 
@@ -68,18 +68,20 @@ def test_forms_on_the_disk(tmp_path, make, streaming):
         ("0000001", "Uno.", "paz", "mexican", 1), ("0000002", "Dos.", "eva", "", 2)]
     assert [(fault.row, fault.reason) for fault in faults] == [(3, "empty-text"), (4, "missing-audio")]
     for utterance, pitch in zip(utterances, (0.1, 0.3), strict=True):
-        sent = pickle.loads(pickle.dumps(utterance.audio))  # to a worker
+        sent = decode_row(encode_row(utterance)).audio  # to a worker
         np.testing.assert_allclose(read_audio(sent), np.sin(np.arange(4800) * pitch) / 2, atol=1e-4)
         assert str(utterance.row) in str(sent)
 
 
 def test_another_process_opens_the_set_again(tmp_path):
     utterance = read(parquet(tmp_path / "set"))[0][1]
-    assert len(pickle.dumps(utterance)) < 1000  # it refers to the sound and does not hold it
-    (tmp_path / "sent.pickle").write_bytes(pickle.dumps(utterance.audio))
-    code = ("import pickle, sys, datasets, pathlib; datasets.config.HF_DATASETS_CACHE = pathlib.Path(sys.argv[2]);"
-            "print(len(pickle.load(open(sys.argv[1], 'rb')).read_bytes()))")
-    said = subprocess.run([sys.executable, "-c", code, tmp_path / "sent.pickle", tmp_path / "cache"], capture_output=True,
+    record = encode_row(utterance)
+    assert len(record) < 1000  # it refers to the sound and does not hold it
+    (tmp_path / "sent.record").write_bytes(record)
+    code = ("import sys, datasets, pathlib; datasets.config.HF_DATASETS_CACHE = pathlib.Path(sys.argv[2]);"
+            "from chatterbox_es.preparation.manifest import decode_row;"
+            "print(len(decode_row(open(sys.argv[1], 'rb').read()).audio.read_bytes()))")
+    said = subprocess.run([sys.executable, "-c", code, tmp_path / "sent.record", tmp_path / "cache"], capture_output=True,
                           text=True, check=True)
     assert int(said.stdout) == len(encoded(0.3, "FLAC"))
 

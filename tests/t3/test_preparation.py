@@ -1,7 +1,9 @@
 """Speech tokens of a prepared corpus: the same bytes whoever is killed on the way, nothing lost uncounted, nothing slow at
 482,000 utterances. The codec is a stand-in."""
 
+import io
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -59,6 +61,40 @@ def test_what_was_ended_goes_on_and_the_same_comes_out(make_corpus, weights, tmp
     for name in ("codes.npy", "text.npy", "index.npy", "speakers.npy", "vocabulary.json", "lint.jsonl"):
         assert (again.token_folder / name).read_bytes() == (whole.token_folder / name).read_bytes()
     assert not (again.token_folder / "work").exists()
+
+
+def test_a_stretch_is_kept_as_it_was_and_a_damaged_one_is_made_again(make_corpus, weights, tmp_path, monkeypatch):
+    """Faults and unknown characters come back as they went; a pickle in its place is not run."""
+    made = {"codes": [np.array([1, 6560], np.int16), np.zeros(0, np.int16), np.array([7], np.int16)],
+            "ids": [np.array([255, 0], np.int16)] * 3, "speakers": np.ones((3, 256), np.float32),
+            "faults": {4: ("no-tokens", "¿ñ?")}, "unknown": {3: ("z", "ß")}}
+    file = io.BytesIO()
+    preparation.write_stretch(file, made)
+    again = preparation.read_stretch(file.getvalue())
+    assert again["faults"] == made["faults"] and again["unknown"] == made["unknown"]
+    for name in ("codes", "ids"):
+        assert len(again[name]) == 3 and all(one.dtype == np.int16 and np.array_equal(one, other)
+                                             for one, other in zip(again[name], made[name], strict=True))
+    assert np.array_equal(again["speakers"], made["speakers"])
+
+    corpus, mark = make_corpus(tmp_path / "corpus"), tmp_path / "mark"
+    whole = prepared(corpus, tmp_path / "one", weights)
+
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (mark,)
+
+    assemble = preparation.Encoding._assemble
+
+    def damaging(self, stretches):
+        self.target.write(self._name(0), pickle.dumps(Hostile()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparation.Encoding, "_assemble", damaging)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(corpus, tmp_path / "two", weights)
+    monkeypatch.setattr(preparation.Encoding, "_assemble", assemble)
+    assert prepared(corpus, tmp_path / "two", weights).card["content"] == whole.card["content"] and not mark.exists()
 
 
 def test_utterances_without_tokens_are_listed_counted_and_left_out(make_corpus, weights, tmp_path):

@@ -27,7 +27,8 @@ from chatterbox_es.t3.validation import utterance_values
 from chatterbox_es.t3.weights import load_t3
 
 HERE = Path(__file__).resolve().parent
-STANDIN = "model.codec=standin_codec:load"
+CODEC = "codec=standin_codec:load"
+STANDIN = f"model.{CODEC}"
 FAST = ("hw.threads=1", "hw.precision=32-true", "hw.dropout=0", "train.wandb=disabled", "train.samples=1", "train.log_every=1",
         "train.trial_steps=0", "phase.batch_size=3", "phase.warmup_steps=1", "phase.lr=3e-3", "train.epochs=2",
         "model.rank=4")  # fmt: skip
@@ -189,7 +190,8 @@ def test_checkpoints_are_chosen_and_speak(road):
     best = road.folder / "outputs/best"
     assert (best / "vocabulary.json").is_file() and "Resemble" in (best / "MODEL_CARD.md").read_text(encoding="utf-8")
     for run in ("outputs/best", str(road.adapters), str(road.whole)):
-        said = run_command("synthesize", "text=Hola, ¿qué tal?", "out=hola.wav", f"run={run}", "temperature=1", cwd=road.folder)
+        said = run_command("synthesize", "text=Hola, ¿qué tal?", "out=hola.wav", f"run={run}", "temperature=1", CODEC,
+                           cwd=road.folder)
         well(said)
         samples, rate = soundfile.read(road.folder / "hola.wav")
         assert rate == 24_000 and len(samples) % 960 == 0 and "words: hola, ¿qué tal?" in said.stdout
@@ -202,8 +204,37 @@ def test_checkpoints_are_chosen_and_speak(road):
 ])  # fmt: skip
 def test_what_a_voice_cannot_do_is_said(road, arguments, said):
     run = road.adapters if "weights" in said else road.whole
-    output = run_command("synthesize", "text=Hola.", "out=x.wav", f"run={run}", *arguments, cwd=road.folder)
+    output = run_command("synthesize", "text=Hola.", "out=x.wav", f"run={run}", CODEC, *arguments, cwd=road.folder)
     assert output.returncode == 2 and said in output.stderr and "Traceback" not in output.stderr
+
+
+def test_code_that_a_file_names_is_not_run(road, tmp_path):
+    """A checkpoint, and the configuration of a run whose tokens are gone, name a module: whoever reads them decides."""
+    (tmp_path / "hostile.py").write_text("from pathlib import Path\nPath('mark').touch()\nfrom standin_codec import load\n")
+    run = shutil.copytree(road.whole, tmp_path / "outputs/4_3/run")
+    voice = load_checkpoint(run / "checkpoints/final_full_model.pt")
+    voice.base.codec = "hostile:load"
+    voice.save(run / "checkpoints/final_full_model.pt")
+    config = (run / "config.yaml").read_text(encoding="utf-8").replace("standin_codec:load", "hostile:load")
+    config = config.replace("data.prepared: outputs", f"prepared: {tmp_path}/none").replace("path: corpus", "path: nothing")
+    (run / "config.yaml").write_text(config, encoding="utf-8")
+    assert "hostile:load" in config
+
+    def command(module, *arguments, **more):
+        return subprocess.run(command_of(module, f"run={run}" if module != "select" else str(run), *arguments), cwd=tmp_path,
+                              text=True, capture_output=True, timeout=900,
+                              env=environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{environment()['PYTHONPATH']}"} | more)
+
+    for refused in (command("synthesize", "text=Hola.", "out=x.wav"), command("evaluate", "measures=prosody"),
+                    command("select", "average=0", "threads=1")):
+        said = refused.stdout + refused.stderr
+        assert refused.returncode == 2 and "the codec hostile:load, which is code" in said and "Traceback" not in said, said
+    assert not (tmp_path / "mark").exists()
+    well(command("export", f"out={tmp_path / 'exported'}"))  # the codec's weights are copied, not run
+    assert not (tmp_path / "mark").exists()
+    well(command("synthesize", "text=Hola.", "out=x.wav", "temperature=1", "codec=hostile:load"))
+    assert (tmp_path / "mark").exists()
+    well(command("synthesize", "text=Hola.", "out=x.wav", "temperature=1", CHATTERBOX_CODEC="hostile:load"))
 
 
 def test_a_run_is_exported_for_resembles_loader_and_for_peft(road, tmp_path):
@@ -223,7 +254,7 @@ def test_a_run_is_exported_for_resembles_loader_and_for_peft(road, tmp_path):
 
 
 def test_a_voice_is_evaluated_beside_its_recordings(road):
-    output = well(run_command("evaluate", f"run={road.whole}", "measures=prosody", "out=judged", cwd=road.folder))
+    output = well(run_command("evaluate", f"run={road.whole}", "measures=prosody", "out=judged", CODEC, cwd=road.folder))
     rows = [json.loads(line) for line in (road.folder / "judged/rows.jsonl").read_text(encoding="utf-8").splitlines()]
     systems = {row["system"] for row in rows}
     assert len(systems) == 3 and {"recordings"} <= systems, output.stdout  # beside the round trip and the voice

@@ -1,11 +1,14 @@
 """Folders of weights: read strictly, written so that the published package's loader takes them; tags; what is missing."""
 
 import json
+from fnmatch import fnmatch
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from chatterbox_es.config import ChatterboxConfig
 from chatterbox_es.errors import UserError
 from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import collate
@@ -14,6 +17,7 @@ from chatterbox_es.t3.lora import LoraOptions, merged_state
 from chatterbox_es.t3.loss import losses_of
 from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.phases import TEXT_AND_LORA, parameter_groups, set_phase
+from chatterbox_es.t3.preparation import weights_folder
 from chatterbox_es.t3.tokens import known_tokens
 from chatterbox_es.t3.weights import WeightsFolder, export, load_t3, read_state, vocabulary_of
 
@@ -30,8 +34,9 @@ def folder(tmp_path, make_upstream):
     theirs = make_upstream(2454, 2, 128, 96)
     save_file(theirs.state_dict(), path / "t3_mtl23ls_v2.safetensors")
     (path / "grapheme_mtl_merged_expanded_v1.json").write_text(json.dumps(VOCABULARY))
-    for name in ("ve.pt", "s3gen_v3.pt", "conds.pt"):
-        (path / name).write_bytes(name.encode())
+    torch.save({"lstm": torch.ones(3)}, path / "ve.pt")
+    torch.save({"flow": torch.arange(4), "tokenizer.encoder": torch.ones(2)}, path / "s3gen_v3.pt")
+    (path / "conds.pt").write_bytes(b"a voice")
     return path
 
 
@@ -56,6 +61,8 @@ def test_a_trained_model_with_its_adapters_merged_loads_strictly_into_the_publis
     assert sorted(path.name for path in out.iterdir()) == ["conds.pt", "grapheme_mtl_merged_expanded_v1.json", "s3gen.pt",
                                                            "t3_mtl23ls_v2.safetensors", "ve.pt"]
     assert json.loads((out / "grapheme_mtl_merged_expanded_v1.json").read_text())["model"]["vocab"]["[es-mx]"] == 1
+    for name in ("ve.pt", "conds.pt"):
+        assert (out / name).read_bytes() == (folder / name).read_bytes()
     state = load_file(file)
     theirs = make_upstream(2454, 2, 128, 96)
     published = {name: (weight.shape, weight.dtype) for name, weight in theirs.state_dict().items()}
@@ -120,6 +127,96 @@ def test_types_and_odd_names(folder, tmp_path):
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     file = export(model.state_dict(), weights.vocabulary, tmp_path / "out", dtype=torch.float16)
     assert all(torch.equal(weight, state[name]) for name, weight in load_file(file).items())
+
+
+def test_a_codec_without_its_computed_buffers_gets_them_on_export(tmp_path, make_weights):
+    """`s3gen_v3` has neither the filter bank nor the window of the tokeniser, and chatterbox-tts 0.1.7 loads strictly."""
+    librosa = pytest.importorskip("librosa", reason="what the package computes them with")
+    source = make_weights(tmp_path / "weights")
+    short = {"flow": torch.arange(4), "tokenizer.encoder": torch.ones(2)}
+    expected = {"tokenizer._mel_filters": torch.FloatTensor(librosa.filters.mel(sr=16_000, n_fft=400, n_mels=128)),
+                "tokenizer.window": torch.hann_window(400)}
+    model = load_t3(source / "t3_mtl23ls_v2.safetensors")
+    for number, (name, write) in enumerate((("s3gen_v3.pt", torch.save), ("s3gen_v3.safetensors", save_file))):
+        write(short, source / name)
+        out = tmp_path / f"out{number}"
+        export(model.state_dict(), source / "grapheme_mtl_merged_expanded_v1.json", out, WeightsFolder.open(source))
+        written = torch.load(out / "s3gen.pt", weights_only=True)
+        assert written.keys() == short.keys() | expected.keys()
+        assert all(torch.equal(written[key], value) for key, value in (short | expected).items())
+        (source / name).unlink()
+    torch.save(short | expected, source / "s3gen.pt")
+    export(model.state_dict(), source / "grapheme_mtl_merged_expanded_v1.json", tmp_path / "out2", WeightsFolder.open(source))
+    assert (tmp_path / "out2/s3gen.pt").read_bytes() == (source / "s3gen.pt").read_bytes()  # whole: copied as it is
+    (source / "s3gen.pt").write_bytes(b"broken")
+    with pytest.raises(UserError, match="s3gen.pt cannot be read as weights .* hf download ResembleAI/chatterbox s3gen.pt"):
+        export(model.state_dict(), source / "grapheme_mtl_merged_expanded_v1.json", tmp_path / "out3",
+               WeightsFolder.open(source))
+
+
+PACK = ["t3_es_mx_latam.safetensors", "grapheme_mtl_merged_expanded_v1.json", "s3gen_v3.pt"]
+
+
+class Hub:
+    """In place of the hub's client: files that come one after the other, until the line breaks."""
+
+    def __init__(self, monkeypatch, source):
+        self.files = {"ResembleAI/chatterbox": ["t3_mtl23ls_v2.safetensors", "t3_mtl23ls_v3.safetensors", "s3gen.pt",
+                                                "conds.pt", "grapheme_mtl_merged_expanded_v1.json", "ve.pt", "README.md"],
+                      "ResembleAI/Chatterbox-Multilingual-es-mx-latam": [*PACK]}
+        self.source, self.came, self.breaks_after, self.offline = source, [], None, False
+        monkeypatch.setattr("huggingface_hub.snapshot_download", self)
+
+    def __call__(self, repository, allow_patterns, local_dir):
+        if self.offline:  # with a folder that holds something, the client says no word
+            return str(local_dir)
+        for name in self.files[repository]:
+            if not any(fnmatch(name, pattern) for pattern in allow_patterns) or (local_dir / name).exists():
+                continue
+            if self.breaks_after == len(self.came):
+                raise ConnectionError("the line is dead")
+            self.came.append(name)
+            is_t3 = name.startswith("t3_")
+            (local_dir / name).write_bytes((self.source / ("t3_mtl23ls_v2.safetensors" if is_t3 else name)).read_bytes()
+                                           if is_t3 or name.endswith(".json") else name.encode())
+        return str(local_dir)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path, make_weights):
+    pytest.importorskip("huggingface_hub")
+    return Hub(monkeypatch, make_weights(tmp_path / "source"))
+
+
+@pytest.mark.parametrize("repository", ["ResembleAI/chatterbox", "ResembleAI/Chatterbox-Multilingual-es-mx-latam"])
+@pytest.mark.parametrize("breaks_after", range(6))
+def test_a_fetch_that_broke_off_is_gone_on_with(hub, tmp_path, repository, breaks_after):
+    """Wherever it broke off: the next command fetches what is missing, and the one after that nothing."""
+    options = ChatterboxConfig(name="chatterbox", weights=str(tmp_path / "weights"), fetch=True, repository=repository)
+    options = OmegaConf.structured(options)
+    hub.breaks_after = breaks_after
+    whole = 5  # of the pack too: it has no ve.pt and no conds.pt, which are the base repository's
+    if breaks_after < whole:
+        with pytest.raises(UserError, match="could not be fetched .the line is dead.*the same command goes on"):
+            weights_folder(options)
+        hub.offline = True
+        with pytest.raises(UserError, match="fetched in part|hf download"):
+            weights_folder(options)
+        hub.offline, hub.breaks_after = False, None
+    weights = weights_folder(options)
+    assert len(hub.came) == len(set(hub.came)) == whole
+    assert weights.speaker_encoder.name == "ve.pt" and weights.voice.name == "conds.pt"
+    assert (weights.t3.name, weights.codec.name) == (("t3_es_mx_latam.safetensors", "s3gen_v3.pt") if "latam" in repository
+                                                     else ("t3_mtl23ls_v2.safetensors", "s3gen.pt"))
+    hub.breaks_after = 0
+    assert weights_folder(options) == weights  # nothing is asked of the hub
+    half = tmp_path / "weights/.cache/huggingface/download/s3gen.pt.incomplete"  # as the client leaves where it is killed
+    half.parent.mkdir(parents=True)
+    half.touch()
+    hub.breaks_after = None
+    hub.files[repository].append("t3_new.json")
+    weights_folder(options)
+    assert ("t3_new.json" in hub.came) == ("latam" in repository)  # whose patterns take it: the hub was asked
 
 
 def test_what_is_missing_is_said_with_the_command_that_brings_it(folder, tmp_path):
