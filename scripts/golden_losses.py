@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FASE4 = ("phase.batch_size=4",)
 CHATTERBOX = ("model=chatterbox", "model.codec=standin_codec:load", "model.rank=4", "phase.batch_size=3", "phase.lr=3e-3")
 COMMON = ("hw.threads=1", "hw.precision=32-true", "train.wandb=disabled", "train.samples=0", "train.log_every=1",
-          "train.trial_steps=0", "train.max_steps=50", "train.epochs=1000", "phase.validate_every=1000", "train.seed=3")  # fmt: skip
+          "train.trial_steps=0", "train.max_steps=50", "train.epochs=1000", "phase.validate_every=1000",
+          "train.seed=3")  # fmt: skip
 
 
 def environment() -> dict[str, str]:
