@@ -123,7 +123,7 @@ def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
         if found := family.find(place / config.data.prepared, content):
             return found
     if family.name == "chatterbox":
-        from chatterbox_es.t3.preparation import trusted_codec
+        from chatterbox_es.t3.codec import trusted_codec
 
         config.model.codec = trusted_codec(config.model.codec, codec, str(file))
     features = family.prepare(config)

@@ -4,6 +4,8 @@ The protocols are what the rest of the package knows; the classes beneath call t
 is installed beside this one, and read the weights that lie in the user's folder. Nothing here is trained.
 """
 
+import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ RATE = 16_000  # Hz, what tokeniser and speaker encoder hear
 SOUND_RATE = 24_000  # Hz, what is spoken
 CODE_RATE = 25  # speech tokens a second
 PROMPT_SECONDS, REFERENCE_SECONDS = 6, 10  # of a reference recording, for T3 and for S3Gen
+RESEMBLE = "resemble"  # ``model.codec``
+CODEC = "CHATTERBOX_CODEC"  # another codec for voices, where a command has no codec=
 INSTALL = ("pip install --no-deps chatterbox-tts==0.1.7 s3tokenizer resemble-perth conformer==0.3.2 diffusers==0.29.0 && "
            "pip install einops, and torchaudio for your torch; see docs/chatterbox.md")  # fmt: skip
 
@@ -47,6 +51,10 @@ class SpeakerEncoder(Protocol):
 
 class TokenVocoder(Protocol):
     """Codes to sound."""
+
+    def to(self, device: torch.device | str) -> "TokenVocoder":
+        """Itself, computing there from here on."""
+        ...
 
     def reference(self, samples: np.ndarray) -> dict[str, Any]:
         """What is taken of a voice: of a recording of it, (samples,) at 24 kHz."""
@@ -115,6 +123,10 @@ class ResembleVocoder:
                             "make chatterbox, and start Python anew")
         self.watermarker = watermarker()
 
+    def to(self, device: torch.device | str) -> "ResembleVocoder":
+        self.s3gen.to(device)
+        return self
+
     def reference(self, samples: np.ndarray) -> dict[str, Any]:
         """What S3Gen takes of a voice: of its first 10 s, (samples,) at 24 kHz."""
         return self.s3gen.embed_ref(np.asarray(samples[:REFERENCE_SECONDS * SOUND_RATE], np.float32), SOUND_RATE)
@@ -163,6 +175,37 @@ def load_codec(weights: WeightsFolder, device: torch.device | str = "cpu") -> Co
     s3gen = load_s3gen(weights, device)
     return Codec(ResembleTokenizer(s3gen), ResembleSpeakerEncoder(weights, device), lambda: ResembleVocoder(s3gen),
                  lambda: HiFT(s3gen))
+
+
+def trusted_codec(stored: str, given: str, name: str) -> str:
+    """The codec of a voice: of those that a file names (``stored``) the known one alone, since any other is code that would be
+    run; another one whoever starts the command names (``given``, or `CODEC` in the environment).
+
+    Raises:
+        UserError: the file ``name`` names code, and nobody who may has.
+    """
+    given = given or os.environ.get(CODEC, "")
+    if given or stored == RESEMBLE:
+        return given or stored
+    raise UserError(f"{name} was made with the codec {stored}, which is code, and code is not taken from a file. If you know "
+                    f"it and trust it, name it yourself: codec={stored} where the command knows that, or {CODEC}={stored} in "
+                    "the environment")
+
+
+def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
+    """Resemble's codec, or what MODULE:FUNCTION makes of a weights folder and a device.
+
+    Raises:
+        UserError: there is no such function, or the codec cannot be loaded.
+    """
+    if name == RESEMBLE:
+        return load_codec(weights, device)
+    module, colon, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)(weights, device)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"model.codec={name}: write resemble, or MODULE:FUNCTION of a module that Python finds ({error})"
+                        ) from error
 
 
 def load_hift(folder: Path, device: torch.device | str = "cpu") -> HiFT:

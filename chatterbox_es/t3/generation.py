@@ -68,10 +68,11 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
     guided = sampling.guidance > 0
     random = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     rows = 2 if guided else 1
+    has_prompt = bool(conditions.prompt_lengths[0])
     both = Conditions(*(value.to(model.device).expand(rows, *value.shape[1:]) for value in vars(conditions).values()))
     process = _processors(sampling)
-    hidden, cache = _read_prefix(model, both, text.to(model.device).expand(rows, -1), starts)
-    said = torch.tensor([[START_SPEECH]], device=model.device)
+    hidden, cache = _read_prefix(model, both, text.to(model.device).expand(rows, -1), starts, has_prompt)
+    said = torch.full((1, 1), START_SPEECH, device=model.device)
     ended = False
     for number in range(min(sampling.max_tokens, model.size.speech_positions - 1)):
         check()
@@ -79,10 +80,7 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
         if guided:
             logits = logits[:1] + sampling.guidance * (logits[:1] - logits[1:])
         logits = process(said, logits)
-        if sampling.temperature:
-            token = torch.multinomial(logits.softmax(-1), 1, generator=random)
-        else:
-            token = logits.argmax(-1, keepdim=True)
+        token = draw(logits.softmax(-1), random) if sampling.temperature else logits.argmax(-1, keepdim=True)
         said = torch.cat([said, token], 1)
         ended = token.item() == STOP_SPEECH
         if ended:
@@ -90,18 +88,24 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
         step = model.tfmr(inputs_embeds=model.embed_speech(token.expand(rows, 1), first=number + 1), cache=cache,
                           use_cache=True)
         hidden, cache = step.last_hidden_state, step.cache
-    tokens = said[0, 1:-1] if ended else said[0, 1:]
+    tokens = (said[0, 1:-1] if ended else said[0, 1:]).cpu()
     codes = tokens[tokens < CODES]
-    return Generated(codes.cpu(), ended, len(tokens) - len(codes))
+    return Generated(codes, ended, len(tokens) - len(codes))
 
 
-def _read_prefix(model: T3, conditions: Conditions, text: Tensor, starts: int) -> tuple[Tensor, object]:
+def draw(probabilities: Tensor, random: torch.Generator | None = None) -> Tensor:
+    """(B, 1) a token of each row (B, tokens), as likely as it is said: what `torch.multinomial` draws, which waits for a GPU
+    twice to look at the probabilities."""
+    return (probabilities / torch.empty_like(probabilities).exponential_(1, generator=random)).argmax(-1, keepdim=True)
+
+
+def _read_prefix(model: T3, conditions: Conditions, text: Tensor, starts: int, has_prompt: bool) -> tuple[Tensor, object]:
     """Conditions, text and start tokens; the second row, if there is one, without the text."""
-    unheard = torch.tensor([False, True][:len(text)], device=text.device)
+    unheard = torch.arange(len(text), device=text.device) > 0
     start = torch.full((len(text), starts), START_SPEECH, device=text.device)
     conditioned = model.condition(conditions)
-    if not conditions.prompt_lengths[0]:
-        conditioned = conditioned[:, [0, -1]]
+    if not has_prompt:
+        conditioned = torch.cat([conditioned[:, :1], conditioned[:, -1:]], 1)
     prefix = torch.cat([conditioned, model.embed_text(text, unheard), model.embed_speech(start, starts=starts)], 1)
     read = model.tfmr(inputs_embeds=prefix, use_cache=True)
     return read.last_hidden_state, read.cache

@@ -1,5 +1,6 @@
 """Low-rank adapters on T3's Llama (Hu et al. 2021), by `peft`: added, saved, read, merged."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,33 @@ def merge_lora(model: T3) -> None:
     for name, layer in list(adapted(model.tfmr)):
         beneath = layer.get_base_layer()
         beneath.weight.copy_((beneath.weight.float() + layer.get_delta_weight(NAME).float()).to(beneath.weight.dtype))
-        parent, _, child = name.rpartition(".")
-        setattr(model.tfmr.get_submodule(parent), child, beneath)
+        _replace(model, name, beneath)
+
+
+@contextlib.contextmanager
+def merged_meanwhile(model: T3) -> Iterator[None]:
+    """Speak without the adapters' own products: layers whose weights have them added stand in their place, and go afterwards.
+
+    The model's own weights are not touched. It takes the memory of the adapted layers once more, in the type they are kept in.
+    """
+    layers = list(adapted(model.tfmr))
+    try:
+        for name, layer in layers:
+            beneath = layer.get_base_layer()
+            with torch.no_grad():
+                weight = (beneath.weight.float() + layer.get_delta_weight(NAME).float()).to(beneath.weight.dtype)
+            merged = nn.Linear(beneath.in_features, beneath.out_features, bias=False, device="meta")
+            merged.weight = nn.Parameter(weight, requires_grad=False)
+            _replace(model, name, merged.eval())
+        yield
+    finally:
+        for name, layer in layers:
+            _replace(model, name, layer)
+
+
+def _replace(model: T3, name: str, layer: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.tfmr.get_submodule(parent), child, layer)
 
 
 @torch.no_grad()

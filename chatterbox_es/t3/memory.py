@@ -19,6 +19,7 @@ from chatterbox_es.t3.conditioning import PROMPT_TOKENS
 from chatterbox_es.t3.lora import LoraOptions
 from chatterbox_es.t3.model import T3, T3Size
 from chatterbox_es.t3.phases import TEXT_AND_LORA, set_phase
+from chatterbox_es.t3.preparation import weights_folder
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
     step, held = needed(largest), held_memory(fabric)
     memory = {"before": held, "gradients": step.gradients, "optimiser": step.optimiser, "casts": step.casts,
               "activations": step.activations, "working": step.working}
+    if fabric.device.type == "cpu" and config.train.samples and (codec := weights_folder(chosen).codec):
+        memory["codec"] = codec.stat().st_size  # which speaks the samples, and stays
     present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
     tokens, frames = batches.size(largest)
     plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}, step.trained,

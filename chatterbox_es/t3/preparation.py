@@ -6,10 +6,8 @@ bytes come out. Recordings are decoded by threads while the codec, on the GPU if
 
 import collections
 import hashlib
-import importlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +25,7 @@ from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.preparation.stages import front_end, read_speech
 from chatterbox_es.preparation.storage import Storage
 from chatterbox_es.preparation.work_progress import WorkProgress
-from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, load_codec
+from chatterbox_es.t3.codec import CODE_RATE, RATE, Codec, codec_named
 from chatterbox_es.t3.model import CODES, T3Size
 from chatterbox_es.t3.token_set import TOKENS, TokenSet, content_of
 from chatterbox_es.t3.tokens import TextTokens, tag_of
@@ -42,8 +40,6 @@ from chatterbox_es.t3.weights import (
     vocabulary_of,
 )
 
-RESEMBLE = "resemble"
-CODEC = "CHATTERBOX_CODEC"  # another codec for voices, where a command has no codec=
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
 DECODERS = 4  # threads
@@ -71,37 +67,6 @@ def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
                         f"{REPOSITORY} {' '.join(FETCHED)} --local-dir DIR (or model.fetch=true)")
     folder = Path(model.weights).expanduser()
     return fetch(folder, model.repository) if model.fetch and not is_fetched(folder) else WeightsFolder.open(folder)
-
-
-def trusted_codec(stored: str, given: str, name: str) -> str:
-    """The codec of a voice: of those that a file names (``stored``) the known one alone, since any other is code that would be
-    run; another one whoever starts the command names (``given``, or `CODEC` in the environment).
-
-    Raises:
-        UserError: the file ``name`` names code, and nobody who may has.
-    """
-    given = given or os.environ.get(CODEC, "")
-    if given or stored == RESEMBLE:
-        return given or stored
-    raise UserError(f"{name} was made with the codec {stored}, which is code, and code is not taken from a file. If you know "
-                    f"it and trust it, name it yourself: codec={stored} where the command knows that, or {CODEC}={stored} in "
-                    "the environment")
-
-
-def codec_named(name: str, weights: WeightsFolder, device: str) -> Codec:
-    """Resemble's codec, or what MODULE:FUNCTION makes of a weights folder and a device.
-
-    Raises:
-        UserError: there is no such function, or the codec cannot be loaded.
-    """
-    if name == RESEMBLE:
-        return load_codec(weights, device)
-    module, colon, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)(weights, device)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"model.codec={name}: write resemble, or MODULE:FUNCTION of a module that Python finds ({error})"
-                        ) from error
 
 
 def prepare_tokens(features: FeatureSet, config: Config) -> TokenSet:

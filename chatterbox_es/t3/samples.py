@@ -1,7 +1,8 @@
 """Held-out sentences said while T3 is being trained."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from chatterbox_es.config import Config
 from chatterbox_es.errors import UserError
 from chatterbox_es.pictures import draw_mels
 from chatterbox_es.t3.batches import collate
-from chatterbox_es.t3.codec import SOUND_RATE
+from chatterbox_es.t3.codec import SOUND_RATE, TokenVocoder, codec_named
 from chatterbox_es.t3.generation import Sampling, generate
+from chatterbox_es.t3.lora import merged_meanwhile
 from chatterbox_es.t3.model import T3
-from chatterbox_es.t3.preparation import codec_named, weights_folder
+from chatterbox_es.t3.preparation import weights_folder
 from chatterbox_es.t3.token_set import TokenSet
 from chatterbox_es.t3.validation import PROMPTS_OF, spoken_of
 
@@ -26,20 +28,43 @@ TIMES = 2  # the recording's tokens, and a second: then it is cut
 NONE = np.zeros(0, np.int64)
 
 
-def save_samples(fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
-                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:
-    """Each in the voice of another clip of its speaker, as sound and as mel beside the recording's.
-
-    The codec is loaded for this and let go again, so that training has its memory. Where it cannot be, that is said in the
-    log and nothing is saved.
-    """
-    if not numbers:
-        return {}, {}
+def load_vocoder(config: Config) -> TokenVocoder | None:
+    """What makes sound of tokens, on the CPU; where it cannot be loaded, that is said in the log."""
     try:
-        vocoder = codec_named(config.model.codec, weights_folder(config.model), str(fabric.device)).vocoder()
+        return codec_named(config.model.codec, weights_folder(config.model), "cpu").vocoder()
     except UserError as error:
         log.warning("no samples are spoken: %s", error)
-        return {}, {}
+        return None
+
+
+@contextlib.contextmanager
+def ready_to_speak(fabric: Fabric, model: T3, vocoder: TokenVocoder) -> Iterator[None]:
+    """The vocoder on the GPU and T3's adapters merged meanwhile; afterwards memory and random numbers are as they were.
+
+    What is spoken draws the same random numbers each time: validations can be compared, and training does not depend on
+    whether anything was spoken.
+    """
+    on_gpu = fabric.device.type == "cuda"
+    try:
+        with torch.random.fork_rng([fabric.device] if on_gpu and torch.cuda.is_available() else []), merged_meanwhile(model):
+            torch.manual_seed(0)
+            vocoder.to(fabric.device)
+            yield
+    finally:
+        vocoder.to("cpu")
+        if on_gpu:
+            torch.cuda.empty_cache()
+
+
+def save_samples(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Config, features: TokenSet, numbers: Sequence[int],
+                 folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+    """Each in the voice of another clip of its speaker, as sound and as mel beside the recording's."""
+    with ready_to_speak(fabric, model, vocoder):
+        return _say_all(fabric, model, vocoder, config, features, numbers, folder, title, check)
+
+
+def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Config, features: TokenSet, numbers: Sequence[int],
+             folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
     prompts, sounds, pictures = features.prompts(PROMPTS_OF), {}, {}
     for number in numbers:
         utterance = features.utterance(number)
@@ -69,7 +94,4 @@ def save_samples(fabric: Fabric, model: T3, config: Config, features: TokenSet, 
         draw_mels(folder / f"{name}.png", spoken.numpy(), features.mel(number).numpy(), [], NONE, NONE,
                   features.contract.frames_per_second, f"{title}: {utterance['text']}", ("recording", f"model, {ended}"))
         sounds[name], pictures[name] = (samples, SOUND_RATE), folder / f"{name}.png"
-    del vocoder
-    if fabric.device.type == "cuda":
-        torch.cuda.empty_cache()
     return sounds, pictures

@@ -26,7 +26,7 @@ from chatterbox_es.prepare import prepare
 from chatterbox_es.run_directory import final_checkpoint
 from chatterbox_es.t3.batches import T3Batch, collate
 from chatterbox_es.t3.checkpoints import Base, T3Checkpoint, extend_to, load_trained, trained_weights
-from chatterbox_es.t3.codec import REFERENCE_SECONDS
+from chatterbox_es.t3.codec import REFERENCE_SECONDS, TokenVocoder
 from chatterbox_es.t3.cost import sequence_flops
 from chatterbox_es.t3.lora import LoraOptions, adapted
 from chatterbox_es.t3.loss import LossWeights, T3Losses, losses_of
@@ -35,7 +35,7 @@ from chatterbox_es.t3.model import T3
 from chatterbox_es.t3.phases import FULL_MODEL, TEXT_AND_LORA, frozen_digest, parameter_groups, set_phase
 from chatterbox_es.t3.preparation import prepare_tokens, weights_folder
 from chatterbox_es.t3.prompts import unheard
-from chatterbox_es.t3.samples import save_samples
+from chatterbox_es.t3.samples import load_vocoder, save_samples
 from chatterbox_es.t3.token_set import TokenSet
 from chatterbox_es.t3.validation import spoken_of, utterance_values
 from chatterbox_es.t3.weights import fingerprint, load_t3
@@ -57,6 +57,7 @@ class TokenFamily:
         self._weights, self._options = LossWeights(), LoraOptions()
         self._checkpointing, self._trains = True, FULL_MODEL
         self._references: dict[str, Tensor] | None = None
+        self._vocoder: TokenVocoder | None = None
 
     def prepare(self, config: Config) -> TokenSet:
         check(config)  # what is wrong is said before the work begins
@@ -207,7 +208,13 @@ class TokenFamily:
 
     def samples(self, fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:
-        return save_samples(fabric, model, config, features, numbers, folder, title, check)
+        if not numbers:
+            return {}, {}
+        # Loaded once and kept in the host's memory: a gigabyte is not read at each validation.
+        self._vocoder = self._vocoder or load_vocoder(config)
+        if self._vocoder is None:
+            return {}, {}
+        return save_samples(fabric, model, self._vocoder, config, features, numbers, folder, title, check)
 
 
 class WeightedLosses:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from chatterbox_es.t3.batches import Spoken, collate
+from chatterbox_es.t3.batches import Spoken, T3Batch, collate
 from chatterbox_es.t3.loss import token_losses
 from chatterbox_es.t3.model import STOP_SPEECH, T3
 from chatterbox_es.t3.prompts import first_tokens
@@ -38,6 +38,11 @@ def other_texts(features: TokenSet, order: np.ndarray) -> dict[int, list[int]]:
     return found
 
 
+def place(batch: T3Batch, device: torch.device) -> T3Batch:
+    """A batch on the device, without waiting until it is there."""
+    return (batch.pin() if device.type == "cuda" else batch).to(device)
+
+
 @torch.no_grad()
 def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None, starts: int = 2,
                      check: Callable[[], None] = lambda: None) -> UtteranceValues:
@@ -53,25 +58,24 @@ def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Seq
     order = chosen[features.places["codes"][chosen].argsort(kind="stable")]
     other = other_texts(features, order)
     prompts = features.prompts(PROMPTS_OF)
-    values: dict[str, list[float]] = {name: [] for name in ("val_loss", "val_loss_other_text", "val_token_error",
-                                                            "val_end_error", "val_text_loss")}
+    names = ("val_loss", "val_loss_other_text", "val_token_error", "val_end_error", "val_text_loss")
+    values: list[torch.Tensor] = []  # (5, utterances) of each batch, on the device: read together, at the end
     for start in range(0, len(order), BATCH):
         check()
         some = order[start:start + BATCH].tolist()
         spoken = [spoken_of(features, number, prompts.choose(number, PROMPTS_OF)) for number in some]
-        batch = collate(spoken, starts).to(fabric.device)
-        moved = collate([dataclasses.replace(one, text=other[number])
-                         for one, number in zip(spoken, some, strict=True)], starts).to(fabric.device)
+        batch = place(collate(spoken, starts), fabric.device)
+        moved = place(collate([dataclasses.replace(one, text=other[number])
+                               for one, number in zip(spoken, some, strict=True)], starts), fabric.device)
         with fabric.autocast():
             speech, text = token_losses(model, batch)
             elsewhere, _ = token_losses(model, moved)
         count = (batch.speech_lengths - (starts - 1)).double()
         ends = (speech.targets == STOP_SPEECH).double()
-        for name, sums, number in (("val_loss", speech.sums(speech.losses, len(some)), count),
-                                   ("val_loss_other_text", elsewhere.sums(elsewhere.losses, len(some)), count),
-                                   ("val_token_error", speech.sums(~speech.hits, len(some)), count),
-                                   ("val_end_error", speech.sums(ends * ~speech.hits, len(some)), torch.ones_like(count)),
-                                   ("val_text_loss", text.sums(text.losses, len(some)), batch.text_lengths.double() - 1)):
-            values[name] += (sums / number).tolist()
+        values.append(torch.stack([
+            speech.sums(speech.losses, len(some)) / count, elsewhere.sums(elsewhere.losses, len(some)) / count,
+            speech.sums(~speech.hits, len(some)) / count, speech.sums(ends * ~speech.hits, len(some)),
+            text.sums(text.losses, len(some)) / (batch.text_lengths.double() - 1)]))
+    found = torch.cat(values, 1).cpu().numpy() if values else np.zeros((len(names), 0))
     return UtteranceValues([features.utterance(number)["id"] for number in order], features.places["codes"][order] + 1,
-                           {name: np.array(found) for name, found in values.items()}, BY_TOKENS)
+                           dict(zip(names, found, strict=True)), BY_TOKENS)

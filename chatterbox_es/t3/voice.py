@@ -16,10 +16,9 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import set_up_attention
 from chatterbox_es.speech import Speech, Voice, VoiceOptions, front_end_of
 from chatterbox_es.t3.checkpoints import T3Checkpoint
-from chatterbox_es.t3.codec import RATE, SOUND_RATE, Codec, voice_of
+from chatterbox_es.t3.codec import RATE, SOUND_RATE, Codec, codec_named, trusted_codec, voice_of
 from chatterbox_es.t3.generation import Sampling, generate
 from chatterbox_es.t3.model import T3
-from chatterbox_es.t3.preparation import codec_named, trusted_codec
 from chatterbox_es.t3.tokens import TextTokens, tag_of
 from chatterbox_es.text import Reading
 

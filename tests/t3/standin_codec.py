@@ -35,6 +35,10 @@ class Speakers:
 
 
 class Tones:
+    def to(self, device):
+        torch.device(device)
+        return self
+
     def reference(self, samples):
         return {"level": float(np.abs(samples).max())}
 
