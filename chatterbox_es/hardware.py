@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def set_up(hw: HwConfig) -> "Fabric":
     if hw.accelerator == "cuda":
         set_up_cuda(hw)
     else:
-        torch.set_num_threads(hw.threads or max(1, len(os.sched_getaffinity(0)) // processes_here()))
+        torch.set_num_threads(hw.threads or max(1, cores() // processes_here()))
         torch.set_flush_denormal(True)
         forget_shapes()
         (keep_large_blocks if hw.keep_memory else return_large_blocks)()
@@ -65,6 +66,11 @@ def set_up(hw: HwConfig) -> "Fabric":
     if processes > 1:
         fabric.launch()
     return fabric
+
+
+def cores() -> int:
+    """CPU cores that this process may use; macOS, which ties no process to cores, has all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processes_here() -> int:
@@ -235,7 +241,13 @@ def peak_memory(fabric: "Fabric") -> float:
     """The most bytes it has held: tensors on the GPU, or all its memory."""
     if fabric.device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(fabric.device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return peak_resident()
+
+
+def peak_resident() -> float:
+    """The most bytes of memory that this process has held."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def forget_shapes() -> None:

@@ -8,7 +8,6 @@ reads it in a process of its own, and says seconds, rows a second and that proce
 
 import dataclasses
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from chatterbox_es import command_line
 from chatterbox_es.config import compose
 from chatterbox_es.corpus import Utterance, read_corpus
 from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import peak_resident
 
 SENTENCE = "Una frase de la longitud que suelen tener las de las personas que leen en voz alta, número {}."
 
@@ -45,12 +45,11 @@ def write(folder: Path, kind: str, rows: int) -> None:
 
 def measure(folder: Path, kind: str, answers) -> None:
     data = compose([f"data={kind}", f"data.path={folder}"]).data
-    before, began, used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+    before, began, used = peak_resident(), time.perf_counter(), time.process_time()
     counts = [0, 0]
     for found in read_corpus(data):
         counts[isinstance(found, Utterance)] += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    answers.send((counts, time.perf_counter() - began, time.process_time() - used, before / 1024, peak / 1024))
+    answers.send((counts, time.perf_counter() - began, time.process_time() - used, before / 2**20, peak_resident() / 2**20))
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ import soundfile
 from chatterbox_es import command_line
 from chatterbox_es.config import Config, compose
 from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import peak_resident
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -203,7 +204,7 @@ def start(options: BenchOptions) -> None:
         process = os.fork()
         if not process:
             clone_shards(options, compose(written), size)
-            print(f"assembling: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f} GB", flush=True)
+            print(f"assembling: peak {peak_resident() / 1e9:.2f} GB", flush=True)
             os._exit(0)
         os.waitpid(process, 0)
     made = time.time()

@@ -10,7 +10,6 @@ a tiny T3, with all libraries loaded (one configuration a process); on a GPU it 
 
 import json
 import platform
-import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import psutil
 import torch
 
 from chatterbox_es.command_line import parse, run
-from chatterbox_es.hardware import forget_shapes, return_large_blocks
+from chatterbox_es.hardware import forget_shapes, peak_resident, return_large_blocks
 from chatterbox_es.optimisation import make_optimizer
 from chatterbox_es.t3.batches import Spoken, collate
 from chatterbox_es.t3.cost import PHASES, TEXT_PER_SECOND, utterance_flops
@@ -84,7 +83,7 @@ def main() -> None:
         torch.cuda.reset_peak_memory_stats()
     seconds, losses = train(model, optimizer, batch, kind, options)
     peak = (torch.cuda.max_memory_allocated() if options.device == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+            else peak_resident() - before)
     if digest is not None and frozen_digest(model) != digest:
         raise AssertionError("frozen weights have changed")
     flops = options.batch * utterance_flops(size, trains, options.seconds, options.rank, options.checkpointing)

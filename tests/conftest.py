@@ -1,5 +1,6 @@
 """What the tests of the training road share: a corpus made of tones, its prepared set, tiny runs, the command line."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -49,6 +50,15 @@ def write_corpus(folder: Path, sentences: tuple[str, ...] = SENTENCES, pitch: fl
         soundfile.write(folder / f"wavs/r{number}.wav", tones(text, 1 + 0.05 * number), round(24_000 * pitch))
     (folder / "metadata.csv").write_text("".join(f"r{n}|{text}\n" for n, text in enumerate(sentences)), encoding="utf-8")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for all that was skipped: how many, and why."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if isinstance(report.longrepr, tuple)]
+    if skipped:
+        reasons = collections.Counter(reason.removeprefix("Skipped: ") for reason in skipped)
+        why = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"skipped {len(skipped)}: {why}")
 
 
 @pytest.fixture(scope="session")

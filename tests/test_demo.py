@@ -68,10 +68,10 @@ def server(outputs) -> Iterator[Server]:
     process = subprocess.Popen([sys.executable, "-m", "chatterbox_es.demo", f"port={free_port()}"], cwd=outputs.parent,
                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     address = process.stdout.readline().strip()
-    assert address.startswith("http://127.0.0.1:"), process.communicate(timeout=20)[1]
+    assert address.startswith("http://127.0.0.1:"), process.communicate(timeout=120)[1]
     yield Server(address, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
 
 
@@ -90,12 +90,12 @@ def browser(tmp_path_factory) -> Iterator:
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(60)
+    browser.set_page_load_timeout(200)
     yield browser
     browser.quit()
 
 
-def wait_for(browser, script: str, seconds: float = 90):
+def wait_for(browser, script: str, seconds: float = 200):
     from selenium.webdriver.support.ui import WebDriverWait
 
     return WebDriverWait(browser, seconds, 0.1).until(lambda driver: driver.execute_script(script), script)

@@ -277,7 +277,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(60)
+    browser.set_page_load_timeout(200)
     yield browser
     browser.quit()
 

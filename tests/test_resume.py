@@ -382,11 +382,10 @@ def test_a_run_that_goes_on_names_the_offline_run_it_continues(go, at_step, outp
     before, second = read_card(run)["wandb"]
     assert before == first != second
     store, = (run / "wandb" / second).glob("*.wandb")
-    for _ in range(100):  # its service writes on its own time
-        if f"continues {first}".encode() in store.read_bytes():
-            return
+    end = time.monotonic() + 120  # its service writes on its own time
+    while f"continues {first}".encode() not in store.read_bytes():
+        assert time.monotonic() < end, f"{store} does not name {first}"
         time.sleep(0.1)
-    pytest.fail(f"{store} does not name {first}")
 
 
 # ---- processes

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import cores
 from chatterbox_es.preparation.shards import make_shard
 from chatterbox_es.preparation.stages import Treatment
 from chatterbox_es.preparation.storage import Storage
@@ -30,7 +31,7 @@ def make_shards(storage: Storage, treatment: Treatment, shards: Iterable[int], s
     Raises:
         UserError: a shard cannot be written, or the process that makes it dies again and again.
     """
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or cores()
     if isinstance(shards, Sized):
         workers = min(workers, len(shards))
     if workers <= 1 or storage.is_of_this_process:
