@@ -12,8 +12,14 @@ from chatterbox_es.text.written import LETTER, SPACE, Place, Rule, rule
 
 SAID = listed("""
     gmail com net nvidia hotmail yahoo outlook google facebook twitter instagram youtube wikipedia amazon linkedin
-    github info web blog gob
+    github info web blog gob correo mail email contacto soporte ventas ayuda tienda noticias prensa admin usuario usuarios
+    nombre apellido ejemplo empresa dominio universidad escuela colegio instituto gobierno ministerio ayuntamiento madrid
+    barcelona sevilla valencia españa espana mexico méxico argentina chile colombia peru perú uruguay microsoft apple
+    netflix spotify whatsapp telegram tiktok mercadolibre renfe iberia correos elpais elmundo marca booking airbnb
+    juan maria maría jose josé ana luis pedro pablo carlos lucia lucía marta garcia garcía perez pérez lopez lópez gomez
+    gómez martinez martínez sanchez sánchez rodriguez rodríguez fernandez fernández gonzalez gonzález
     """)
+SAID_ENDINGS = listed("es org edu gov eus gal cat eu")  # behind a host that is said: empresa punto es
 SIGNS = {
     ".": "punto", "@": "arroba", "/": "barra", ":": "dos puntos", "-": "guion", "_": "guion bajo",
     "|": "barra vertical", "?": "signo de interrogación", "=": "igual", "&": "y", "%": "por ciento", "#": "almohadilla",
@@ -38,7 +44,13 @@ def address(match: re.Match, place: Place) -> str | None:
         stop, written = ("." if written[-1] == "." else "?" if written[-1] == "?" else stop), written[:-1]
     if not written:
         return None
-    return " ".join(filter(None, [_spelled(piece) for piece in PIECE.findall(written)])) + stop
+    pieces = PIECE.findall(written)
+    words = [
+        piece.lower() if piece.lower() in SAID_ENDINGS and pieces[place - 2 : place - 1] and pieces[place - 2].lower() in SAID
+        else _spelled(piece)
+        for place, piece in enumerate(pieces)
+    ]  # fmt: skip
+    return " ".join(filter(None, words)) + stop
 
 
 def handle(match: re.Match, place: Place) -> str | None:
@@ -133,6 +145,18 @@ def with_word(match: re.Match, place: Place) -> str | None:
     return " ".join([numbers.whole(part) for part in parts] + [match["word"]])
 
 
+def extension(match: re.Match, place: Place) -> str | None:
+    """ext. 12 → extensión uno dos."""
+    return f"extensión {numbers.digits(match['figures'])}"
+
+
+def emoticon(match: re.Match, place: Place) -> str | None:
+    """:-), xD: a face says nothing."""
+    behind = place.text[place.end : place.end + 1]
+    before = place.text[place.start - 1 : place.start]
+    return "" if (not before or before in " ¡!¿?.,…)") and (not behind or behind in " .,;!?…)") else None
+
+
 def formula(match: re.Match, place: Place) -> str | None:
     """H₂O, CO2: letters and numbers."""
     pieces = re.findall(r"[A-Za-z]|\d+", unicodedata.normalize("NFKC", match.group()))
@@ -221,4 +245,8 @@ TELEPHONES: tuple[Rule, ...] = (
 FORMULAS: tuple[Rule, ...] = (
     rule("formula", rf"(?=[{LETTER}]{{0,6}}[₀-₉])(?:[A-Z][a-z]?[₀-₉]{{0,3}}){{1,8}}(?![\w])", formula),
     Rule("formula", re.compile(r"(?:CO2|H2O|O2|N2|CH4|SO2|NO2|NH3|H2SO4|H2|CO3|NaCl|CO)(?!\w)"), formula),
+)
+EXTENSION = rule("telephone", rf"(?:ext|extensión)\.?:?{SPACE}(?P<figures>\d{{1,6}})(?![\d.,/]\d|\d)", extension)
+EMOTICON = Rule(
+    "dropped", re.compile(rf"(?:[:;=][-'^]?[()DPOop3*|/\\]{{1,3}}|[xX]D{{1,5}}|<3+|\^_{{1,3}}\^)(?![{LETTER}\d])"), emoticon
 )

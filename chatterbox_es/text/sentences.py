@@ -2,7 +2,7 @@
 
 import re
 
-from chatterbox_es.text.abbreviations import CLOSES, TABLE
+from chatterbox_es.text.abbreviations import TABLE
 
 CANDIDATE = re.compile(r"[.?!…]{1,9}[\"»”’)\]]{0,4}(?=\s)|\n")
 STARTS = re.compile(r"[\s\"«“‘(\[—–-]{1,12}[¿¡]{0,3}[A-ZÁÉÍÓÚÜÑ0-9]|\s{1,12}[¿¡\"«“—–]")
@@ -34,7 +34,7 @@ def _ends(text: str, end: re.Match) -> bool:
     word = last.group().lower().lstrip('¿¡"«“(') if last else ""
     form = word + "."
     if form in TABLE:
-        return TABLE[form][0] in CLOSES
+        return TABLE[form][1] == "closes"
     # an initial (J. Pérez) or the beginning of an abbreviation of two words (EE. UU.)
     return not (len(word) == 1 and word.isalpha()) and not any(known.startswith(form + " ") for known in TWO_WORDS)
 

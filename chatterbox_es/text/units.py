@@ -1,11 +1,11 @@
-"""Measures: an amount and its unit (245 mph, 9 m³, -8 °C, 4,51/s, 1 1/2 m, 8,52 %)."""
+"""Units: an amount and what it is measured in (245 mph, 9 m³, -8 °C, 4,51/s, 1 1/2 m, 8,52 %, 12 l/100 km, 3 N·m)."""
 
 import re
 import unicodedata
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.quantities import SIGN_WORDS, VULGAR
-from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
+from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, TO, Place, Rule, alternatives, amount, rule
 
 # sign: one, many, gender. Case counts where two signs differ by it only (mW, MW).
 UNITS = {
@@ -40,11 +40,29 @@ UNITS = {
     "‰": "por mil/por mil",
     "a": "área f", "kp": "kilopondio", "Kg": "kilogramo", "Km": "kilómetro", "Kms": "kilómetro",
     "kms": "kilómetro", "kgs": "kilogramo",
-    "mts": "metro", "min.": "minuto", "v": "voltio", "w": "vatio", "ω": "ohmio",
-    "mmHg": "milímetro de mercurio/milímetros de mercurio", "pts": "punto",
-    "gCO₂": "gramo de ce o dos/gramos de ce o dos",
+    "mts": "metro", "mt": "metro", "min.": "minuto", "seg.": "segundo", "hrs.": "hora f", "lb.": "libra f", "grs": "gramo", "lts": "litro",
+    "lt": "litro", "cms": "centímetro", "ctms": "centímetro", "mms": "milímetro", "kms.": "kilómetro", "mts.": "metro", "v": "voltio", "w": "vatio", "ω": "ohmio",
+    "pts": "punto",
+    "gCO₂": "gramo de ce o dos/gramos de ce o dos", "º C": "grado centígrado/grados centígrados",
+    "º F": "grado fahrenheit/grados fahrenheit", "° K": "grado kelvin/grados kelvin", "°K": "grado kelvin/grados kelvin",
+    "ºK": "grado kelvin/grados kelvin", "º K": "grado kelvin/grados kelvin", "hab": "habitante", "hab.": "habitante",
+    "habs": "habitante", "msnm": "metro sobre el nivel del mar/metros sobre el nivel del mar", "Nm": "newton metro/newtons metro",
+    "kN": "kilonewton/kilonewtons", "Wh": "vatio hora/vatios hora", "GWh": "gigavatio hora/gigavatios hora",
+    "TWh": "teravatio hora/teravatios hora", "kVA": "kilovoltiamperio", "Ah": "amperio hora/amperios hora",
+    "eV": "electronvoltio", "keV": "kiloelectronvoltio", "MeV": "megaelectronvoltio", "GeV": "gigaelectronvoltio",
+    "µl": "microlitro", "μl": "microlitro", "ng": "nanogramo", "pg": "picogramo", "dag": "decagramo", "mmol": "milimol/milimoles",
+    "µF": "microfaradio", "nF": "nanofaradio", "pF": "picofaradio", "kΩ": "kiloohmio", "MΩ": "megaohmio", "Sv": "sievert/sieverts",
+    "mSv": "milisievert/milisieverts", "MJ": "megajulio", "mb": "milibar/milibares", "mbar": "milibar/milibares",
+    "UI": "unidad internacional/unidades internacionales f", "ud": "unidad/unidades f", "uds": "unidad/unidades f",
+    "ud.": "unidad/unidades f", "uds.": "unidad/unidades f", "pers.": "persona f", "pulg.": "pulgada f", "fps": "fotograma por "
+    "segundo/fotogramas por segundo", "dpi": "punto por pulgada/puntos por pulgada", "ppp": "punto por pulgada/puntos por pulgada",
+    "Mpx": "megapíxel/megapíxeles", "Tm": "tonelada f", "Mt": "megatonelada f", "kt": "kilotonelada f", "mmHg": "milímetro de "
+    "mercurio/milímetros de mercurio", "mm Hg": "milímetro de mercurio/milímetros de mercurio", "kbit": "kilobit/kilobits",
+    "GiB": "gibibyte/gibibytes", "MiB": "mebibyte/mebibytes", "PB": "petabyte/petabytes", "PHz": "petahercio",
+    "THz": "terahercio", "nmi": "milla náutica/millas náuticas f", "Hm": "hectómetro", "Mbit": "megabit/megabits",
+    "a. l.": "año luz/años luz", "UA": "unidad astronómica/unidades astronómicas f", "segs": "segundo", "mins": "minuto",
 }  # fmt: skip
-AMBIGUOUS = frozenset(("a", "in", "b", "d"))  # as words they are commoner than as units
+AMBIGUOUS = frozenset(("a", "in", "b", "d", "UA", "mb"))  # as words they are commoner than as units
 POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
 NAMES: dict[str, tuple[str, str, str]] = {}
 for _sign, _name in UNITS.items():
@@ -79,13 +97,30 @@ def _unit(match: re.Match) -> tuple[str, str, str] | None:
         if names is None or (match["unit"] in AMBIGUOUS and not match["power"]):
             return None
         names = _with_power(names, match["power"])
+        if match["times"]:  # 3 N·m → newtons metro
+            times = _names(match["times"])
+            if times is None:
+                return None
+            names = (f"{names[0]} {times[0]}", f"{names[1]} {times[0]}", names[2])
     if match["below"]:
-        below = _names(match["below"])
-        if below is None:
+        per = rate(match)
+        if per is None:
             return None
-        per = f"por {_with_power(below, match['power2'])[0]}".strip()
         names = tuple([f"{name} {per}".strip() for name in names[:2]]) + (names[2],)
     return names
+
+
+def rate(match: re.Match) -> str | None:
+    """What stands below the stroke: por hora, por noche, por metro cuadrado, a los cien kilómetros, cada mil habitantes."""
+    written = match["below"]
+    below = _names(written) or ((written.lower(), written.lower(), "m") if len(written) > 2 else None)
+    if below is None:
+        return None
+    one, many, gender = _with_power(below, match["power2"])
+    if not match["each"]:
+        return f"por {one}"
+    count = numbers.cardinal(int(re.sub(r"\D", "", match["each"])), gender, before_noun=True)
+    return f"a los {count} {many}" if many == "kilómetros" else f"por cada {count} {many}"
 
 
 def measure(match: re.Match, place: Place) -> str | None:
@@ -98,7 +133,7 @@ def measure(match: re.Match, place: Place) -> str | None:
     one, many, gender = names
     number = amount(match["number"], place.locale)
     sign = SIGN_WORDS[match["sign"]]
-    kept = "." if match.group().endswith(".") and _closes(place) else ""
+    kept = " a" if match["to"] else "." if match.group().endswith(".") and _closes(place) else ""
     if match["scale"]:
         return (
             f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
@@ -132,8 +167,9 @@ def part_of_measure(match: re.Match, place: Place) -> str | None:
         return f"{numbers.cardinal(above, gender)} sobre {numbers.cardinal(below, gender)} {names[1]}"
     half = "media" if gender == numbers.FEMININE else "medio"
     value = half if (above, below) == (1, 2) else numbers.fraction(above, below)
-    if match["whole"]:
-        return f"{numbers.whole(match['whole'], gender)} y {value} {one}"
+    if match["whole"]:  # uno y medio metro, dos y medio metros, tres y tres quintos de metro
+        what = f"de {one}" if value != half else one if int(match["whole"]) == 1 else names[1]
+        return f"{numbers.whole(match['whole'], gender)} y {value} {what}"
     return f"{value} {one}" if value == half else f"{value} de {one}"
 
 
@@ -142,28 +178,34 @@ def with_letter(match: re.Match, place: Place) -> str | None:
     return f"{amount(match['number'], place.locale).words()} {match['letter']}"
 
 
-SIGNS = sorted({*UNITS, *FOLDED}, key=len, reverse=True)
-UNIT = "|".join(re.escape(sign).replace(r"\ ", SPACE) for sign in SIGNS)
+UNIT = alternatives({*UNITS, *FOLDED})
 POWER = r"(?P<power>[²³]|(?<=m)[23])?"
-BELOW = rf"(?:{SPACE}?/{SPACE}?(?P<below>{UNIT}|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?)"
+# a unit, or any word: 20 €/kg, 30 €/noche, 12 l/100 km
+BELOW = (
+    rf"(?:{SPACE}?/{SPACE}?(?:(?P<each>\d{{1,3}}(?:[. ]?\d{{3}})*){SPACE}?)?"
+    rf"(?P<below>(?:{UNIT})(?![{LETTER}])|[a-záéíóúñ]{{3,20}}\.?)(?P<power2>[²³]|(?<=m)[23])?)"
+)
+BARE_BELOW = rf"{SPACE}?/{SPACE}?(?P<each>)(?P<below>(?:{UNIT})(?![{LETTER}])|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?"
+TIMES = rf"(?:[·⋅*](?P<times>{UNIT})(?![{LETTER}]))?"
 END = rf"(?![{LETTER}\d²³/])"
 S = r"(?P<sign>[-−±+])?"
 N = f"(?P<number>{NUMBER})"
 SCALED = rf"(?:{SCALE.pattern.replace('(mil|', '(?P<scale>mil|')}(?:{SPACE}de)?)?"
 FRACTION = rf"(?:(?P<above>\d{{1,3}})[/⁄](?P<under>\d{{1,3}})|(?P<vulgar>[{VULGAR}]))"
-NAMES["mes"], NAMES["día"], NAMES["año"] = ("mes", "meses", "m"), ("día", "días", "m"), ("año", "años", "m")
+# 5 habitantes: words that stand below a stroke as units do
+NAMES |= {"mes": ("mes", "meses", "m"), "día": ("día", "días", "m"), "año": ("año", "años", "m"), "d": ("día", "días", "m")}
 
-MEASURES: tuple[Rule, ...] = (
+UNITS_OF_NUMBERS: tuple[Rule, ...] = (
     rule(
         "measure",
-        rf"(?:(?P<whole>\d{{1,4}}){SPACE})?{FRACTION}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}",
+        rf"(?:(?P<whole>\d{{1,4}}){SPACE})?{FRACTION}{SPACE}?(?P<unit>{UNIT}){POWER}{TIMES}{BELOW}?{END}",
         part_of_measure,
     ),
     rule(
         "measure",
-        rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{BELOW}?{END}(?:(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?",
+        rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{TIMES}{BELOW}?{END}(?:{TO}|(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?",
         measure,
     ),
-    rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>){BELOW}{END}", measure),
+    rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>)(?P<times>){BARE_BELOW}{END}(?P<to>)", measure),
     rule("measure", rf"{N}-(?P<letter>[a-zA-Z])(?![{LETTER}\d])", with_letter),
 )
