@@ -27,6 +27,8 @@ TABLE = _table()
 ORDINAL_BEFORE = re.compile(r"\d\.?[ªº]\s$")  # 2.ª ed.
 
 
+ERA_TOLD = re.compile(r"(?:\d|[IVX]|siglos?|años?)[ \u00a0]?$")
+CHAPTER_BEHIND = re.compile(rf"{SPACE}?(?:[IVXLC]+(?![{LETTER}])|(?:[Pp]rim|[Ss]egund|[Tt]erc|[Cc]uart|[Qq]uint|[ÚúUu]ltim))")
 CENTURIES_BEHIND = re.compile(rf"{SPACE}?[IVXLivxl]{{1,7}}(?![{LETTER}])")
 
 
@@ -37,10 +39,14 @@ def abbreviation(match: re.Match, place: Place) -> str | None:
     spoken, where = TABLE[form]
     if form == "ed." and ORDINAL_BEFORE.search(place.text[max(0, place.start - 12) : place.start]):
         where = ""
+    if written[0] in "AD" and form[-2:] == "c." and not ERA_TOLD.search(place.text[max(0, place.start - 16) : place.start]):
+        return None  # Washington D. C.
     behind = place.text[place.end : place.end + 24]
     if form == "ss." and CENTURIES_BEHIND.match(behind):
         return None
     after = behind.lstrip(" ")[:1]
+    if form == "cap." and after.isupper() and place.before in ("el", "al", "del", "") and not CHAPTER_BEHIND.match(behind):
+        return "capitán"
     if (where == "figure" and not after.isdigit()) or (where == "capital" and not (after.isupper() or after.isdigit())):
         return None
     if where == "title" and not (after.isupper() and written[0].isupper() and behind[:1] in " \u00a0"):
@@ -102,12 +108,18 @@ def slash(match: re.Match, place: Place) -> str | None:
     return f"o {behind}" if word.islower() and behind.islower() else f" {behind}" if len(word) > 2 else None
 
 
+def per(match: re.Match, place: Place) -> str | None:
+    """20 casos/100.000 habitantes → por cada cien mil habitantes."""
+    return " por cada" if COUNTED.search(place.text[max(0, place.start - 32) : place.start]) else None
+
+
 COUNTED = re.compile(rf"\d{SPACE}?[a-záéíóúüñ]{{2,20}}$")
 SLASHES: tuple[Rule, ...] = (
     Rule("symbol", re.compile(rf"/(?P<behind>[a-záéíóúüñ]{{1,20}})(?![{LETTER}\d/.])"), slash),
+    Rule("symbol", re.compile(r"/(?=\d{1,3}(?:[. ]?\d{3})*(?![\d/]))"), per),
 )
 ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
-    Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))"), century),
+    Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))(?!{SPACE}?[ivx]\.)"), century),
     Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
     Rule("abbreviation", re.compile(rf"km\.?(?={SPACE}\d)", re.IGNORECASE), before_figure),
     Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),

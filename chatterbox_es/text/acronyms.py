@@ -15,22 +15,25 @@ SPELLED = listed("""
     """)
 WORDS = listed("""
     PSOE OVNI UNICEF NAFTA IBEX MERCOSUR CIS UNED SEPLA FNAC URSS IMSS ISSSTE SOS VIP MIR APP LED WEB WIFI COVID OPEP
-    IKEA SEAT UCI UVI TIC PIB NIF CIF UNESCO TWITTER NETFLIX ABBA AENA ADIF
+    PYME PYMES IKEA SEAT UCI UVI TIC PIB NIF CIF UNESCO TWITTER NETFLIX ABBA AENA ADIF
     """)
 # words of two letters that a text may shout; others in -A, -E … are taken for letters (CE, PC, UE)
 TWO_LETTERS = listed("fe va ve vi da di oh ah eh ay uh uy ir ja je he ti sí dé sé tú mí él té fin fui")
 SHORT_WORDS = FUNCTION_WORDS | TWO_LETTERS
 VOWEL = "[aeiouáéíóúü]"
 ONSET = "(?:[bcdfghjklmnñpqrstvxyz]|[bcfgp][lr]|[dt]r|ch|ll|rr|qu|gu)"
-CODA = "(?:[lnrsdzxjm]|[bcfgkpt](?=[bcdfgjklmnñpqrstvxyz]|$)|[nrbl]s|y$)"
-SAYABLE = re.compile(rf"{ONSET}?(?:{VOWEL}{{1,3}}{CODA}?{ONSET})*{VOWEL}{{1,3}}{CODA}?")
+CODA = "(?:[lnrsdzxjm]|[bcfgkpt](?=[bcdfgjklmnñpqrstvxyz]|$)|[nr]s|(?<=[aeou])y$)"
+SAYABLE = re.compile(rf"{ONSET}?(?:{VOWEL}{{1,2}}{CODA}?{ONSET})*{VOWEL}{{1,2}}{CODA}?")
 ACCENTED = re.compile("[ÁÉÍÓÚÜÑ]")  # acronyms carry no accent
+
+
+DRAWN_OUT = re.compile(r"([aeiou])\1\1")  # GOOOL
 
 
 def is_word(written: str) -> bool:
     """Whether letters in capitals are a word that Spanish has, or a loan that the lexicon knows."""
     small = written.lower()
-    return small in SHORT_WORDS or (len(small) > 2 and (small in shipped_words() or written in WORDS))
+    return small in SHORT_WORDS or DRAWN_OUT.search(small) is not None or (len(small) > 2 and (small in shipped_words() or written in WORDS))
 
 
 def is_sayable(acronym: str) -> bool:
@@ -55,6 +58,14 @@ PRONOUN_TI = re.compile(r"\b(?:a|para|por|sin|ante|contra|hacia|sobre|según|de)
 DEPARTMENT = re.compile(r"\b(?:sector|departamento|área|equipo|director\w*|empresas?|servicios?) de $", re.IGNORECASE)
 
 
+# no article stands before these words: los SE, un ES
+AFTER_ARTICLE = listed("SE LA LE LO ME TE OS ES UN VA VE VI DA DI HA HE TI IR ID")
+ARTICLE = re.compile(r"\b(?:el|la|los|las|un|una|del|al|unos|unas|Mac) $", re.IGNORECASE)
+
+
+WIND = re.compile(r"\b(?:dirección|direcciones|rumbo|vientos?|componente|orientación|cuadrante)(?: del?| al| el)? (?:[NS][EO](?:,|/| [yo])? ?)?$", re.IGNORECASE)
+
+
 def _is_spelled(written: str, place: Place) -> bool:
     """Whether a word stands for letters at this place."""
     before = place.text[max(0, place.start - 24) : place.start]
@@ -62,6 +73,10 @@ def _is_spelled(written: str, place: Place) -> bool:
         return SCHOOL.search(before) is not None
     if written == "TI":
         return PRONOUN_TI.search(before) is None or DEPARTMENT.search(before) is not None
+    if written in ("NO", "NE", "SO", "SE") and WIND.search(before):
+        return True
+    if written in AFTER_ARTICLE and ARTICLE.search(before) and not place.shouted:
+        return True
     if written in SPELLED:
         return written.lower() not in SHORT_WORDS
     # A-6, ES91, MP3: letters with a number; COVID-19 is a word

@@ -137,7 +137,7 @@ def one_before(noun: str) -> str:
 
 def can_be_counted_once(word: str, next_word: str = "") -> bool:
     """Whether the word behind a 1 can be the noun that it counts."""
-    if len(word) < 2 or word in FUNCTION_WORDS:
+    if len(word) < 2 or (word in FUNCTION_WORDS and word != "vez"):
         return False
     if word in NO_NOUN:
         return word in ("solo", "sola") and len(next_word) > 2 and next_word not in FUNCTION_WORDS

@@ -23,6 +23,7 @@ WEEKDAYS = {
     "juev": "jueves", "jue": "jueves", "vier": "viernes", "vie": "viernes", "sáb": "sábado", "sab": "sábado",
     "dom": "domingo",
 }  # fmt: skip
+LETTERS_OF_DAYS = dict(zip("LMXJVSD", ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"), strict=True))
 ERAS = {"a": "antes de cristo", "d": "después de cristo"}
 
 
@@ -110,6 +111,12 @@ def weekday(match: re.Match, place: Place) -> str | None:
     return WEEKDAYS[match["weekday"].lower()]
 
 
+def weekdays(match: re.Match, place: Place) -> str | None:
+    """L-V 9:00 → lunes a viernes."""
+    first, last = LETTERS_OF_DAYS[match["first"]], LETTERS_OF_DAYS[match["last"]]
+    return f"{first} a {last}" if match["first"] != match["last"] else None
+
+
 def era(match: re.Match, place: Place) -> str | None:
     """10.000 a. C."""
     number = amount(match["number"], place.locale)
@@ -155,4 +162,9 @@ WORDS_OF_DATES: tuple[Rule, ...] = (
     ),
     rule("date", rf"{MONTH}{SPACE}(?P<year>[12]\d{{3}})(?![\d]|[.,]\d)", month_and_year),
     rule("date", rf"(?P<weekday>{'|'.join(sorted(WEEKDAYS, key=len, reverse=True))})\.(?=,?{SPACE}\d)", weekday),
+    Rule(
+        "date",
+        re.compile(rf"(?P<first>[LMXJVSD])-(?P<last>[LMXJVSD])(?=:?,?{SPACE}(?:de{SPACE})?\d{{1,2}}(?:[:.]\d\d|{SPACE}?(?:h|a){SPACE}))"),
+        weekdays,
+    ),
 )

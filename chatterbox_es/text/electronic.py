@@ -100,6 +100,9 @@ def telephone(match: re.Match, place: Place) -> str | None:
     words = []
     country = match["country"]
     years = re.fullmatch(r"(\d{4})-(\d{4})", match.group())
+    short = re.fullmatch(r"(\d{3})-(\d{4})", match.group())
+    if short and (place.after[0] or place.before in PAGES or not int(short[1]) % 10 and not int(short[2]) % 10):
+        return None  # 998-1012 habitantes
     if years and 1000 <= int(years[1]) < int(years[2]) <= 2100:
         return None  # 1936-1939 is a range
     if country:
@@ -163,7 +166,12 @@ def formula(match: re.Match, place: Place) -> str | None:
     return " ".join(numbers.whole(piece) if piece.isdigit() else piece.lower() for piece in pieces)
 
 
+PAGES = ("pp.", "págs.", "pág.", "páginas", "entre", "de", "años")
 CALLED = (
+    "telf.",
+    "teléf.",
+    "móv.",
+    "teléfonos",
     "teléfono",
     "tel.",
     "tel",
@@ -227,7 +235,7 @@ TELEPHONES: tuple[Rule, ...] = (
     rule(
         "telephone",
         r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}"
-        r"|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
+        r"|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\(\d{2,4}\)[ -]?\d{2,4}(?:[ -]\d{2,4}){1,3}|\d{3,4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
         telephone,
     ),
     rule("telephone", rf"(?P<figures>\d{{1,4}}-(?:\d{{1,4}}-)?)(?P<word>[{LETTER}]{{3,20}})(?![\d])", with_word),

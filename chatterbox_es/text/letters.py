@@ -40,7 +40,8 @@ RULES = (
     (r"^sch", "ʃ"),
     # x of Galician, Catalan and Asturian names: Caixa, Sanxenxo, Barxa; not Marx
     (r"(?<=[aeo]i)x(?=[aeiouáéíóú])|(?<=n)x(?=[aeiouáéíóú])|(?<=r)(?<!mar)x(?=[aeiouáéíóú])", "ʃ"),
-    (r"^mc(?=[a-z])", "mak"),  # McCartney
+    (r"^mc(?=[ckq])", "ma"),  # McCartney
+    (r"^mc(?=[a-z])", "mak"),
     (r"ch(?=[rlnt])", "k"),
     (r"ch", "C"),
     (r"ll(?=[^aeiouáéíóúy]|$|y$)", "l"),  # Billy
@@ -137,7 +138,7 @@ def _glides(run: re.Match) -> str:
 
 
 # Mary, Kelly, Ashley: the last y takes no stress, as it does in rey and jersey
-ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[lnk]|ds|nc)ey$")
+ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[ln]|ds|nc|(?<!^o)k)ey$")
 # Mmm, shhh, pst, brrr, zzz: sounds, not letters by their names
 SOUND = re.compile("h?m+|s+h+|c?h+s+t*|ps+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|k?s+h+")
 
@@ -159,8 +160,8 @@ def spelled(word: str) -> str:
 
 
 def _sound(word: str) -> str:
-    """The phones of an interjection without a vowel; "" for letters (a single one, or no interjection)."""
-    if len(word) < 2 or not SOUND.fullmatch(word) or (len(word) == 2 and word not in ("mm", "hm", "sh", "zz")):
+    """The phones of an interjection without a vowel; "" for letters."""
+    if len(word) < 3 or not SOUND.fullmatch(word):
         return ""
     once = re.sub(r"(.)\1+", r"\1", word)
     phones = once.replace("sh", "ʃ").replace("ch", "ʃ").replace("z", "θ").replace("h", "").replace("c", "").replace("r", "R")

@@ -46,7 +46,7 @@ SIGNS = {
     "CA$": "CAD", "CAN$": "CAD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD", "₦": "NGN", "₸": "KZT", "₮": "MNT", "₭": "LAK",
     "₵": "GHS", "৳": "BDT", "₼": "AZN", "₾": "GEL", "֏": "AMD", "﷼": "IRR", "S/.": "PEN", "BS.": "BOB", "BS.F.": "VEF",
     "KR.": "KR", "RS.": "₹", "BS.S.": "VES", "MXN$": "MXN", "Q": "GTQ", "L": "HNL", "C$": "NIO", "B/.": "PAB",
-    "RS": "₹", "₨": "₹", "BS": "BOB", "PTAS": "ESP", "KČ": "CZK", "ZŁ": "PLN", "CN¥": "CNY",
+    "RS": "₹", "₨": "₹", "BS": "BOB", "PTAS": "ESP", "PTA": "ESP", "KČ": "CZK", "ZŁ": "PLN", "CN¥": "CNY",
     "¢": "USD",
 }  # fmt: skip
 LIKE_WORDS = frozenset(("ALL", "RON", "GEL", "MOP", "MUR", "LAK"))  # in small letters these are words
@@ -95,8 +95,10 @@ def money(match: re.Match, place: Place) -> str | None:
         unit = MONEYS[{"pesos": "$$", "dólares": "$"}.get(named.lower(), named.upper())]
     sign = "menos " if match["sign"] or groups.get("sign2") else ""
     if groups.get("upto"):
-        last = amount(groups["upto"], place.locale)
-        return f"{sign}{amount(match['number'], place.locale).words(unit.gender)} a {last.words(unit.gender, True)} {unit.many}"
+        first, last = amount(match["number"], place.locale), amount(groups["upto"], place.locale)
+        if scale := groups["scale2"]:
+            return f"{sign}{first.words()} a {last.words(before_noun=True)}{scale.lower()} de {unit.many}".replace("mil de", "mil")
+        return f"{sign}{first.words(unit.gender)} a {last.words(unit.gender, True)} {unit.many}"
     below = rate(match) if groups.get("below") else ""
     if below is None:
         return None
@@ -143,7 +145,7 @@ NAMED_BIG = {"mdp": "$$", "mdd": "$", "mde": "EUR"}
 LETTER_BEHIND = r"(?![a-záéíóúñ\d])"
 NAMED = rf"(?:{SPACE}(?P<named>{'|'.join(CODES)}|pesos|dólares){LETTER_BEHIND})?"
 BIG_BEHIND = rf"(?:(?P<big>mm|[mk])(?=[€$£])|(?-i:(?P<big2>MM|M|K)(?={SPACE}?(?:[€$£]|EUR|USD))))?"
-UPTO = rf"(?:[-–](?P<upto>{NUMBER})(?![\d/%-]|{SPACE}?[€$]))?"
+UPTO = rf"(?:[-–](?P<upto>{NUMBER})(?P<scale2>{SCALE.pattern.replace('(mil|', '(?:mil|')})?(?![\d/%-]|{SPACE}?[€$]))?"
 MONEY: tuple[Rule, ...] = (
     rule("money", rf"(?P<number>{NUMBER}){SPACE}(?P<thousand>mil{SPACE})?(?P<big>mdp|mdd|mde){LETTER_BEHIND}", millions),
     rule("money", rf"{S}{N}(?:{SCALED}){SPACE}?{BIG_BEHIND}{SPACE}?(?P<money>{BEHIND}){BELOW}?{TO}", money),

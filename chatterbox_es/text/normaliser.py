@@ -35,7 +35,7 @@ from chatterbox_es.text.quantities import EXPONENTS, FRACTIONS, NUMBERS, ORDINAL
 from chatterbox_es.text.repair import repaired
 from chatterbox_es.text.roman import ROMANS
 from chatterbox_es.text.times import TIMES, ZONE_ALONE
-from chatterbox_es.text.units import NAMES, UNITS_OF_NUMBERS
+from chatterbox_es.text.units import NAMES, RATE_ALONE, UNITS_OF_NUMBERS
 from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
 
@@ -50,7 +50,7 @@ AT_SIGNS: tuple[Rule, ...] = (
 FACES: tuple[Rule, ...] = (*characters.DAMAGES, EMOTICON)
 AT_LETTERS: tuple[Rule, ...] = (
     *ADDRESSES, *WORDS_OF_DATES, *WORDS_OF_VERSIONS, *MONEY_BEFORE, *FORMULAS, ZONE_ALONE, EXTENSION, EMOTICON,
-    ABBREVIATION, ABBREVIATION_BEFORE_COLON, ROMANS, *ACRONYMS, *ABBREVIATIONS_IN_CONTEXT,
+    ABBREVIATION, ABBREVIATION_BEFORE_COLON, RATE_ALONE, ROMANS, *ACRONYMS, *ABBREVIATIONS_IN_CONTEXT,
 )  # fmt: skip
 
 # Where to look. A word is looked at when it is in capitals, short and followed by a point or a figure, made of the
@@ -73,6 +73,7 @@ PLAIN_NUMBER = re.compile(
 NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS)) | listed(
     "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones mdd mdp mde er av msnm hab"
 )
+MONTHS_BEHIND = frozenset((*MONTH_NAMES, *SHORT_MONTHS))
 # what these classes write holds no form to be read again
 SETTLED = frozenset(
     ("decimal", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman")
@@ -163,7 +164,7 @@ class Normaliser:
         odd = found.lastgroup == "odd"
         if "0" <= first <= "9" and (match := PLAIN_NUMBER.match(text, start)):
             noun, second = match[3], match[4]
-            if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second in MONTH_NAMES)):
+            if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second and second.lower() in MONTHS_BEHIND)):
                 place = Place(text, start, match.end("number"), self.locale)
                 if place.before not in CALLED:
                     return place.end, plain(match, place), "cardinal"

@@ -14,7 +14,7 @@ from chatterbox_es.text.written import LETTER, NUMBER, SPACE, Place, Rule, amoun
 LAW = re.compile(
     r"\b(?:ley(?:es)?|orgánicas?|decretos?|legislativo|orden|órdenes|expedientes?|exp|resolución|resoluciones|sentencias?|directivas?"
     r"|reglamentos?|circular|acuerdo|recurso|auto|rd|rdl|sts|stc|número|núm|n\.º|nº|n|acta|proyecto|factura|pedido|contrato"
-    r"|convenio|consulta|dictamen|informe|procedimiento|diligencias|autos|decisión)[.:]*(?: \(?[A-Z]{2,4}\)?)?(?: n\.?º)? $",
+    r"|sumario|convenio|consulta|dictamen|informe|procedimiento|diligencias|autos|decisión)[.:]*(?: \(?[A-Z]{2,4}\)?)?(?: n\.?º)? $",
     re.IGNORECASE,
 )
 SEASON = re.compile(r"\b(?:temporadas?|cursos?|campañas?|liga|copa|años?|bienio|ejercicio|invierno)(?: de| de la)? $", re.IGNORECASE)
@@ -66,7 +66,9 @@ def ratio(match: re.Match, place: Place) -> str | None:
     first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
     before, left = _before(place), place.text[max(0, place.start - 24) : place.start]
     if VERSE.search(left) or SCORE.search(before):
-        return f"{first.words()} {last.words()}"
+        return f"{first.words()} {last.words()}" + (f" a {numbers.whole(match['to'])}" if match["to"] else "")
+    if match["to"]:
+        return None
     told = RATIO_TOLD.search(before) is not None
     if told or len(match["last"]) != 2 or int(first.whole or 0) > 24 or first.behind:
         return f"{first.words()} a {last.words()}"
@@ -78,5 +80,5 @@ WHOLE = r"\d{1,6}"
 PAIRS: tuple[Rule, ...] = (
     rule("reference", r"(?P<first>\d{1,4})/(?P<last>\d{1,4})/(?P<letters>CEE|CE|UE|JAI|PESC|EURATOM)(?![a-z])", directive),
     rule("reference", rf"(?P<first>{WHOLE})/(?P<last>{WHOLE})(?![\d/]|[.,]\d|[{LETTER}])", slashed),
-    rule("ratio", rf"(?P<first>{NUMBER}):(?P<last>{NUMBER})(?![\d:])", ratio),
+    rule("ratio", rf"(?P<first>{NUMBER}):(?P<last>{NUMBER})(?:[-–](?P<to>\d{{1,3}}))?(?![\d:])", ratio),
 )

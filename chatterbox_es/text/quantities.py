@@ -97,8 +97,13 @@ def part_of_whole(match: re.Match, place: Place) -> str | None:
     return (name[:-1] + "a" if ending.startswith("a") else name) + ("s" if ending.endswith("s") else "")
 
 
+DEGREES_BESIDE, DEGREES_BEHIND = re.compile(r"° ?(?:[-–]|a|y) ?$"), re.compile(r" ?(?:[-–]|a|y) ?\d{1,3} ?°")
+
+
 def degrees_or_ordinal(match: re.Match, place: Place) -> str | None:
     """28° alone is an ordinal, as the sign º is often typed; with a word of measure before it, it is an angle."""
+    if DEGREES_BESIDE.search(place.text, max(0, place.start - 8), place.start) or DEGREES_BEHIND.match(place.text, place.end):
+        return None
     if place.before and place.before not in ("el", "del", "al", "su", "un"):
         return None
     return ordinal(match, place)
@@ -200,6 +205,7 @@ SMALL = r"\d{1,3}(?:\.\d{3}){1,2}|\d{1,9}"
 FRACTION = rf"{SIGNED}{WHOLE}(?P<above>{SMALL})[/⁄](?P<below>{SMALL})(?![\d/.,]\d|[{LETTER}/])"
 GROUPED = rf"(?P<number>\d{{1,3}}(?:[.{SPACE[1:-1]}]\d{{3}}){{0,3}}|\d{{1,9}})"
 
+POWER_OF_NUMBER = rf"{N}(?:\^(?=[-−+]?\d))?(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}}|(?<=\^)[-−+]?\d{{1,9}})"
 ORDINALS: tuple[Rule, ...] = (
     rule("cardinal", rf"(?P<number>(?:1\d|20)?\d0)'?s(?![{LETTER}\d])", decade),
     rule("ordinal", rf"{GROUPED}\.{SPACE}?{MARK}(?![{LETTER}\d])", ordinal),
@@ -207,8 +213,8 @@ ORDINALS: tuple[Rule, ...] = (
     rule("ordinal", rf"{GROUPED}(?P<mark>°)(?!{SPACE}?[CFKNSEO]\b|\d)", degrees_or_ordinal),
     rule("ordinal", rf"(?P<number>\d{{1,3}})(?:avo|av)(?P<ending>s?)(?![{LETTER}\d])", part_of_whole),
     rule("ordinal", rf"(?P<number>\d{{1,3}})av(?P<ending>as?)(?![{LETTER}\d])", part_of_whole),
-    rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])", ordinal),
-    rule("ordinal", rf"(?P<number>\d{{1,2}})(?P<mark>[oa]s?)(?![{LETTER}\d])", typed_ordinal),
+    rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])(?:\.(?={SPACE}[a-záéíóúñ]))?", ordinal),
+    rule("ordinal", rf"(?P<number>\d{{1,3}})(?-i:(?P<mark>[oa]s?))(?![{LETTER}\d])", typed_ordinal),
 )
 EXPONENTS: tuple[Rule, ...] = (rule("cardinal", r"\^(?P<power>[-−+]?\d{1,9})(?![\d.,]\d|\d)", caret),)
 FRACTIONS: tuple[Rule, ...] = (
@@ -222,8 +228,8 @@ NUMBERS: tuple[Rule, ...] = (
         span_of_numbers,
     ),
     rule("range", rf"{N}{SPACE}[-−–]{SPACE}(?=\d)", subtraction),
-    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?={NUMBER}(?!{SPACE}?[x×]{SPACE}?[a-wyz]))", multiplied),
-    rule("cardinal", rf"{N}(?:\^(?=[-−+]?\d))?(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}}|(?<=\^)[-−+]?\d{{1,9}})", power),
+    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×*]{SPACE}?(?={NUMBER}(?!{SPACE}?[x×]{SPACE}?[a-wyz]))", multiplied),
+    rule("cardinal", POWER_OF_NUMBER, power),
     rule("decimal", SIGNED + N, decimal),
     rule("cardinal", SIGNED + N, plain),
     rule("digits", r"\d+", digits),

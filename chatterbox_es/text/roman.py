@@ -78,9 +78,12 @@ def roman(match: re.Match, place: Place) -> str | None:
     if len(written) == 1 and written.islower() and not _is_small_numeral(written, cue, place):
         return None
     capitals = written == upper
-    if cue in ("talla", "tallas") and capitals:
+    if capitals and SIZES.search(place.text[max(0, place.start - 32) : place.start]):
         return " ".join(written.lower())
-    return _behind(upper, written, cue, place) or (_before_noun(upper, cue, place) if capitals else None)
+    words = _behind(upper, written, cue, place)
+    if words and UP_TO.match(place.text, place.end):
+        words += " a"  # capítulos I-III
+    return words or (_before_noun(upper, cue, place) if capitals else None)
 
 
 def _behind(upper: str, written: str, cue: str, place: Place) -> str | None:
@@ -90,10 +93,13 @@ def _behind(upper: str, written: str, cue: str, place: Place) -> str | None:
     if cue in CENTURY or CENTURIES.search(before):
         return _rank(value)
     if (cue in CARDINAL_LABEL or LABELLED.search(before)) and upper != "MI":
-        if len(written) > 1 or (capitals and (upper in "IV" or (upper == "X" and (cue in PARTS or len(cue) < 2)))):
+        if len(written) > 1 or (upper in "IVX" and (cue in PARTS or len(cue) < 2 or (capitals and upper != "X"))):
             return numbers.cardinal(value)
-    if cue in NAMES_OF_KINGS and upper not in ("DI", "MI") and (capitals or upper != "VI" or CUE_SMALL.search(before)):
+    is_initial = len(written) == 1 and (upper not in "IVX" or (capitals and INITIAL_BEHIND.match(place.text, place.end)))
+    if cue in NAMES_OF_KINGS and upper not in ("DI", "MI") and not is_initial and (capitals or upper != "VI" or CUE_SMALL.search(before)):
         return _after_name(value, cue)
+    if capitals and ROAD.search(before):
+        return numbers.cardinal(value)
     if SMALL_NUMERAL.fullmatch(written) and len(cue) > 2 and cue not in FUNCTION_WORDS:
         return numbers.cardinal(value)  # rocky ii
     return None
@@ -104,6 +110,11 @@ def _before_noun(upper: str, cue: str, place: Place) -> str | None:
     if upper in NO_NUMERAL:
         return None
     value, noun = value_of(upper), place.after[0]
+    if shared := SHARED_NOUN.match(place.text, place.end):
+        noun = shared[1].lower()
+        if cue not in DETERMINERS and noun not in RANKED:
+            return None
+        return _ranked(value, noun)
     if place.alone:
         return numbers.ordinal(value) if value < 1000 else numbers.cardinal(value)
     if upper == "VI" and not _is_ranked(noun, cue, place):
@@ -113,14 +124,20 @@ def _before_noun(upper: str, cue: str, place: Place) -> str | None:
     if len(upper) == 1 and upper not in "IVX":
         return None
     if _is_ranked(noun, cue, place):
-        feminine = gender(noun) if noun.endswith("s") or cue != "el" else numbers.MASCULINE
-        words = numbers.ordinal(value, feminine, before_noun=not is_plural(noun))
-        return words + "s" if is_plural(noun) else words
+        return _ranked(value, noun)
+    if _is_name(place) and (REIGN_BEFORE.search(place.text[max(0, place.start - 60) : place.start]) or _reigns(place)):
+        return _after_name(value, cue)
     if len(upper) == 1:
         return numbers.cardinal(value) if upper in "IV" and _is_name(place) and not _is_initial(place) else None
     if len(upper) < 4 and not set(upper) & set("IVX"):
         return None
     return numbers.cardinal(value)
+
+
+def _ranked(value: int, noun: str) -> str:
+    """The ordinal before its noun: tercer congreso, cuartas jornadas."""
+    words = numbers.ordinal(value, gender(noun), before_noun=not is_plural(noun))
+    return " ".join(word + "s" for word in words.split()) if is_plural(noun) else words
 
 
 def _is_ranked(noun: str, cue: str, place: Place) -> bool:
@@ -139,6 +156,12 @@ def _rank(value: int, gender_of: str = numbers.MASCULINE) -> str:
     return numbers.ordinal(value, gender_of) if value <= 10 else numbers.cardinal(value)
 
 
+SIZES = re.compile(r"\btallas?(?: (?:X{0,4}[SL]|M|y|a|o|la|de)\b,?){0,6} $", re.IGNORECASE)
+# la I y II Guerra: the noun behind the last of several
+SHARED_NOUN = re.compile(rf"(?:, [IVX]{{1,5}}){{0,3}},? (?:y|o|e|a) [IVX]{{1,5}} ([{LETTER}]{{3,30}})")
+UP_TO = re.compile(rf"[-–](?=[IVXLC]{{1,7}}(?![{LETTER}]))")
+INITIAL_BEHIND = re.compile(r"\. ?[A-ZÁÉÍÓÚÑ]| [A-ZÁÉÍÓÚÑ]\. ")
+ROAD = re.compile(rf"(?:^|[^{LETTER}])N-$")  # N-VI
 NUMERALS = "(?:[ivxlc]{1,7}|(?!y )[a-zé]{3,12})"
 CENTURIES = re.compile(rf"\bsiglos? {NUMERALS}(?:, {NUMERALS}){{0,3}}(?: (?:y|al?|o|e)|,| ?[-–]) ?$", re.IGNORECASE)
 LABELS = "|".join(re.escape(label) for label in sorted(CARDINAL_LABEL) if label.endswith(("s", "s.")))
@@ -152,8 +175,8 @@ def _is_small_numeral(written: str, cue: str, place: Place) -> bool:
     """Whether a single small letter is a numeral: siglo i, alfonso x; not "ana i luis"."""
     if written not in ("i", "v", "x") or place.text[place.end : place.end + 1] == ".":
         return False
-    return cue in CENTURY or (
-        cue in NAMES_OF_KINGS and (written != "i" or place.after[0] in ("", "de", "el", "la") or place.end == len(place.text))
+    return cue in CENTURY or cue in PARTS or (
+        cue in NAMES_OF_KINGS and (not place.after[0] or (place.after[0] in FUNCTION_WORDS))
     )
 
 
@@ -172,8 +195,28 @@ def _is_name(place: Place) -> bool:
     )
 
 
+# Jayavarman II se proclamó, el rey Evágoras I: a name that is no king's by itself may be one by what is told
+REIGN_BEFORE = re.compile(
+    r"\b(?:rey(?:es)?|reina|emperador|emperatriz|papa|antipapa|zar|zarina|sultán|príncipe|princesa|duque|duquesa|condes?|condesa"
+    r"|marqués|faraón|califa|emir|kh?an|patriarca|arzobispo|obispo|monarca|soberano|infante|archiduque|elector|reinado de|corte de"
+    r"|tiempos de|hij[oa] de|padre de|sucesor de|niet[oa] de|herman[oa] de|espos[oa] de|muerte de|dinastía)\b[^.;:]{0,25} $",
+    re.IGNORECASE,
+)
+REIGN_BEHIND = re.compile(
+    r",? (?:reinó|gobernó|subió al trono|abdicó|ascendió al|(?:se )?(?:auto)?(?:proclamó|coronó|casó)|fue (?:rey|coronad|emperador|papa)|el [A-Z]"
+    r"|rey|reina|emperador|papa|sucedió)"
+)
+ENGLISH_BEHIND = re.compile(r" (?:a|am|was|would|have|had|will|can|could|should|do|did|think|know|don|like|want|see|feel|love|need)\b")
+
+
+def _reigns(place: Place) -> bool:
+    return REIGN_BEHIND.match(place.text, place.end) is not None
+
+
 def _is_initial(place: Place) -> bool:
-    """Whether a capital letter behind a name is a middle initial: Juan V. Pérez, Ana I García."""
+    """Whether a capital letter behind a name is a middle initial (Juan V. Pérez), or an English I."""
+    if ENGLISH_BEHIND.match(place.text, place.end):
+        return True
     behind = place.text[place.end : place.end + 3].lstrip(".").lstrip()
     return behind[:1].isupper()
 

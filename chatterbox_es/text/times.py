@@ -142,6 +142,11 @@ def primes(match: re.Match, place: Place) -> str | None:
     return " ".join(parts)
 
 
+def seconds(match: re.Match, place: Place) -> str | None:
+    """10'' → diez segundos."""
+    return _counted(int(match["number"]), "segundo")
+
+
 def inches(match: re.Match, place: Place) -> str | None:
     """55" → cincuenta y cinco pulgadas, unless the sign closes a quotation."""
     if place.text[max(0, place.start - 200) : place.start].count('"') % 2:
@@ -185,9 +190,10 @@ TIMES: tuple[Rule, ...] = (
     rule("time", rf"{H}h(?P<minute>\d{{2}})(?![\d{LETTER}])", hours_with_minutes),
     rule(
         "measure",
-        rf"(?:(?P<degrees>\d{{1,3}})[°º]{SPACE}?)?(?P<minute>\d{{1,3}})['′](?![{LETTER}])"
+        rf"(?:(?P<degrees>\d{{1,3}})[°º]{SPACE}?)?(?P<minute>\d{{1,3}})['′](?![{LETTER}']|′)"
         rf"(?:{SPACE}?(?P<second>\d{{1,2}})(?:[\"″]|''))?(?:{SPACE}?(?P<wind>[NSEOW])(?![{LETTER}]))?(?!\d)",
         primes,
     ),
+    rule("measure", rf"(?P<number>\d{{1,3}})''(?![{LETTER}\d'])", seconds),
     rule("measure", rf"(?P<number>{NUMBER})[\"″](?![{LETTER}\d])", inches),
 )

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.quantities import SIGN_WORDS, VULGAR
+from chatterbox_es.text.quantities import POWER_OF_NUMBER, SIGN_WORDS, VULGAR, power
 from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, TO, Place, Rule, alternatives, amount, rule
 
 # sign: one, many, gender. Case counts where two signs differ by it only (mW, MW).
@@ -47,6 +47,7 @@ UNITS = {
     "º F": "grado fahrenheit/grados fahrenheit", "° K": "grado kelvin/grados kelvin", "°K": "grado kelvin/grados kelvin",
     "ºK": "grado kelvin/grados kelvin", "º K": "grado kelvin/grados kelvin", "hab": "habitante", "hab.": "habitante",
     "habs": "habitante", "msnm": "metro sobre el nivel del mar/metros sobre el nivel del mar", "Nm": "newton metro/newtons metro",
+    **dict.fromkeys(("m s. n. m.", "m.s.n.m.", "m. s. n. m.", "m s.n.m."), "metro sobre el nivel del mar/metros sobre el nivel del mar"),
     "kN": "kilonewton/kilonewtons", "Wh": "vatio hora/vatios hora", "GWh": "gigavatio hora/gigavatios hora",
     "TWh": "teravatio hora/teravatios hora", "kVA": "kilovoltiamperio", "Ah": "amperio hora/amperios hora",
     "eV": "electronvoltio", "keV": "kiloelectronvoltio", "MeV": "megaelectronvoltio", "GeV": "gigaelectronvoltio",
@@ -60,7 +61,8 @@ UNITS = {
     "mercurio/milímetros de mercurio", "mm Hg": "milímetro de mercurio/milímetros de mercurio", "kbit": "kilobit/kilobits",
     "GiB": "gibibyte/gibibytes", "MiB": "mebibyte/mebibytes", "PB": "petabyte/petabytes", "PHz": "petahercio",
     "THz": "terahercio", "nmi": "milla náutica/millas náuticas f", "Hm": "hectómetro", "Mbit": "megabit/megabits",
-    "a. l.": "año luz/años luz", "UA": "unidad astronómica/unidades astronómicas f", "segs": "segundo", "mins": "minuto",
+    "a. l.": "año luz/años luz", "UA": "unidad astronómica/unidades astronómicas f", "segs": "segundo", "lpm": "latido por minuto/latidos por minuto",
+    "bpm": "pulsación por minuto/pulsaciones por minuto f", "MP": "megapíxel/megapíxeles", "mins": "minuto",
 }  # fmt: skip
 AMBIGUOUS = frozenset(("a", "in", "b", "d", "UA", "mb"))  # as words they are commoner than as units
 POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
@@ -133,7 +135,7 @@ def measure(match: re.Match, place: Place) -> str | None:
     one, many, gender = names
     number = amount(match["number"], place.locale)
     sign = SIGN_WORDS[match["sign"]]
-    kept = " a" if match["to"] else "." if match.group().endswith(".") and _closes(place) else ""
+    kept = " a" if match["to"] else " por" if match["by"] else "." if match.group().endswith(".") and _closes(place) else ""
     if match["scale"]:
         return (
             f"{sign}{number.words(before_noun=True)} {match['scale'].lower()} de {many}".replace("mil de", "mil") + kept
@@ -149,6 +151,19 @@ def _closes(place: Place) -> bool:
     """Whether the point of an abbreviation also ends a sentence."""
     after = place.text[place.end : place.end + 40].lstrip()[:1]
     return after.isupper() or (not after and place.text[:40].lstrip('¿¡«"( ')[:1].isupper())
+
+
+def rate_alone(match: re.Match, place: Place) -> str | None:
+    """en km/h → kilómetros por hora; not A/B, nor a/c."""
+    above, below = _names(match["unit"]), _names(match["below"])
+    return f"{above[1]} por {_with_power(below, match['power2'])[0]}"
+
+
+def with_power_of_ten(match: re.Match, place: Place) -> str | None:
+    """10⁸ TB, 10^8 TB: the power is the count."""
+    names = _names(match["unit"])
+    count = power(match, place)
+    return names and count and f"{count} {names[1]}"
 
 
 def part_of_measure(match: re.Match, place: Place) -> str | None:
@@ -183,9 +198,9 @@ POWER = r"(?P<power>[²³]|(?<=m)[23])?"
 # a unit, or any word: 20 €/kg, 30 €/noche, 12 l/100 km
 BELOW = (
     rf"(?:{SPACE}?/{SPACE}?(?:(?P<each>\d{{1,3}}(?:[. ]?\d{{3}})*){SPACE}?)?"
-    rf"(?P<below>(?:{UNIT})(?![{LETTER}])|[a-záéíóúñ]{{3,20}}\.?)(?P<power2>[²³]|(?<=m)[23])?)"
+    rf"(?P<below>(?:{UNIT})(?![{LETTER}])|[a-záéíóúñ]{{3,20}})(?P<power2>[²³]|(?<=m)[23])?)"
 )
-BARE_BELOW = rf"{SPACE}?/{SPACE}?(?P<each>)(?P<below>(?:{UNIT})(?![{LETTER}])|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?"
+BARE_BELOW = rf"{SPACE}?/{SPACE}?(?P<each>)(?P<below>(?-i:(?=[a-zµμ]))(?:{UNIT})(?![{LETTER}])|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?"
 TIMES = rf"(?:[·⋅*](?P<times>{UNIT})(?![{LETTER}]))?"
 END = rf"(?![{LETTER}\d²³/])"
 S = r"(?P<sign>[-−±+])?"
@@ -203,9 +218,18 @@ UNITS_OF_NUMBERS: tuple[Rule, ...] = (
     ),
     rule(
         "measure",
-        rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{TIMES}{BELOW}?{END}(?:{TO}|(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?",
+        rf"{S}{N}{SCALED}{SPACE}?(?P<unit>{UNIT}){POWER}{TIMES}{BELOW}?{END}(?:(?P<by>{SPACE}?[x×]{SPACE}?(?=\d))|{TO}|(?<=[hsgml])\.(?={SPACE}[a-záéíóúñ]|{SPACE}?$))?",
         measure,
     ),
-    rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>)(?P<times>){BARE_BELOW}{END}(?P<to>)", measure),
+    rule("measure", rf"{S}{N}(?P<scale>)(?P<unit>)(?P<power>)(?P<times>){BARE_BELOW}{END}(?P<to>)(?P<by>)", measure),
+    rule("measure", rf"{POWER_OF_NUMBER}{SPACE}(?P<unit>{UNIT}){END}", with_power_of_ten),
     rule("measure", rf"{N}-(?P<letter>[a-zA-Z])(?![{LETTER}\d])", with_letter),
+)
+RATE_ALONE = Rule(
+    "measure",
+    re.compile(
+        rf"(?P<unit>km|cm|mm|kg|mg|µg|μg|ng|ml|mL|kcal|kWh|MB|GB|Mb|Gb|kB|hab\.?|g|l|L|m)/(?P<below>h|s|min|km|m|L|l|dl|dL|ml|mL|kg|día)"
+        rf"(?P<power2>[²³]|(?<=m)[23])?(?![{LETTER}\d/])"
+    ),
+    rate_alone,
 )
