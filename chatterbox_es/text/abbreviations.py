@@ -2,10 +2,11 @@
 them and says where each holds."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from chatterbox_es.text.word_lists import listed
-from chatterbox_es.text.written import LETTER, SPACE, Place, Rule, alternatives
+from chatterbox_es.text.written import LETTER, SPACE, Place, Rule
 
 LISTED = Path(__file__).with_name("abbreviations.tsv")
 WHERE = ("", "closes", "capital", "figure", "title")
@@ -24,6 +25,31 @@ def _table() -> dict[str, tuple[str, str]]:
 
 
 TABLE = _table()
+
+
+class Forms:
+    """Matches the longest of the listed forms at a place, in any letter case: what a pattern of 1,500 alternatives would
+    do, found by the letters that the form begins with."""
+
+    LEADING = re.compile(rf"[{LETTER}]{{1,12}}")
+    SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
+
+    def __init__(self, forms: Iterable[str], behind: str = "") -> None:
+        self.behind, self.beginning = behind, {}
+        for form in sorted(forms, key=len, reverse=True):
+            self.beginning.setdefault(self.LEADING.match(form).group(), []).append(form)
+        self.of_length = {len(form): re.compile(f".{{{len(form)}}}") for group in self.beginning.values() for form in group}
+
+    def match(self, text: str, start: int) -> re.Match | None:
+        """The match of the longest form that no letter follows (and `behind` does, where given)."""
+        leading = self.LEADING.match(text, start)
+        for form in self.beginning.get(leading.group().lower(), ()) if leading else ():
+            end = start + len(form)
+            if text[start:end].lower().translate(self.SPACES) == form and not self.LEADING.match(text, end):
+                return self.of_length[len(form)].match(text, start) if text.startswith(self.behind, end) else None
+        return None
+
+
 ORDINAL_BEFORE = re.compile(r"\d\.?[ªº]\s$")  # 2.ª ed.
 
 
@@ -59,8 +85,8 @@ def abbreviation(match: re.Match, place: Place) -> str | None:
 
 # Tel: 91…, Ref: 5: a colon in place of the point
 BEFORE_COLON = listed(
-    "tlf tel teléf telf tfno tfn tlfno móv ref refs att atte dto dtos cod cód pag pág num núm nro vto rte fdo dest obs edif"
-    " urb prov dpto depto admón aprox máx mín izq dcha ud uds vd apdo ej avda av cta izda"
+    "tlf tel teléf telf tfno tfn tlfno móv ref refs att atte dto dtos cod cód pag pág num núm nro vto rte fdo dest obs "
+    "edif urb prov dpto depto admón aprox máx mín izq dcha ud uds vd apdo ej avda av cta izda"
 )
 
 
@@ -118,13 +144,14 @@ SLASHES: tuple[Rule, ...] = (
     Rule("symbol", re.compile(rf"/(?P<behind>[a-záéíóúüñ]{{1,20}})(?![{LETTER}\d/.])"), slash),
     Rule("symbol", re.compile(r"/(?=\d{1,3}(?:[. ]?\d{3})*(?![\d/]))"), per),
 )
+CENTURY_BEHIND = rf"{SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}])"
 ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
-    Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))(?!{SPACE}?[ivx]\.)"), century),
+    Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={CENTURY_BEHIND})(?!{SPACE}?[ivx]\.)"), century),
     Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
     Rule("abbreviation", re.compile(rf"km\.?(?={SPACE}\d)", re.IGNORECASE), before_figure),
     Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),
 )
-ABBREVIATION = Rule("abbreviation", re.compile(rf"(?:{alternatives(TABLE)})(?![{LETTER}])", re.IGNORECASE), abbreviation)
+ABBREVIATION = Rule("abbreviation", Forms(TABLE), abbreviation)
 ABBREVIATION_BEFORE_COLON = Rule(
-    "abbreviation", re.compile(rf"(?:{alternatives(form for form in BEFORE_COLON if f'{form}.' in TABLE)})(?=:)", re.IGNORECASE), before_colon
+    "abbreviation", Forms([form for form in BEFORE_COLON if f"{form}." in TABLE], behind=":"), before_colon
 )

@@ -27,13 +27,15 @@ SAYABLE = re.compile(rf"{ONSET}?(?:{VOWEL}{{1,2}}{CODA}?{ONSET})*{VOWEL}{{1,2}}{
 ACCENTED = re.compile("[ÁÉÍÓÚÜÑ]")  # acronyms carry no accent
 
 
-DRAWN_OUT = re.compile(r"([aeiou])\1\1")  # GOOOL
+DRAWN_OUT = re.compile(r"^[bcdfghjklmnñpqrstvz].*([aeo])\1\1")  # GOOOL; not IEEE
 
 
 def is_word(written: str) -> bool:
     """Whether letters in capitals are a word that Spanish has, or a loan that the lexicon knows."""
     small = written.lower()
-    return small in SHORT_WORDS or DRAWN_OUT.search(small) is not None or (len(small) > 2 and (small in shipped_words() or written in WORDS))
+    if small in SHORT_WORDS or DRAWN_OUT.search(small):
+        return True
+    return len(small) > 2 and (small in shipped_words() or written in WORDS)
 
 
 def is_sayable(acronym: str) -> bool:
@@ -53,7 +55,9 @@ NO_WORD = re.compile(
 )
 OTHERWISE = {"OK": "okey", "CDMX": "ciudad de méxico", "EEUU": "estados unidos", "EUA": "estados unidos"}
 # two readings: what stands before says which. The ESO is a school, ESO is a pronoun; TI is a department, or you.
-SCHOOL = re.compile(r"(?:\bla|\d\.?[ºª°o]?(?: curso)?|cursos?|alumn[oa]s?|etapa|título|graduado|profesor\w*)(?: de| en)?(?: la)? $")
+SCHOOL = re.compile(
+    r"(?:\bla|\d\.?[ºª°o]?(?: curso)?|cursos?|alumn[oa]s?|etapa|título|graduado|profesor\w*)(?: de| en)?(?: la)? $"
+)
 PRONOUN_TI = re.compile(r"\b(?:a|para|por|sin|ante|contra|hacia|sobre|según|de) $", re.IGNORECASE)
 DEPARTMENT = re.compile(r"\b(?:sector|departamento|área|equipo|director\w*|empresas?|servicios?) de $", re.IGNORECASE)
 
@@ -63,7 +67,11 @@ AFTER_ARTICLE = listed("SE LA LE LO ME TE OS ES UN VA VE VI DA DI HA HE TI IR ID
 ARTICLE = re.compile(r"\b(?:el|la|los|las|un|una|del|al|unos|unas|Mac) $", re.IGNORECASE)
 
 
-WIND = re.compile(r"\b(?:dirección|direcciones|rumbo|vientos?|componente|orientación|cuadrante)(?: del?| al| el)? (?:[NS][EO](?:,|/| [yo])? ?)?$", re.IGNORECASE)
+WIND = re.compile(
+    r"\b(?:dirección|direcciones|rumbo|vientos?|componente|orientación|cuadrante)(?: del?| al| el)? "
+    r"(?:[NS][EO](?:,|/|-|–| [yo])? ?)?$",
+    re.IGNORECASE,
+)
 
 
 def _is_spelled(written: str, place: Place) -> bool:

@@ -61,7 +61,7 @@ def without_year(match: re.Match, place: Place) -> str | None:
     padded = match["day"].startswith("0") or match["m"].startswith("0")
     told = DAY_TOLD.search(before) or LAST_DAY.search(before) or FIRST_DAY.match(place.text, place.end)
     in_place = place.before in ("el", "del", "al", "día", "desde", "hasta") and place.after[0] in NO_NOUN_BEHIND
-    never_a_fraction = padded or (day > month >= 10) or (day > 12 and 1 < month and (day, month) not in NOT_DAYS)
+    never_a_fraction = padded or (day > month >= 10) or (day > 12 and month > 1 and (day, month) not in NOT_DAYS)
     if told or never_a_fraction or (in_place and (day > month or month == 1)):
         return f"{_day(day)} de {MONTH_NAMES[month - 1]}"
     return None
@@ -89,7 +89,7 @@ def day_and_month(match: re.Match, place: Place) -> str | None:
     if not 1 <= day <= 31 or (match["month"].lower() == "mar" and not match["year"]):
         return None
     words = f"{_day(day)} de {month_name(match['month'])}"
-    return f"{words} de {_year(match['year'])}" if match["year"] else words
+    return f"{words} {'del' if match['the'] else 'de'} {_year(match['year'])}" if match["year"] else words
 
 
 def month_and_day(match: re.Match, place: Place) -> str | None:
@@ -135,7 +135,9 @@ DAY_TOLD = re.compile(
     re.IGNORECASE,
 )
 # del 5/6 al 7/8
-LAST_DAY = re.compile(rf"\b(?:del|desde el|desde){SPACE}\d{{1,2}}/\d{{1,2}}{SPACE}(?:al|hasta el|hasta|a){SPACE}$", re.IGNORECASE)
+LAST_DAY = re.compile(
+    rf"\b(?:del|desde el|desde){SPACE}\d{{1,2}}/\d{{1,2}}{SPACE}(?:al|hasta el|hasta|a){SPACE}$", re.IGNORECASE
+)
 FIRST_DAY = re.compile(rf"{SPACE}?(?:al|hasta el|hasta|-|–){SPACE}?\d{{1,2}}/\d{{1,2}}(?![/\d])", re.IGNORECASE)
 NO_NOUN_BEHIND = (FUNCTION_WORDS - {"de", "del"}) | {""}
 NOT_DAYS = ((24, 7), (16, 9), (21, 9))  # always open; screens
@@ -149,7 +151,7 @@ DATES: tuple[Rule, ...] = (
     rule("date", r"(?P<m>0\d|1[0-2])/(?P<year>(?:19|20)\d{2})(?![\d/]|[.,]\d)", month_in_digits),
     rule(
         "date",
-        rf"(?P<day>\d{{1,2}})(?:[º°]|\.[º°])?(?:{SPACE}de|-|/)?{SPACE}?{MONTH}(?:(?:{SPACE}del?|,|-|/)?{SPACE}?(?P<year>\d{{4}}))?(?!\d|[a-záéíóúñ])",
+        rf"(?P<day>\d{{1,2}})(?:[º°]|\.[º°])?(?:{SPACE}de|-|/)?{SPACE}?{MONTH}(?:(?:{SPACE}de(?P<the>l)?|,|-|/)?{SPACE}?(?P<year>\d{{4}}))?(?!\d|[a-záéíóúñ])",
         day_and_month,
     ),
     rule("date", rf"(?P<number>{NUMBER}){SPACE}(?P<era>[ad])\.?{SPACE}?c(?P<stop>\.|\b)", era),

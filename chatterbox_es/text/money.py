@@ -97,7 +97,8 @@ def money(match: re.Match, place: Place) -> str | None:
     if groups.get("upto"):
         first, last = amount(match["number"], place.locale), amount(groups["upto"], place.locale)
         if scale := groups["scale2"]:
-            return f"{sign}{first.words()} a {last.words(before_noun=True)}{scale.lower()} de {unit.many}".replace("mil de", "mil")
+            words = f"{first.words()} a {last.words(before_noun=True)}{scale.lower()} de {unit.many}"
+            return sign + words.replace("mil de", "mil")
         return f"{sign}{first.words(unit.gender)} a {last.words(unit.gender, True)} {unit.many}"
     below = rate(match) if groups.get("below") else ""
     if below is None:
@@ -140,8 +141,8 @@ S = r"(?P<sign>[-−])?"
 N = f"(?P<number>{NUMBER})"
 SCALED = rf"(?:{SCALE.pattern.replace('(mil|', '(?P<scale>mil|')})?"
 # $5M, 3 M€, 1,2 MM €, $2.5 mdp
-BIG = {"m": "millones", "mm": "millones", "mdp": "millones", "mdd": "millones", "mde": "millones", "k": "mil", "bn": "mil millones"}
 NAMED_BIG = {"mdp": "$$", "mdd": "$", "mde": "EUR"}
+BIG = {"m": "millones", "mm": "millones", "k": "mil", "bn": "mil millones"} | dict.fromkeys(NAMED_BIG, "millones")
 LETTER_BEHIND = r"(?![a-záéíóúñ\d])"
 NAMED = rf"(?:{SPACE}(?P<named>{'|'.join(CODES)}|pesos|dólares){LETTER_BEHIND})?"
 BIG_BEHIND = rf"(?:(?P<big>mm|[mk])(?=[€$£])|(?-i:(?P<big2>MM|M|K)(?={SPACE}?(?:[€$£]|EUR|USD))))?"

@@ -45,7 +45,8 @@ AT_FIGURES: tuple[Rule, ...] = (
     *TELEPHONES[4:], *NUMBERS,
 )  # fmt: skip
 AT_SIGNS: tuple[Rule, ...] = (
-    *TELEPHONES, *MONEY_BEFORE, *MONEY, *UNITS_OF_NUMBERS, *FRACTIONS, *HANDLES, *EXPONENTS, *NUMBERS, *characters.DAMAGES, EMOTICON,
+    *TELEPHONES, *MONEY_BEFORE, *MONEY, *UNITS_OF_NUMBERS, *FRACTIONS, *HANDLES, *EXPONENTS, *NUMBERS,
+    *characters.DAMAGES, EMOTICON,
 )  # fmt: skip
 FACES: tuple[Rule, ...] = (*characters.DAMAGES, EMOTICON)
 AT_LETTERS: tuple[Rule, ...] = (
@@ -71,7 +72,8 @@ PLAIN_NUMBER = re.compile(
     rf"|(?= ([{LETTER}]{{1,20}})(?![\w$€])(?: ([{LETTER}]{{1,11}}))?))"
 )
 NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS)) | listed(
-    "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones mdd mdp mde er av msnm hab"
+    "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones mdd mdp mde er"
+    " av msnm hab"
 )
 MONTHS_BEHIND = frozenset((*MONTH_NAMES, *SHORT_MONTHS))
 # what these classes write holds no form to be read again
@@ -164,7 +166,8 @@ class Normaliser:
         odd = found.lastgroup == "odd"
         if "0" <= first <= "9" and (match := PLAIN_NUMBER.match(text, start)):
             noun, second = match[3], match[4]
-            if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second and second.lower() in MONTHS_BEHIND)):
+            dated = noun == "de" and second and second.lower() in MONTHS_BEHIND
+            if not noun or not (dated or noun.lower() in NOT_PLAIN_BEHIND):
                 place = Place(text, start, match.end("number"), self.locale)
                 if place.before not in CALLED:
                     return place.end, plain(match, place), "cardinal"

@@ -14,12 +14,18 @@ from chatterbox_es.text.written import LETTER, NUMBER, SPACE, Place, Rule, amoun
 LAW = re.compile(
     r"\b(?:ley(?:es)?|orgánicas?|decretos?|legislativo|orden|órdenes|expedientes?|exp|resolución|resoluciones|sentencias?|directivas?"
     r"|reglamentos?|circular|acuerdo|recurso|auto|rd|rdl|sts|stc|número|núm|n\.º|nº|n|acta|proyecto|factura|pedido|contrato"
-    r"|sumario|convenio|consulta|dictamen|informe|procedimiento|diligencias|autos|decisión)[.:]*(?: \(?[A-Z]{2,4}\)?)?(?: n\.?º)? $",
+    r"|sumario|convenio|consulta|dictamen|informe|procedimiento|diligencias|autos|decisión)[.:]*"
+    r"(?: \(?[A-Z]{2,4}\)?)?(?: n\.?º)? $",
     re.IGNORECASE,
 )
-SEASON = re.compile(r"\b(?:temporadas?|cursos?|campañas?|liga|copa|años?|bienio|ejercicio|invierno)(?: de| de la)? $", re.IGNORECASE)
+SEASON = re.compile(
+    r"\b(?:temporadas?|cursos?|campañas?|liga|copa|años?|bienio|ejercicio|invierno)(?: de| de la)? $", re.IGNORECASE
+)
 SCREEN = re.compile(r"\b(?:formato|pantalla|aspecto|proporción|relación|panorámic[oa]|televisor)(?: de)? $", re.IGNORECASE)
-SCORE = re.compile(r"\b(?:gan[óaé]\w*|perd\w+|venc\w+|empat\w+|marcador|resultado|derrot\w+|victoria|goleada)(?:[ \w]{0,20})? $", re.IGNORECASE)
+SCORE = re.compile(
+    r"\b(?:gan[óaé]\w*|perd\w+|venc\w+|empat\w+|marcador|resultado|derrot\w+|victoria|goleada)(?:[ \w]{0,20})? $",
+    re.IGNORECASE,
+)
 
 
 def _before(place: Place) -> str:
@@ -44,7 +50,7 @@ def slashed(match: re.Match, place: Place) -> str | None:
         return f"{numbers.whole(left)} {numbers.whole(right)}"
     if SCREEN.search(before) or ((first, last) in ((16, 9), (21, 9)) and place.before not in ("el", "del", "al", "día")):
         return f"{numbers.whole(left)} {numbers.whole(right)}"
-    if 1000 > first > last > 10 and not (first <= 31 and last <= 12):
+    if 1000 > first > last > 10 and place.after[0] != "mmhg" and not (first <= 31 and last <= 12):
         return f"{numbers.cardinal(first)} sobre {numbers.cardinal(last)}"
     return None
 

@@ -27,7 +27,9 @@ CARDINAL_LABEL = listed("""
     subgrupo región cuadrante punto puntos número núm. n.º apdo. disposición base bases anejo epígrafe rúbrica columna
     """)
 # what has so many parts that X among them is ten; elsewhere it is the unknown (grupo X)
-PARTS = listed("capítulo cap. capítulos tomo tomos volumen volúmenes vol. vols. libro libros título acto canto lección artículo parte")
+PARTS = listed("""
+    capítulo cap. capítulos tomo tomos volumen volúmenes vol. vols. libro libros título acto canto lección artículo parte
+    """)
 # behind these a numeral is a rank even where it is one letter and nothing else speaks for it: V Feria, X Congreso
 RANKED = listed("""
     congreso jornada jornadas feria plan guerra república centenario cincuentenario milenario edición premio premios concurso
@@ -92,11 +94,12 @@ def _behind(upper: str, written: str, cue: str, place: Place) -> str | None:
     before = place.text[max(0, place.start - 60) : place.start]
     if cue in CENTURY or CENTURIES.search(before):
         return _rank(value)
-    if (cue in CARDINAL_LABEL or LABELLED.search(before)) and upper != "MI":
-        if len(written) > 1 or (upper in "IVX" and (cue in PARTS or len(cue) < 2 or (capitals and upper != "X"))):
-            return numbers.cardinal(value)
+    labelled = (cue in CARDINAL_LABEL or LABELLED.search(before)) and upper != "MI"
+    if labelled and (len(written) > 1 or (upper in "IVX" and (cue in PARTS or len(cue) < 2 or (capitals and upper != "X")))):
+        return numbers.cardinal(value)
     is_initial = len(written) == 1 and (upper not in "IVX" or (capitals and INITIAL_BEHIND.match(place.text, place.end)))
-    if cue in NAMES_OF_KINGS and upper not in ("DI", "MI") and not is_initial and (capitals or upper != "VI" or CUE_SMALL.search(before)):
+    is_verb = upper in ("DI", "MI") or (upper == "VI" and not capitals and not CUE_SMALL.search(before))
+    if cue in NAMES_OF_KINGS and not is_initial and not is_verb:
         return _after_name(value, cue)
     if capitals and ROAD.search(before):
         return numbers.cardinal(value)
@@ -198,15 +201,18 @@ def _is_name(place: Place) -> bool:
 # Jayavarman II se proclamó, el rey Evágoras I: a name that is no king's by itself may be one by what is told
 REIGN_BEFORE = re.compile(
     r"\b(?:rey(?:es)?|reina|emperador|emperatriz|papa|antipapa|zar|zarina|sultán|príncipe|princesa|duque|duquesa|condes?|condesa"
-    r"|marqués|faraón|califa|emir|kh?an|patriarca|arzobispo|obispo|monarca|soberano|infante|archiduque|elector|reinado de|corte de"
+    r"|marqués|faraón|califa|emir|kh?an|patriarca|arzobispo|obispo|monarca|soberano|infante|archiduque|elector"
+    r"|reinado de|corte de"
     r"|tiempos de|hij[oa] de|padre de|sucesor de|niet[oa] de|herman[oa] de|espos[oa] de|muerte de|dinastía)\b[^.;:]{0,25} $",
     re.IGNORECASE,
 )
 REIGN_BEHIND = re.compile(
-    r",? (?:reinó|gobernó|subió al trono|abdicó|ascendió al|(?:se )?(?:auto)?(?:proclamó|coronó|casó)|fue (?:rey|coronad|emperador|papa)|el [A-Z]"
-    r"|rey|reina|emperador|papa|sucedió)"
+    r",? (?:reinó|gobernó|subió al trono|abdicó|ascendió al|(?:se )?(?:auto)?(?:proclamó|coronó|casó)"
+    r"|fue (?:rey|coronad|emperador|papa)|el [A-Z]|rey|reina|emperador|papa|sucedió)"
 )
-ENGLISH_BEHIND = re.compile(r" (?:a|am|was|would|have|had|will|can|could|should|do|did|think|know|don|like|want|see|feel|love|need)\b")
+ENGLISH_BEHIND = re.compile(
+    r" (?:a|am|was|would|have|had|will|can|could|should|do|did|think|know|don|like|want|see|feel|love|need)\b"
+)
 
 
 def _reigns(place: Place) -> bool:

@@ -51,7 +51,9 @@ def _zone(match: re.Match) -> str:
 def clock(match: re.Match, place: Place) -> str | None:
     """15:30, 5:02 p.m., 20:00 gmt-3, 12:00:00."""
     hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
-    if hour > 24 or minute > 59 or (second and int(second) > 59) or RATIO_TOLD.search(place.text, max(0, place.start - 48), place.start):
+    if hour > 24 or minute > 59 or (second and int(second) > 59):
+        return None
+    if RATIO_TOLD.search(place.text, max(0, place.start - 48), place.start):
         return None
     words = _hour(hour)
     if minute:

@@ -2,75 +2,20 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.quantities import POWER_OF_NUMBER, SIGN_WORDS, VULGAR, power
 from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, TO, Place, Rule, alternatives, amount, rule
 
-# sign: one, many, gender. Case counts where two signs differ by it only (mW, MW).
-UNITS = {
-    "km": "kilómetro", "hm": "hectómetro", "dam": "decámetro", "m": "metro", "dm": "decímetro", "cm": "centímetro",
-    "mm": "milímetro", "µm": "micrómetro", "μm": "micrómetro", "nm": "nanómetro", "mi": "milla f", "yd": "yarda f",
-    "ft": "pie", "in": "pulgada f", "ha": "hectárea f", "kg": "kilogramo", "g": "gramo", "gr": "gramo",
-    "mg": "miligramo", "µg": "microgramo", "μg": "microgramo", "mcg": "microgramo", "t": "tonelada f", "lb": "libra f",
-    "lbs": "libra f", "oz": "onza f", "l": "litro", "L": "litro", "dl": "decilitro", "cl": "centilitro",
-    "ml": "mililitro", "mL": "mililitro", "hl": "hectolitro", "gal": "galón/galones", "h": "hora f", "hs": "hora f",
-    "hrs": "hora f", "min": "minuto", "s": "segundo", "seg": "segundo", "ms": "milisegundo", "µs": "microsegundo",
-    "ns": "nanosegundo", "Hz": "hercio", "kHz": "kilohercio", "MHz": "megahercio", "GHz": "gigahercio", "W": "vatio",
-    "kW": "kilovatio", "MW": "megavatio", "GW": "gigavatio", "mW": "milivatio", "kWh": "kilovatio hora/kilovatios hora",
-    "MWh": "megavatio hora/megavatios hora", "V": "voltio", "kV": "kilovoltio", "mV": "milivoltio", "A": "amperio",
-    "mA": "miliamperio", "mAh": "miliamperio hora/miliamperios hora", "Ω": "ohmio", "J": "julio", "kJ": "kilojulio",
-    "N": "newton/newtons", "Pa": "pascal/pascales", "hPa": "hectopascal/hectopascales",
-    "kPa": "kilopascal/kilopascales", "MPa": "megapascal/megapascales", "bar": "bar/bares", "atm": "atmósfera f",
-    "cal": "caloría f", "kcal": "kilocaloría f", "dB": "decibelio", "mol": "mol/moles", "lm": "lumen/lúmenes",
-    "lx": "lux/lux", "cd": "candela f", "cv": "caballo de vapor/caballos de vapor",
-    "hp": "caballo de fuerza/caballos de fuerza",
-    "b": "bit/bits", "B": "byte/bytes", "kB": "kilobyte/kilobytes", "KB": "kilobyte/kilobytes",
-    "MB": "megabyte/megabytes", "GB": "gigabyte/gigabytes", "TB": "terabyte/terabytes", "Mb": "megabit/megabits",
-    "Gb": "gigabit/gigabits", "Mbps": "megabit por segundo/megabits por segundo",
-    "Gbps": "gigabit por segundo/gigabits por segundo", "kbps": "kilobit por segundo/kilobits por segundo",
-    "px": "píxel/píxeles", "rpm": "revolución por minuto/revoluciones por minuto f",
-    "ppm": "parte por millón/partes por millón f",
-    "mph": "milla por hora/millas por hora f", "kmh": "kilómetro por hora/kilómetros por hora",
-    "kph": "kilómetro por hora/kilómetros por hora", "psi": "p s i/p s i", "°": "grado", "º": "grado",
-    "°C": "grado centígrado/grados centígrados", "°F": "grado fahrenheit/grados fahrenheit",
-    "ºC": "grado centígrado/grados centígrados",
-    "ºF": "grado fahrenheit/grados fahrenheit", "° C": "grado centígrado/grados centígrados",
-    "° F": "grado fahrenheit/grados fahrenheit", "K": "kelvin/kelvins", "%": "por ciento/por ciento",
-    "‰": "por mil/por mil",
-    "a": "área f", "kp": "kilopondio", "Kg": "kilogramo", "Km": "kilómetro", "Kms": "kilómetro",
-    "kms": "kilómetro", "kgs": "kilogramo",
-    "mts": "metro", "mt": "metro", "min.": "minuto", "seg.": "segundo", "hrs.": "hora f", "lb.": "libra f", "grs": "gramo", "lts": "litro",
-    "lt": "litro", "cms": "centímetro", "ctms": "centímetro", "mms": "milímetro", "kms.": "kilómetro", "mts.": "metro", "v": "voltio", "w": "vatio", "ω": "ohmio",
-    "pts": "punto",
-    "gCO₂": "gramo de ce o dos/gramos de ce o dos", "º C": "grado centígrado/grados centígrados",
-    "º F": "grado fahrenheit/grados fahrenheit", "° K": "grado kelvin/grados kelvin", "°K": "grado kelvin/grados kelvin",
-    "ºK": "grado kelvin/grados kelvin", "º K": "grado kelvin/grados kelvin", "hab": "habitante", "hab.": "habitante",
-    "habs": "habitante", "msnm": "metro sobre el nivel del mar/metros sobre el nivel del mar", "Nm": "newton metro/newtons metro",
-    **dict.fromkeys(("m s. n. m.", "m.s.n.m.", "m. s. n. m.", "m s.n.m."), "metro sobre el nivel del mar/metros sobre el nivel del mar"),
-    "kN": "kilonewton/kilonewtons", "Wh": "vatio hora/vatios hora", "GWh": "gigavatio hora/gigavatios hora",
-    "TWh": "teravatio hora/teravatios hora", "kVA": "kilovoltiamperio", "Ah": "amperio hora/amperios hora",
-    "eV": "electronvoltio", "keV": "kiloelectronvoltio", "MeV": "megaelectronvoltio", "GeV": "gigaelectronvoltio",
-    "µl": "microlitro", "μl": "microlitro", "ng": "nanogramo", "pg": "picogramo", "dag": "decagramo", "mmol": "milimol/milimoles",
-    "µF": "microfaradio", "nF": "nanofaradio", "pF": "picofaradio", "kΩ": "kiloohmio", "MΩ": "megaohmio", "Sv": "sievert/sieverts",
-    "mSv": "milisievert/milisieverts", "MJ": "megajulio", "mb": "milibar/milibares", "mbar": "milibar/milibares",
-    "UI": "unidad internacional/unidades internacionales f", "ud": "unidad/unidades f", "uds": "unidad/unidades f",
-    "ud.": "unidad/unidades f", "uds.": "unidad/unidades f", "pers.": "persona f", "pulg.": "pulgada f", "fps": "fotograma por "
-    "segundo/fotogramas por segundo", "dpi": "punto por pulgada/puntos por pulgada", "ppp": "punto por pulgada/puntos por pulgada",
-    "Mpx": "megapíxel/megapíxeles", "Tm": "tonelada f", "Mt": "megatonelada f", "kt": "kilotonelada f", "mmHg": "milímetro de "
-    "mercurio/milímetros de mercurio", "mm Hg": "milímetro de mercurio/milímetros de mercurio", "kbit": "kilobit/kilobits",
-    "GiB": "gibibyte/gibibytes", "MiB": "mebibyte/mebibytes", "PB": "petabyte/petabytes", "PHz": "petahercio",
-    "THz": "terahercio", "nmi": "milla náutica/millas náuticas f", "Hm": "hectómetro", "Mbit": "megabit/megabits",
-    "a. l.": "año luz/años luz", "UA": "unidad astronómica/unidades astronómicas f", "segs": "segundo", "lpm": "latido por minuto/latidos por minuto",
-    "bpm": "pulsación por minuto/pulsaciones por minuto f", "MP": "megapíxel/megapíxeles", "mins": "minuto",
-}  # fmt: skip
+TABLE = Path(__file__).with_name("units.tsv")
 AMBIGUOUS = frozenset(("a", "in", "b", "d", "UA", "mb"))  # as words they are commoner than as units
 POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
-NAMES: dict[str, tuple[str, str, str]] = {}
-for _sign, _name in UNITS.items():
-    _gender = numbers.FEMININE if _name.endswith(" f") else numbers.MASCULINE
-    _one, _, _many = _name.removesuffix(" f").partition("/")
-    NAMES[_sign] = (_one, _many or _one + "s", _gender)
+NAMES: dict[str, tuple[str, str, str]] = {}  # sign: one, many, gender
+for _row in TABLE.read_text(encoding="utf-8").splitlines():
+    if not _row.startswith("#"):
+        _sign, *_names_of_sign = _row.split("\t")
+        NAMES[_sign] = tuple(_names_of_sign)
 FOLDED = {sign.lower(): sign for sign in reversed(NAMES)}
 
 
@@ -90,6 +35,9 @@ def _with_power(names: tuple[str, str, str], power: str | None) -> tuple[str, st
     return f"{one} {adjective}", f"{many} {adjective}s", gender
 
 
+WORD_BELOW = re.compile("[a-záéíóúñ]{3,20}")
+
+
 def _unit(match: re.Match) -> tuple[str, str, str] | None:
     """One, many and gender of the unit with its power and what it is divided by."""
     if not match["unit"]:
@@ -105,17 +53,19 @@ def _unit(match: re.Match) -> tuple[str, str, str] | None:
                 return None
             names = (f"{names[0]} {times[0]}", f"{names[1]} {times[0]}", names[2])
     if match["below"]:
-        per = rate(match)
+        per = rate(match, words_too=bool(match["unit"]))
         if per is None:
             return None
         names = tuple([f"{name} {per}".strip() for name in names[:2]]) + (names[2],)
     return names
 
 
-def rate(match: re.Match) -> str | None:
+def rate(match: re.Match, words_too: bool = True) -> str | None:
     """What stands below the stroke: por hora, por noche, por metro cuadrado, a los cien kilómetros, cada mil habitantes."""
     written = match["below"]
-    below = _names(written) or ((written.lower(), written.lower(), "m") if len(written) > 2 else None)
+    below = _names(written)
+    if below is None and words_too and WORD_BELOW.fullmatch(written):
+        below = (written, written, numbers.MASCULINE)
     if below is None:
         return None
     one, many, gender = _with_power(below, match["power2"])
@@ -193,15 +143,13 @@ def with_letter(match: re.Match, place: Place) -> str | None:
     return f"{amount(match['number'], place.locale).words()} {match['letter']}"
 
 
-UNIT = alternatives({*UNITS, *FOLDED})
+UNIT = alternatives({*NAMES, *FOLDED})
 POWER = r"(?P<power>[²³]|(?<=m)[23])?"
 # a unit, or any word: 20 €/kg, 30 €/noche, 12 l/100 km
-BELOW = (
-    rf"(?:{SPACE}?/{SPACE}?(?:(?P<each>\d{{1,3}}(?:[. ]?\d{{3}})*){SPACE}?)?"
-    rf"(?P<below>(?:{UNIT})(?![{LETTER}])|[a-záéíóúñ]{{3,20}})(?P<power2>[²³]|(?<=m)[23])?)"
-)
-BARE_BELOW = rf"{SPACE}?/{SPACE}?(?P<each>)(?P<below>(?-i:(?=[a-zµμ]))(?:{UNIT})(?![{LETTER}])|mes|día|año)(?P<power2>[²³]|(?<=m)[23])?"
-TIMES = rf"(?:[·⋅*](?P<times>{UNIT})(?![{LETTER}]))?"
+BELOW_NAME = rf"(?P<below>[{LETTER}µμΩ°º%]{{1,20}})(?P<power2>[²³]|(?<=m)[23])?"
+BELOW = rf"(?:{SPACE}?/{SPACE}?(?:(?P<each>\d{{1,3}}(?:[. ]?\d{{3}})*){SPACE}?)?{BELOW_NAME})"
+BARE_BELOW = rf"{SPACE}?/{SPACE}?(?P<each>)(?-i:(?=[a-zµμ])){BELOW_NAME}"
+TIMES = rf"(?:[·⋅*](?P<times>[{LETTER}µμΩ]{{1,5}}))?"
 END = rf"(?![{LETTER}\d²³/])"
 S = r"(?P<sign>[-−±+])?"
 N = f"(?P<number>{NUMBER})"

@@ -7,6 +7,7 @@ none of its business. Every repetition in a pattern is bounded or consumed, so t
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from chatterbox_es.text import numbers
 from chatterbox_es.text.agreement import FEMININE_BEFORE, gender_of_noun
@@ -201,12 +202,18 @@ def amount(written: str, locale: Locale) -> Amount:
     return Amount(whole, written[last + 1 :], sign)
 
 
+class Pattern(Protocol):
+    """What finds a form at a place: a compiled pattern, or anything that matches as one does."""
+
+    def match(self, text: str, start: int, /) -> re.Match | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One class of written forms. `read` gets the match and its place and returns the words, or None."""
 
     kind: str
-    pattern: re.Pattern
+    pattern: Pattern
     read: Callable[[re.Match, Place], str | None]
 
 
