@@ -1,90 +1,104 @@
-"""Abbreviations and symbols that stand for a word: el dr. → el doctor, EE. UU. → estados unidos."""
+"""Abbreviations and symbols that stand for a word: el dr. → el doctor, EE. UU. → estados unidos; `abbreviations.tsv` lists
+them and says where each holds."""
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
+from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, SPACE, Place, Rule
 
-# with a point, whatever the case. "!" after a form: only where a capital or a figure follows.
-ABBREVIATIONS = """
-sr.=señor|sra.=señora|srta.=señorita|sres.=señores|srs.=señores|sras.=señoras|dr.=doctor|dra.=doctora|dres.=doctores|
-drs.=doctores|d.=don!|dña.=doña|d.ª=doña|dª=doña|prof.=profesor|profa.=profesora|lic.=licenciado|licda.=licenciada|
-ing.=ingeniero|arq.=arquitecto|abog.=abogado|gral.=general|cnel.=coronel|cap.=capítulo|capt.=capitán|tte.=teniente|
-sgto.=sargento|cmdt.=comandante|almte.=almirante|pdte.=presidente|pdta.=presidenta|mons.=monseñor|fr.=fray!|
-hno.=hermano|hna.=hermana|hnos.=hermanos|sto.=santo|sta.=santa|rvdo.=reverendo|excmo.=excelentísimo|
-excma.=excelentísima|ilmo.=ilustrísimo|ilma.=ilustrísima|ud.=usted|uds.=ustedes|vd.=usted|vds.=ustedes|
-pág.=página|págs.=páginas|pag.=página|pags.=páginas|pg.=página!|art.=artículo!|arts.=artículos|núm.=número|
-núms.=números|
-num.=número!|n.º=número|nº=número|n°=número|n.ª=número|nro.=número|no.=número!#|cód.=código|vol.=volumen|
-vols.=volúmenes|
-ed.=edición!|edit.=editorial|fig.=figura!|figs.=figuras|ref.=referencia!|tel.=teléfono|teléf.=teléfono|tfno.=teléfono|
-tlf.=teléfono|apdo.=apartado|dpto.=departamento|depto.=departamento|dto.=descuento!|av.=avenida|avda.=avenida|
-avd.=avenida|c/=calle|pza.=plaza|plza.=plaza|pl.=plaza!|pº=paseo|p.º=paseo|ctra.=carretera|urb.=urbanización!|
-esq.=esquina|
-izq.=izquierda|izqda.=izquierda|izqdo.=izquierdo|dcha.=derecha|dcho.=derecho|prov.=provincia!|etc.=etcétera|ej.=ejemplo|
-p. ej.=por ejemplo|p.ej.=por ejemplo|aprox.=aproximadamente|máx.=máximo|mín.=mínimo|admón.=administración|
-cía.=compañía|adj.=adjunto!|atte.=atentamente|bco.=banco|cte.=corriente|gob.=gobierno!|ayto.=ayuntamiento|
-fdo.=firmado|imp.=impuesto!|incl.=incluido!|min.=minuto!#|obs.=observación|pdo.=pasado|ppdo.=próximo pasado|
-pral.=principal|s.a.=sociedad anónima|s. a.=sociedad anónima|s.l.=sociedad limitada|s. l.=sociedad limitada|
-ss. mm.=sus majestades|s.m.=su majestad|s. m.=su majestad|s.s.=su santidad|s. s.=su santidad|
-ee. uu.=estados unidos|ee.uu.=estados unidos|ee uu=estados unidos|eeuu=estados unidos|ff. aa.=fuerzas armadas|
-ff.aa.=fuerzas armadas|cc. oo.=comisiones obreras|cc.oo.=comisiones obreras|cc. aa.=comunidades autónomas|
-cc.aa.=comunidades autónomas|jj. oo.=juegos olímpicos|jj.oo.=juegos olímpicos|dd. hh.=derechos humanos|
-dd.hh.=derechos humanos|rr. hh.=recursos humanos|rr.hh.=recursos humanos|rrhh=recursos humanos|
-rr. pp.=relaciones públicas|s. a. r.=su alteza real|s.a.r.=su alteza real|bs. as.=buenos aires|
-ntra.=nuestra|ntro.=nuestro|mtro.=maestro|mtra.=maestra|lcdo.=licenciado|lcda.=licenciada|ldo.=licenciado|lda.=licenciada|
-blvd.=bulevar|col.=colonia!|int.=interior!#|cra.=carrera!|cda.=cucharada|cdas.=cucharadas|cdta.=cucharadita|
-cdtas.=cucharaditas|nos.=números!#|n.o=número!#|pp.=páginas!#|p.=página!#|ibíd.=ibídem|ibid.=ibídem|s/n=sin número|
-tfnos.=teléfonos|
-a.c.=antes de cristo|a. c.=antes de cristo|d.c.=después de cristo|d. c.=después de cristo|
-b.º=barrio|c.p.=código postal|c. p.=código postal|d.e.p.=descanse en paz|d. e. p.=descanse en paz|
-q.e.p.d.=que en paz descanse|p. d.=posdata|p.d.=posdata|v. gr.=verbigracia|v.gr.=verbigracia|
-i.e.=es decir|cf.=compárese!|
-cfr.=compárese|vs.=contra|vs=contra|op. cit.=obra citada|ib.=ibidem|id.=ídem!|s.f.=sin fecha|et al.=y otros|"""
+LISTED = Path(__file__).with_name("abbreviations.tsv")
+WHERE = ("", "closes", "capital", "figure", "title")
 
 
 def _table() -> dict[str, tuple[str, str]]:
-    """Form: its words and where it holds ("!" before a capital or a figure, "!#" before a figure)."""
+    """Form, with one space between its parts: its words and where it holds (see the head of the file)."""
     table = {}
-    for entry in ABBREVIATIONS.replace("\n", "").split("|"):
-        form, _, spoken = entry.partition("=")
-        if form:
-            table[form] = (spoken.rstrip("!#"), spoken[len(spoken.rstrip("!#")) :])
+    for row in LISTED.read_text(encoding="utf-8").splitlines():
+        if not row.startswith("#"):
+            form, words, where = (*row.split("\t"), "")[:3]
+            spaced = re.sub(r"\.(?=[^ ])", ". ", form)
+            for variant in (form, spaced, re.sub(r"(?<=\.) (?=\w{1,3}\.)", "", spaced)):  # s. a. de c. v., s.a. de c.v.
+                table[variant] = (words, where)
     return table
 
 
 TABLE = _table()
-# these can end a sentence, and their point is then its full stop as well
-CLOSES = frozenset(
-    ("etcétera", "estados unidos", "sociedad anónima", "sociedad limitada", "antes de cristo", "después de cristo",
-     "usted", "ustedes", "descanse en paz", "compañía", "juegos olímpicos", "derechos humanos", "y otros", "derecha",
-     "izquierda")
-)  # fmt: skip
+
+
+class Forms:
+    """Matches the longest of the listed forms at a place, in any letter case: what a pattern of 1,500 alternatives would
+    do, found by the letters that the form begins with."""
+
+    LEADING = re.compile(rf"[{LETTER}]{{1,12}}")
+    SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
+
+    def __init__(self, forms: Iterable[str], behind: str = "") -> None:
+        self.behind, self.beginning = behind, {}
+        for form in sorted(forms, key=len, reverse=True):
+            self.beginning.setdefault(self.LEADING.match(form).group(), []).append(form)
+        self.of_length = {len(form): re.compile(f".{{{len(form)}}}") for group in self.beginning.values() for form in group}
+
+    def match(self, text: str, start: int) -> re.Match | None:
+        """The match of the longest form that no letter follows (and `behind` does, where given)."""
+        leading = self.LEADING.match(text, start)
+        for form in self.beginning.get(leading.group().lower(), ()) if leading else ():
+            end = start + len(form)
+            if text[start:end].lower().translate(self.SPACES) == form and not self.LEADING.match(text, end):
+                return self.of_length[len(form)].match(text, start) if text.startswith(self.behind, end) else None
+        return None
 
 
 ORDINAL_BEFORE = re.compile(r"\d\.?[ªº]\s$")  # 2.ª ed.
 
 
+ERA_TOLD = re.compile(r"(?:\d|[IVX]|siglos?|años?)[ \u00a0]?$")
+CHAPTER_BEHIND = re.compile(rf"{SPACE}?(?:[IVXLC]+(?![{LETTER}])|(?:[Pp]rim|[Ss]egund|[Tt]erc|[Cc]uart|[Qq]uint|[ÚúUu]ltim))")
+CENTURIES_BEHIND = re.compile(rf"{SPACE}?[IVXLivxl]{{1,7}}(?![{LETTER}])")
+
+
 def abbreviation(match: re.Match, place: Place) -> str | None:
     """The word, and the point again where it also ends the sentence."""
-    written = re.sub(SPACE, " ", match.group().lower())
-    spoken, need = TABLE[written]
-    if written == "ed." and ORDINAL_BEFORE.search(place.text[max(0, place.start - 12) : place.start]):
-        need = ""
-    behind = place.text[place.end :]
-    after = behind.lstrip()[:1]
-    if need.startswith("!") and not ((after.isupper() and "#" not in need) or after.isdigit()):
+    written = match.group()
+    form = re.sub(SPACE, " ", written.lower())
+    spoken, where = TABLE[form]
+    if form == "ed." and ORDINAL_BEFORE.search(place.text[max(0, place.start - 12) : place.start]):
+        where = ""
+    if written[0] in "AD" and form[-2:] == "c." and not ERA_TOLD.search(place.text[max(0, place.start - 16) : place.start]):
+        return None  # Washington D. C.
+    behind = place.text[place.end : place.end + 24]
+    if form == "ss." and CENTURIES_BEHIND.match(behind):
         return None
-    ends = behind[:1] != "." and written.endswith(".") and spoken in CLOSES
+    after = behind.lstrip(" ")[:1]
+    if form == "cap." and after.isupper() and place.before in ("el", "al", "del", "") and not CHAPTER_BEHIND.match(behind):
+        return "capitán"
+    if (where == "figure" and not after.isdigit()) or (where == "capital" and not (after.isupper() or after.isdigit())):
+        return None
+    if where == "title" and not (after.isupper() and written[0].isupper() and behind[:1] in " \u00a0"):
+        return None
+    ends = where == "closes" and written.endswith(".") and behind[:1] != "."
     if ends and (after.isupper() or (not after and place.text.lstrip('¿¡«"( ')[:1].isupper())):
         return spoken + "."
     return spoken
 
 
-FORMS = "|".join(re.escape(form).replace(r"\ ", SPACE) for form in sorted(TABLE, key=len, reverse=True))
+# Tel: 91…, Ref: 5: a colon in place of the point
+BEFORE_COLON = listed(
+    "tlf tel teléf telf tfno tfn tlfno móv ref refs att atte dto dtos cod cód pag pág num núm nro vto rte fdo dest obs "
+    "edif urb prov dpto depto admón aprox máx mín izq dcha ud uds vd apdo ej avda av cta izda"
+)
+
+
+def before_colon(match: re.Match, place: Place) -> str | None:
+    """Tlf: → teléfono:."""
+    return TABLE[match.group().lower() + "."][0]
 
 
 def century(match: re.Match, place: Place) -> str | None:
-    """s. XIX → siglo XIX."""
+    """s. XIX → siglo XIX, S. XXI; not S. V. Naipaul."""
+    if match.group()[0] == "S" and place.text[place.end :].lstrip()[1:2] in (".", " ", ""):
+        return None
     return "siglo" if match["plural"] is None else "siglos"
 
 
@@ -105,11 +119,13 @@ def either(match: re.Match, place: Place) -> str | None:
 
 
 def slash(match: re.Match, place: Place) -> str | None:
-    """señor/a → señor o señora, él/ella → él o ella, VIH/sida → vih sida; km/h stays to others."""
+    """señor/a → señor o señora, él/ella → él o ella, 2 veces/día → por día, VIH/sida → vih sida; km/h stays to others."""
     before = re.search(rf"[{LETTER}]{{1,20}}$", place.text[max(0, place.start - 20) : place.start])
     if before is None:
         return None
     word, behind = before.group(), match["behind"]
+    if COUNTED.search(place.text[max(0, place.start - 32) : place.start]) and len(behind) > 2:
+        return f" por {behind}"
     if behind in ("a", "as"):
         stem = word[:-2] if word.endswith(("os", "es")) else word[:-1] if word.endswith("o") else word
         return f"o {stem}{behind}" if len(word) > 1 else None
@@ -118,13 +134,24 @@ def slash(match: re.Match, place: Place) -> str | None:
     return f"o {behind}" if word.islower() and behind.islower() else f" {behind}" if len(word) > 2 else None
 
 
+def per(match: re.Match, place: Place) -> str | None:
+    """20 casos/100.000 habitantes → por cada cien mil habitantes."""
+    return " por cada" if COUNTED.search(place.text[max(0, place.start - 32) : place.start]) else None
+
+
+COUNTED = re.compile(rf"\d{SPACE}?[a-záéíóúüñ]{{2,20}}$")
 SLASHES: tuple[Rule, ...] = (
     Rule("symbol", re.compile(rf"/(?P<behind>[a-záéíóúüñ]{{1,20}})(?![{LETTER}\d/.])"), slash),
+    Rule("symbol", re.compile(r"/(?=\d{1,3}(?:[. ]?\d{3})*(?![\d/]))"), per),
 )
+CENTURY_BEHIND = rf"{SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}])"
 ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
-    Rule("abbreviation", re.compile(rf"s(?P<plural>s)?\.(?={SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}]))"), century),
+    Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={CENTURY_BEHIND})(?!{SPACE}?[ivx]\.)"), century),
     Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
     Rule("abbreviation", re.compile(rf"km\.?(?={SPACE}\d)", re.IGNORECASE), before_figure),
     Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),
 )
-ABBREVIATION = Rule("abbreviation", re.compile(rf"(?:{FORMS})(?![{LETTER}])", re.IGNORECASE), abbreviation)
+ABBREVIATION = Rule("abbreviation", Forms(TABLE), abbreviation)
+ABBREVIATION_BEFORE_COLON = Rule(
+    "abbreviation", Forms([form for form in BEFORE_COLON if f"{form}." in TABLE], behind=":"), before_colon
+)

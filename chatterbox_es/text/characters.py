@@ -7,7 +7,8 @@ are not transliterated are dropped and reported.
 import re
 import unicodedata
 
-from chatterbox_es.text.written import LETTER, Place
+from chatterbox_es.text.repair import BROKEN
+from chatterbox_es.text.written import LETTER, Place, Rule
 
 PLAIN = re.compile(rf"[{LETTER} .,;:?!¿¡…'—]*")
 FOLDED = {
@@ -106,6 +107,8 @@ def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
         return (GREEK[small], "symbol") if alone else (GREEK_LETTERS[small], "letter")
     if small in LETTERS:
         return LETTERS[small], "letter"
+    if small in ACCENTS:
+        return ACCENTS[small], "letter"
     if character in SCRIPT_DIGITS:
         return "", "dropped"  # the number of a footnote
     plain = "".join([part for part in unicodedata.normalize("NFKD", character).lower() if part in ASCII])
@@ -120,4 +123,18 @@ def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
     return (base, "letter") if base else ("", "unknown")
 
 
+# àèìòù of Catalan, French, Italian and Portuguese: the accent says where the stress is (Xàtiva, déjà)
+ACCENTS = dict(zip("àèìòùâêîôûãõ", "áéíóúaeiouao", strict=True))
+TAGS = "a|b|i|u|s|p|em|br|hr|h[1-6]|li|ol|ul|td|tr|th|sub|sup|div|span|font|small|strong|table|tbody|blockquote|code|pre|img"
+
+
+def damage(match: re.Match, place: Place) -> str | None:
+    """What no reader may say: leftovers of a wrong encoding, HTML's tags."""
+    return ""
+
+
+DAMAGES: tuple[Rule, ...] = (
+    Rule("unknown", re.compile(BROKEN), damage),
+    Rule("dropped", re.compile(rf"</?(?:{TAGS})(?:\s[^<>]{{0,200}})?/?>", re.IGNORECASE), damage),
+)
 ASCII = frozenset("abcdefghijklmnopqrstuvwxyz")

@@ -12,8 +12,14 @@ from chatterbox_es.text.written import LETTER, SPACE, Place, Rule, rule
 
 SAID = listed("""
     gmail com net nvidia hotmail yahoo outlook google facebook twitter instagram youtube wikipedia amazon linkedin
-    github info web blog gob
+    github info web blog gob correo mail email contacto soporte ventas ayuda tienda noticias prensa admin usuario usuarios
+    nombre apellido ejemplo empresa dominio universidad escuela colegio instituto gobierno ministerio ayuntamiento madrid
+    barcelona sevilla valencia españa espana mexico méxico argentina chile colombia peru perú uruguay microsoft apple
+    netflix spotify whatsapp telegram tiktok mercadolibre renfe iberia correos elpais elmundo marca booking airbnb
+    juan maria maría jose josé ana luis pedro pablo carlos lucia lucía marta garcia garcía perez pérez lopez lópez gomez
+    gómez martinez martínez sanchez sánchez rodriguez rodríguez fernandez fernández gonzalez gonzález
     """)
+SAID_ENDINGS = listed("es org edu gov eus gal cat eu")  # behind a host that is said: empresa punto es
 SIGNS = {
     ".": "punto", "@": "arroba", "/": "barra", ":": "dos puntos", "-": "guion", "_": "guion bajo",
     "|": "barra vertical", "?": "signo de interrogación", "=": "igual", "&": "y", "%": "por ciento", "#": "almohadilla",
@@ -38,7 +44,13 @@ def address(match: re.Match, place: Place) -> str | None:
         stop, written = ("." if written[-1] == "." else "?" if written[-1] == "?" else stop), written[:-1]
     if not written:
         return None
-    return " ".join(filter(None, [_spelled(piece) for piece in PIECE.findall(written)])) + stop
+    pieces = PIECE.findall(written)
+    words = [
+        piece.lower() if piece.lower() in SAID_ENDINGS and pieces[place - 2 : place - 1] and pieces[place - 2].lower() in SAID
+        else _spelled(piece)
+        for place, piece in enumerate(pieces)
+    ]  # fmt: skip
+    return " ".join(filter(None, words)) + stop
 
 
 def handle(match: re.Match, place: Place) -> str | None:
@@ -88,6 +100,9 @@ def telephone(match: re.Match, place: Place) -> str | None:
     words = []
     country = match["country"]
     years = re.fullmatch(r"(\d{4})-(\d{4})", match.group())
+    short = re.fullmatch(r"(\d{3})-(\d{4})", match.group())
+    if short and (place.after[0] or place.before in PAGES or not int(short[1]) % 10 and not int(short[2]) % 10):
+        return None  # 998-1012 habitantes
     if years and 1000 <= int(years[1]) < int(years[2]) <= 2100:
         return None  # 1936-1939 is a range
     if country:
@@ -133,13 +148,30 @@ def with_word(match: re.Match, place: Place) -> str | None:
     return " ".join([numbers.whole(part) for part in parts] + [match["word"]])
 
 
+def extension(match: re.Match, place: Place) -> str | None:
+    """ext. 12 → extensión uno dos."""
+    return f"extensión {numbers.digits(match['figures'])}"
+
+
+def emoticon(match: re.Match, place: Place) -> str | None:
+    """:-), xD: a face says nothing."""
+    behind = place.text[place.end : place.end + 1]
+    before = place.text[place.start - 1 : place.start]
+    return "" if (not before or before in " ¡!¿?.,…)") and (not behind or behind in " .,;!?…)") else None
+
+
 def formula(match: re.Match, place: Place) -> str | None:
     """H₂O, CO2: letters and numbers."""
     pieces = re.findall(r"[A-Za-z]|\d+", unicodedata.normalize("NFKC", match.group()))
     return " ".join(numbers.whole(piece) if piece.isdigit() else piece.lower() for piece in pieces)
 
 
+PAGES = ("pp.", "págs.", "pág.", "páginas", "entre", "de", "años")
 CALLED = (
+    "telf.",
+    "teléf.",
+    "móv.",
+    "teléfonos",
     "teléfono",
     "tel.",
     "tel",
@@ -203,7 +235,8 @@ TELEPHONES: tuple[Rule, ...] = (
     rule(
         "telephone",
         r"(?P<country>)(?P<local>(?:\(\d{1,4}\)[ -]?)?\d{2,4}-\d{3,4}-\d{3,4}"
-        r"|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\d{4}-\d{4})(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
+        r"|\(\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}|\(\d{2,4}\)[ -]?\d{2,4}(?:[ -]\d{2,4}){1,3}|\d{3,4}-\d{4})"
+        r"(?:(?:-|,?[ ]ext\.[ ])(?P<extension>\d{1,4}))?(?![\d-])",
         telephone,
     ),
     rule("telephone", rf"(?P<figures>\d{{1,4}}-(?:\d{{1,4}}-)?)(?P<word>[{LETTER}]{{3,20}})(?![\d])", with_word),
@@ -221,4 +254,8 @@ TELEPHONES: tuple[Rule, ...] = (
 FORMULAS: tuple[Rule, ...] = (
     rule("formula", rf"(?=[{LETTER}]{{0,6}}[₀-₉])(?:[A-Z][a-z]?[₀-₉]{{0,3}}){{1,8}}(?![\w])", formula),
     Rule("formula", re.compile(r"(?:CO2|H2O|O2|N2|CH4|SO2|NO2|NH3|H2SO4|H2|CO3|NaCl|CO)(?!\w)"), formula),
+)
+EXTENSION = rule("telephone", rf"(?:ext|extensión)\.?:?{SPACE}(?P<figures>\d{{1,6}})(?![\d.,/]\d|\d)", extension)
+EMOTICON = Rule(
+    "dropped", re.compile(rf"(?:[:;=][-'^]?[()DPOop3*|/\\]{{1,3}}|[xX]D{{1,5}}|<3+|\^_{{1,3}}\^)(?![{LETTER}\d])"), emoticon
 )

@@ -38,9 +38,13 @@ RULES = (
     (r"rr", "R"),
     (r"tsch|tx|tch", "C"),
     (r"^sch", "ʃ"),
+    # x of Galician, Catalan and Asturian names: Caixa, Sanxenxo, Barxa; not Marx
+    (r"(?<=[aeo]i)x(?=[aeiouáéíóú])|(?<=n)x(?=[aeiouáéíóú])|(?<=r)(?<!mar)x(?=[aeiouáéíóú])", "ʃ"),
+    (r"^mc(?=[ckq])", "ma"),  # McCartney
+    (r"^mc(?=[a-z])", "mak"),
     (r"ch(?=[rlnt])", "k"),
     (r"ch", "C"),
-    (r"ll(?=[^aeiouáéíóúy]|$)", "l"),
+    (r"ll(?=[^aeiouáéíóúy]|$|y$)", "l"),  # Billy
     (r"ll", "ʎ"),
     (r"sh", "ʃ"),
     (r"ph", "f"),
@@ -133,13 +137,19 @@ def _glides(run: re.Match) -> str:
     return spoken
 
 
+# Mary, Kelly, Ashley: the last y takes no stress, as it does in rey and jersey
+ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[ln]|ds|nc|(?<!^o)k)ey$")
+# Mmm, shhh, pst, brrr, zzz: sounds, not letters by their names
+SOUND = re.compile("h?m+|s+h+|c?h+s+t*|ps+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|k?s+h+")
+
+
 def _stress_place(spoken: str, written: str) -> int:
     """Where in `spoken` the stressed vowel stands, by the rules of the written accent; -1 without any vowel."""
     nuclei = [place for place, code in enumerate(spoken) if code in VOWEL]
     for place in nuclei:
         if spoken[place] in PLAIN:
             return place
-    if len(nuclei) > 1 and written[-1] in "aeiouns":
+    if len(nuclei) > 1 and (written[-1] in "aeiouns" or ENGLISH_Y.search(written)):
         return nuclei[-2]
     return nuclei[-1] if nuclei else -1
 
@@ -147,6 +157,15 @@ def _stress_place(spoken: str, written: str) -> int:
 def spelled(word: str) -> str:
     """The names of the letters of a word that has no vowel to be said with."""
     return "".join([phones_of(name) for letter in word for name in LETTER_NAMES.get(letter, "").split()])
+
+
+def _sound(word: str) -> str:
+    """The phones of an interjection without a vowel; "" for letters."""
+    if len(word) < 3 or not SOUND.fullmatch(word):
+        return ""
+    once = re.sub(r"(.)\1+", r"\1", word)
+    phones = once.replace("sh", "ʃ").replace("ch", "ʃ").replace("z", "θ").replace("h", "").replace("c", "").replace("r", "R")
+    return phones.replace("g", "ɡ") + (phones[-1] if word.endswith(("mm", "zz")) else "")
 
 
 def phones_of(word: str, stressed: bool = True) -> str:
@@ -161,6 +180,6 @@ def phones_of(word: str, stressed: bool = True) -> str:
     spoken = STOP_BEFORE_VOICED.sub(lambda stop: VOICED[stop.group()], spoken).replace("nm", "mm")
     place = _stress_place(spoken, word.replace("'", ""))
     if place < 0:
-        return spelled(word)
+        return _sound(word) or spelled(word)
     plain = "".join([PLAIN.get(code, code) for code in spoken])
     return plain[:place] + STRESSED[plain[place]] + plain[place + 1 :] if stressed else plain

@@ -65,6 +65,13 @@ class Lexicon:
         return None
 
 
+@cache
+def shipped_words() -> frozenset[str]:
+    """The words that come with the package, whatever their dialect."""
+    rows = SHIPPED.read_text(encoding="utf-8").splitlines()
+    return frozenset(row.partition("\t")[0] for row in rows if not row.startswith("#"))
+
+
 def _fields(row: str, where: str) -> tuple[str, str, tuple[str, ...]]:
     fields = [part.strip() for part in row.split("\t")]
     if not 2 <= len(fields) <= 3:

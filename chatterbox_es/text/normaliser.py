@@ -9,40 +9,61 @@ import unicodedata
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import characters
-from chatterbox_es.text.abbreviations import ABBREVIATION, ABBREVIATIONS_IN_CONTEXT, SLASHES, TABLE
+from chatterbox_es.text.abbreviations import (
+    ABBREVIATION,
+    ABBREVIATION_BEFORE_COLON,
+    ABBREVIATIONS_IN_CONTEXT,
+    SLASHES,
+    TABLE,
+)
 from chatterbox_es.text.acronyms import ACRONYMS
 from chatterbox_es.text.agreement import FUNCTION_WORDS
 from chatterbox_es.text.dates import DATES, LONG_MONTH, MONTH_NAMES, SHORT_MONTH, SHORT_MONTHS, WEEKDAYS, WORDS_OF_DATES
-from chatterbox_es.text.electronic import ADDRESSES, CALLED, FORMULAS, HANDLES, TELEPHONES, WORDS_OF_VERSIONS
-from chatterbox_es.text.measures import MEASURES, NAMES
+from chatterbox_es.text.electronic import (
+    ADDRESSES,
+    CALLED,
+    EMOTICON,
+    EXTENSION,
+    FORMULAS,
+    HANDLES,
+    TELEPHONES,
+    WORDS_OF_VERSIONS,
+)
 from chatterbox_es.text.money import CODES, MONEY, MONEY_BEFORE
-from chatterbox_es.text.quantities import FRACTIONS, NUMBERS, ORDINALS, plain
+from chatterbox_es.text.pairs import PAIRS
+from chatterbox_es.text.quantities import EXPONENTS, FRACTIONS, NUMBERS, ORDINALS, plain
+from chatterbox_es.text.repair import repaired
 from chatterbox_es.text.roman import ROMANS
-from chatterbox_es.text.times import TIMES
+from chatterbox_es.text.times import TIMES, ZONE_ALONE
+from chatterbox_es.text.units import NAMES, RATE_ALONE, UNITS_OF_NUMBERS
 from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
 
 CAPITALS = "A-ZÁÉÍÓÚÜÑ"
 AT_FIGURES: tuple[Rule, ...] = (
-    *ADDRESSES, *TELEPHONES[:4], *DATES, *TIMES, *MONEY, *ORDINALS, *MEASURES, *FRACTIONS,
+    *ADDRESSES, *TELEPHONES[:4], *PAIRS, *DATES, *TIMES, *MONEY, *ORDINALS, *UNITS_OF_NUMBERS, *FRACTIONS,
     *TELEPHONES[4:], *NUMBERS,
 )  # fmt: skip
-AT_SIGNS: tuple[Rule, ...] = (*TELEPHONES, *MONEY_BEFORE, *MONEY, *MEASURES, *FRACTIONS, *HANDLES, *NUMBERS)
+AT_SIGNS: tuple[Rule, ...] = (
+    *TELEPHONES, *MONEY_BEFORE, *MONEY, *UNITS_OF_NUMBERS, *FRACTIONS, *HANDLES, *EXPONENTS, *NUMBERS,
+    *characters.DAMAGES, EMOTICON,
+)  # fmt: skip
+FACES: tuple[Rule, ...] = (*characters.DAMAGES, EMOTICON)
 AT_LETTERS: tuple[Rule, ...] = (
-    *ADDRESSES, *WORDS_OF_DATES, *WORDS_OF_VERSIONS, *MONEY_BEFORE, *FORMULAS, ABBREVIATION, ROMANS, *ACRONYMS,
-    *ABBREVIATIONS_IN_CONTEXT,
+    *ADDRESSES, *WORDS_OF_DATES, *WORDS_OF_VERSIONS, *MONEY_BEFORE, *FORMULAS, ZONE_ALONE, EXTENSION, EMOTICON,
+    ABBREVIATION, ABBREVIATION_BEFORE_COLON, RATE_ALONE, ROMANS, *ACRONYMS, *ABBREVIATIONS_IN_CONTEXT,
 )  # fmt: skip
 
 # Where to look. A word is looked at when it is in capitals, short and followed by a point or a figure, made of the
 # letters of Roman numerals, or part of an address.
 WORDS_TO_SEE = (
     rf"[{CAPITALS}][{CAPITALS}.₀-₉\d]"
-    rf"|[{LETTER}]{{1,7}}(?:\.|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
+    rf"|[{LETTER}]{{1,7}}(?:[.:]|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
     rf"|[IVXLCDMivx](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
     rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
-    rf"|(?i:ee ?uu\b|rrhh\b|vs\b|et al\b|https?:)|[{LETTER}\d_-]{{1,63}}\.[a-z]"
+    rf"|(?i:ee ?uu\b|rrhh\b|vs\b|et al\b|https?:)|xD|[{LETTER}\d_-]{{1,63}}\.[a-z]"
 )
-FIRST = rf"(?P<odd>[^{LETTER} .,;:?!¿¡…—])"
+FIRST = rf"(?P<odd>[^{LETTER} .,?!¿¡…—])"
 SEE = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:{WORDS_TO_SEE})")
 SEE_ADDRESS = re.compile(rf"{FIRST}|(?<![{LETTER}\d])(?:[{LETTER}\d_.+-]{{1,64}}@|{WORDS_TO_SEE})")
 # a whole number and the plain word behind it: by far the commonest case, read without asking the other readers
@@ -51,8 +72,10 @@ PLAIN_NUMBER = re.compile(
     rf"|(?= ([{LETTER}]{{1,20}})(?![\w$€])(?: ([{LETTER}]{{1,11}}))?))"
 )
 NOT_PLAIN_BEHIND = frozenset(sign.lower() for sign in (*NAMES, *CODES, *MONTH_NAMES, *SHORT_MONTHS)) | listed(
-    "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones"
+    "a p am pm d y x h hs hrs horas e rs bs pts ptas mil millón millones billón billones trillón trillones mdd mdp mde er"
+    " av msnm hab"
 )
+MONTHS_BEHIND = frozenset((*MONTH_NAMES, *SHORT_MONTHS))
 # what these classes write holds no form to be read again
 SETTLED = frozenset(
     ("decimal", "cardinal", "date", "time", "money", "measure", "ordinal", "fraction", "range", "roman")
@@ -99,8 +122,10 @@ class Normaliser:
         self.locale = LOCALES[locale]
 
     def compose(self, text: str) -> str:
-        """The text in composed Unicode: places in spans are places in this."""
-        return text if text.isascii() else unicodedata.normalize("NFC", text)
+        """The text in composed Unicode, its encoding repaired: places in spans are places in this."""
+        if "&" in text or not text.isascii():
+            text = unicodedata.normalize("NFC", repaired(text))
+        return text
 
     def normalise(self, text: str) -> tuple[str, tuple[Span, ...]]:
         """The spoken words of a composed text, and what was changed to get them."""
@@ -141,7 +166,8 @@ class Normaliser:
         odd = found.lastgroup == "odd"
         if "0" <= first <= "9" and (match := PLAIN_NUMBER.match(text, start)):
             noun, second = match[3], match[4]
-            if not noun or not (noun.lower() in NOT_PLAIN_BEHIND or (noun == "de" and second in MONTH_NAMES)):
+            dated = noun == "de" and second and second.lower() in MONTHS_BEHIND
+            if not noun or not (dated or noun.lower() in NOT_PLAIN_BEHIND):
                 place = Place(text, start, match.end("number"), self.locale)
                 if place.before not in CALLED:
                     return place.end, plain(match, place), "cardinal"
@@ -150,6 +176,8 @@ class Normaliser:
             readers = ()
         if first in "/(":
             readers = SLASHES if first == "/" else TELEPHONES[:4]
+        if first in ":;=<":
+            readers = FACES
         if not odd and (word := SHORT_WORD.match(text, start)) and _is_plain(word):
             return word.end("word"), None, ""
         for reader in readers:
@@ -158,6 +186,8 @@ class Normaliser:
                 spoken = reader.read(match, Place(text, start, match.end(), self.locale))
                 if spoken is not None:
                     return match.end(), spoken, reader.kind
+        if first in ":;":
+            return start + 1, None, ""
         if not odd:
             return max(start + 1, REST_OF_WORD.match(text, start).end()), None, ""
         place = Place(text, start, start + 1, self.locale)

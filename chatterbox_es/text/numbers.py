@@ -124,7 +124,7 @@ ORDINAL_HUNDREDS = (
     "septingentésimo", "octingentésimo", "noningentésimo",
 )  # fmt: skip
 WITHOUT_ACCENT = str.maketrans("áéíóú", "aeiou")
-LONGEST_ORDINAL = 999_999
+LONGEST_ORDINAL = 999_999_999
 
 
 def _ordinal_below_hundred(number: int) -> str:
@@ -147,17 +147,17 @@ def _joined(number: int) -> str:
 
 
 def ordinal(number: int, gender: str = MASCULINE, before_noun: bool = False) -> str:
-    """An ordinal: vigesimoprimero; `before_noun` drops the o of primero and tercero. Above 999,999 a cardinal."""
+    """An ordinal: vigesimoprimero; `before_noun` drops the o of primero and tercero. Above 999,999,999 a cardinal."""
     if not 0 < number <= LONGEST_ORDINAL:
         return cardinal(number, gender)
     if number == 11 and before_noun:
         return "decimoprimer"
-    thousands, rest = divmod(number, 1000)
+    millions, rest = divmod(number, 1_000_000)
+    thousands, rest = divmod(rest, 1000)
     parts = []
-    if thousands:
-        parts.append(
-            "milésimo" if thousands == 1 else _joined(thousands) + "milésimo"
-        )
+    for count, name in ((millions, "millonésimo"), (thousands, "milésimo")):
+        if count:
+            parts.append(name if count == 1 else _joined(count) + name)
     hundreds, rest = divmod(rest, 100)
     parts.extend([ORDINAL_HUNDREDS[hundreds]] if hundreds else [])
     parts.extend([_ordinal_below_hundred(rest)] if rest else [])

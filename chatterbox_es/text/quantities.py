@@ -4,8 +4,9 @@ import re
 import unicodedata
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.agreement import FUNCTION_WORDS, can_be_counted_once, gender_of_noun, gender_of_singular
-from chatterbox_es.text.written import LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
+from chatterbox_es.text.agreement import FUNCTION_WORDS, can_be_counted_once, gender_of_noun, gender_of_singular, one_before
+from chatterbox_es.text.word_lists import listed
+from chatterbox_es.text.written import LABELS, LETTER, NUMBER, SCALE, SPACE, Place, Rule, amount, rule
 
 SIGNED = r"(?P<sign>[-−–±+])?"
 SIGN_WORDS = {"-": "menos ", "−": "menos ", "–": "menos ", "+": "más ", "±": "más menos ", None: ""}
@@ -13,6 +14,10 @@ VULGAR = "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"
 
 
 AT_ONE = re.compile(r"\ba la $", re.IGNORECASE)  # a la 1; not La 1, the channel
+
+
+# behind these a 1 is no count: el día 1, el 1 de enero, página 1
+NUMBERED = LABELS | listed("el del al día grupo equipo jugador")
 
 
 def decade(match: re.Match, place: Place) -> str | None:
@@ -29,12 +34,11 @@ def plain(match: re.Match, place: Place) -> str | None:
         return sign + ("" if spoken == "un" and place.text[place.end :].lstrip().lower().startswith("mil ") else spoken)
     gender, before_noun = place.agreement()
     if number.is_one:
-        noun = place.after[0]
-        if noun and place.before not in ("capítulo", "página", "número") and can_be_counted_once(noun):
-            return f"{sign}una" if gender_of_singular(noun) == numbers.FEMININE else f"{sign}un"
-        return sign + ("una" if AT_ONE.search(place.text, max(0, place.start - 6), place.start) else "uno")
-    if place.before in ("las", "los", "la") and not place.after[0] and place.before == "las":
-        gender = numbers.FEMININE
+        noun, second = place.after
+        if place.before not in NUMBERED and can_be_counted_once(noun, second):
+            return sign + one_before(noun)
+        feminine = gender == numbers.FEMININE or AT_ONE.search(place.text, max(0, place.start - 6), place.start)
+        return sign + ("una" if feminine else "uno")
     words = number.words(gender, before_noun)
     return f"{sign}{words} de" if before_noun and words.endswith(("llón", "llones")) else sign + words
 
@@ -45,7 +49,9 @@ def decimal(match: re.Match, place: Place) -> str | None:
 
 
 ORDINAL_MARKS = {
-    "º": "m", "ᵒ": "m", "ᵃ": "f", "ros": "mp", "ras": "fp",
+    "ero": "m", "era": "f", "eros": "mp", "eras": "fp", "ndo": "m", "nda": "f", "dos": "mp", "das": "fp", "tos": "mp",
+    "tas": "fp", "mos": "mp", "mas": "fp", "vos": "mp", "vas": "fp", "nos": "mp", "nas": "fp",
+    "ers": "er", "º": "m", "ᵒ": "m", "ᵃ": "f", "ros": "mp", "ras": "fp",
     "°": "m", "o": "m", "ª": "f", "a": "f", "ᵉʳ": "er", "er": "er", "ro": "m", "ra": "f",
     "do": "m", "da": "f", "to": "m", "ta": "f", "mo": "m", "ma": "f", "vo": "m", "va": "f", "no": "m", "na": "f",
     "os": "mp", "as": "fp",
@@ -53,6 +59,10 @@ ORDINAL_MARKS = {
 }  # fmt: skip
 
 
+LETTERED_LABELS = listed("""
+    apartado artículo art. punto número calle sección figura tabla párrafo letra anexo vitamina grupo clase portal
+    disposición nota línea versión bloque modelo edificio
+    """)
 BEFORE_DEGREES = ("de", "a", "hasta", "girar", "gira", "y")  # un ángulo de 90º
 
 
@@ -72,8 +82,28 @@ def ordinal(match: re.Match, place: Place) -> str | None:
     return words + "s" if mark.endswith("p") else words
 
 
+def typed_ordinal(match: re.Match, place: Place) -> str | None:
+    """la 1a vez, el 2o piso; not apartado 3a, B12a."""
+    before = place.text[place.start - 1 : place.start]
+    if before.isalpha() or (place.before in LETTERED_LABELS and match["mark"] == "a"):
+        return None
+    return ordinal(match, place)
+
+
+def part_of_whole(match: re.Match, place: Place) -> str | None:
+    """20avo → veinteavo, 8avos → octavos."""
+    name = numbers.part(int(match["number"])) or numbers.ordinal(int(match["number"]))
+    ending = match["ending"]
+    return (name[:-1] + "a" if ending.startswith("a") else name) + ("s" if ending.endswith("s") else "")
+
+
+DEGREES_BESIDE, DEGREES_BEHIND = re.compile(r"° ?(?:[-–]|a|y) ?$"), re.compile(r" ?(?:[-–]|a|y) ?\d{1,3} ?°")
+
+
 def degrees_or_ordinal(match: re.Match, place: Place) -> str | None:
     """28° alone is an ordinal, as the sign º is often typed; with a word of measure before it, it is an angle."""
+    if DEGREES_BESIDE.search(place.text, max(0, place.start - 8), place.start) or DEGREES_BEHIND.match(place.text, place.end):
+        return None
     if place.before and place.before not in ("el", "del", "al", "su", "un"):
         return None
     return ordinal(match, place)
@@ -89,8 +119,6 @@ def fraction(match: re.Match, place: Place) -> str | None:
         value = f"{numbers.cardinal(int(above))} sobre uno"
     whole = match["whole"]
     noun = place.after[0]
-    if written := _not_a_fraction(int(above), int(below), whole, match):
-        return written
     if value == "un medio" and not match["sign"]:
         return _half(whole, noun)
     if place.after[0] == "partes" and numbers.part(int(below)) and int(above) > 1 and int(below) < 11 and not whole:
@@ -111,19 +139,6 @@ def _half(whole: str | None, noun: str) -> str:
     return f"{numbers.whole(whole, gender)} y {half}" if whole else half
 
 
-def _not_a_fraction(above: int, below: int, whole: str | None, match: re.Match) -> str | None:
-    """24/7, a season (2023/24, 2023/2024), and what is more than one but in no small parts (120/80)."""
-    if whole or match["sign"]:
-        return None
-    if (above, below) == (24, 7):
-        return "veinticuatro siete"
-    if 1900 <= above < 2100 and below in (above + 1, (above + 1) % 100):
-        return f"{numbers.cardinal(above)} {numbers.cardinal(below)}"
-    if above > below > 10 and above < 1000:
-        return f"{numbers.cardinal(above)} sobre {numbers.cardinal(below)}"
-    return None
-
-
 def vulgar(match: re.Match, place: Place) -> str | None:
     """⅖, and 2½."""
     above, below = unicodedata.normalize("NFKD", match["vulgar"]).split("⁄")
@@ -138,12 +153,14 @@ def span_of_numbers(match: re.Match, place: Place) -> str | None:
     """The first half of a range, 10-15 → diez a; the second half is read by itself, with its unit or noun."""
     first, last = amount(match["first"], place.locale), amount(match["last"], place.locale)
     low, high = (float(f"{number.whole}.{number.behind or 0}") for number in (first, last))
+    low, high = -low if match["sign"] else low, -high if match["sign2"] else high
     both_long = len(first.whole) == len(last.whole) == 4
     shortened = len(first.whole) == 4 and len(last.whole) == 2  # 2010-15
     if not shortened and (not low < high or (both_long and not 1000 <= low < high <= 2100)):
         return None
     gender, _ = Place(place.text, place.start, match.end("last"), place.locale).agreement()
-    return f"{first.words(gender)} {'y' if place.before == 'entre' else 'a'}"
+    sign = SIGN_WORDS[match["sign"]]
+    return f"{sign}{first.words(gender)} {'y' if place.before == 'entre' else 'a'}"
 
 
 def subtraction(match: re.Match, place: Place) -> str | None:
@@ -163,38 +180,56 @@ def multiplied(match: re.Match, place: Place) -> str | None:
 
 def power(match: re.Match, place: Place) -> str | None:
     """10⁶ → diez elevado a seis, 5² → cinco al cuadrado."""
-    base = amount(match["number"], place.locale).words()
-    exponent = unicodedata.normalize("NFKC", match["power"]).replace("−", "-")
+    raised = _raised(unicodedata.normalize("NFKC", match["power"]))
+    return raised and f"{amount(match['number'], place.locale).words()} {raised}"
+
+
+def _raised(exponent: str) -> str | None:
+    exponent = exponent.replace("−", "-")
     if exponent in ("2", "3"):
-        return f"{base} al {'cuadrado' if exponent == '2' else 'cubo'}"
+        return f"al {'cuadrado' if exponent == '2' else 'cubo'}"
     sign = "menos " if exponent[0] == "-" else ""
-    return f"{base} elevado a {sign}{numbers.whole(exponent.lstrip('-+'))}" if exponent.strip("-+") else None
+    return f"elevado a {sign}{numbers.whole(exponent.lstrip('-+'))}" if exponent.strip("-+") else None
+
+
+def caret(match: re.Match, place: Place) -> str | None:
+    """x^2 → x al cuadrado."""
+    return _raised(match["power"]) if place.text[place.start - 1 : place.start].isalnum() else None
 
 
 N = f"(?P<number>{NUMBER})"
-MARK = r"(?P<mark>ᵉʳ|er|r[oa]s|[ºªᵒᵃ]s?|[oa]s?)"
-LETTERED = r"(?P<mark>er|r[oa]|d[oa]|t[oa]|m[oa]|v[oa]|n[oa])"
+MARK = r"(?P<mark>ᵉʳ|er|r[oa]s|[ºªᵒᵃ°]s?|[oa]s?)"
+LETTERED = r"(?P<mark>er[oa]?s?|r[oa]s?|nd[oa]|[dtmvn][oa]s?)"
 WHOLE = rf"(?:(?P<whole>\d{{1,4}}){SPACE})?"
 SMALL = r"\d{1,3}(?:\.\d{3}){1,2}|\d{1,9}"
 FRACTION = rf"{SIGNED}{WHOLE}(?P<above>{SMALL})[/⁄](?P<below>{SMALL})(?![\d/.,]\d|[{LETTER}/])"
 GROUPED = rf"(?P<number>\d{{1,3}}(?:[.{SPACE[1:-1]}]\d{{3}}){{0,3}}|\d{{1,9}})"
 
+POWER_OF_NUMBER = rf"{N}(?:\^(?=[-−+]?\d))?(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}}|(?<=\^)[-−+]?\d{{1,9}})"
 ORDINALS: tuple[Rule, ...] = (
     rule("cardinal", rf"(?P<number>(?:1\d|20)?\d0)'?s(?![{LETTER}\d])", decade),
     rule("ordinal", rf"{GROUPED}\.{SPACE}?{MARK}(?![{LETTER}\d])", ordinal),
     rule("ordinal", rf"{GROUPED}(?P<mark>ᵉʳ|[ºªᵒᵃ]s?)(?![{LETTER}\d]|{SPACE}?[CFK]\b)", ordinal),
     rule("ordinal", rf"{GROUPED}(?P<mark>°)(?!{SPACE}?[CFKNSEO]\b|\d)", degrees_or_ordinal),
-    rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])", ordinal),
+    rule("ordinal", rf"(?P<number>\d{{1,3}})(?:avo|av)(?P<ending>s?)(?![{LETTER}\d])", part_of_whole),
+    rule("ordinal", rf"(?P<number>\d{{1,3}})av(?P<ending>as?)(?![{LETTER}\d])", part_of_whole),
+    rule("ordinal", rf"{GROUPED}{LETTERED}(?![{LETTER}\d])(?:\.(?={SPACE}[a-záéíóúñ]))?", ordinal),
+    rule("ordinal", rf"(?P<number>\d{{1,3}})(?-i:(?P<mark>[oa]s?))(?![{LETTER}\d])", typed_ordinal),
 )
+EXPONENTS: tuple[Rule, ...] = (rule("cardinal", r"\^(?P<power>[-−+]?\d{1,9})(?![\d.,]\d|\d)", caret),)
 FRACTIONS: tuple[Rule, ...] = (
     rule("fraction", FRACTION, fraction),
     rule("fraction", rf"(?:(?P<whole>\d{{1,9}}){SPACE}?)?(?P<vulgar>[{VULGAR}])", vulgar),
 )
 NUMBERS: tuple[Rule, ...] = (
-    rule("range", rf"(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?=(?P<last>{NUMBER})(?![-–/\d]))", span_of_numbers),
+    rule(
+        "range",
+        rf"(?P<sign>[-−])?(?P<first>{NUMBER}){SPACE}?[-–—]{SPACE}?(?=(?P<sign2>[-−])?(?P<last>{NUMBER})(?![-–/\d]))",
+        span_of_numbers,
+    ),
     rule("range", rf"{N}{SPACE}[-−–]{SPACE}(?=\d)", subtraction),
-    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×]{SPACE}?(?={NUMBER}(?!{SPACE}?[x×]{SPACE}?[a-wyz]))", multiplied),
-    rule("cardinal", rf"{N}(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,9}})", power),
+    rule("cardinal", rf"(?P<first>{NUMBER}){SPACE}?[x×*]{SPACE}?(?={NUMBER}(?!{SPACE}?[x×]{SPACE}?[a-wyz]))", multiplied),
+    rule("cardinal", POWER_OF_NUMBER, power),
     rule("decimal", SIGNED + N, decimal),
     rule("cardinal", SIGNED + N, plain),
     rule("digits", r"\d+", digits),

@@ -2,11 +2,13 @@
 
 import re
 
-from chatterbox_es.text.abbreviations import CLOSES, TABLE
+from chatterbox_es.text.abbreviations import TABLE
+from chatterbox_es.text.roman import CARDINAL_LABEL, CENTURY
 
 CANDIDATE = re.compile(r"[.?!…]{1,9}[\"»”’)\]]{0,4}(?=\s)|\n")
 STARTS = re.compile(r"[\s\"«“‘(\[—–-]{1,12}[¿¡]{0,3}[A-ZÁÉÍÓÚÜÑ0-9]|\s{1,12}[¿¡\"«“—–]")
 LAST_WORD = re.compile(r"(\S{1,24})$")
+LAST_NUMERAL = re.compile(r"(\w{1,20}) [IVX]$")  # el siglo I. Roma ardía.
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -34,7 +36,9 @@ def _ends(text: str, end: re.Match) -> bool:
     word = last.group().lower().lstrip('¿¡"«“(') if last else ""
     form = word + "."
     if form in TABLE:
-        return TABLE[form][0] in CLOSES
+        return TABLE[form][1] == "closes"
+    if numeral := LAST_NUMERAL.search(text[max(0, end.start() - 24) : end.start()]):
+        return numeral[1].lower() in CENTURY | CARDINAL_LABEL
     # an initial (J. Pérez) or the beginning of an abbreviation of two words (EE. UU.)
     return not (len(word) == 1 and word.isalpha()) and not any(known.startswith(form + " ") for known in TWO_WORDS)
 

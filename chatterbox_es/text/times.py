@@ -9,6 +9,15 @@ import re
 from chatterbox_es.text import numbers
 from chatterbox_es.text.written import LETTER, NUMBER, SPACE, Place, Rule, amount, rule
 
+# books of the Bible, as they are cited
+BOOK = (
+    "génesis|gén|gn|éxodo|éx|ex|levítico|lev|lv|números|núm|nm|deuteronomio|dt|josué|jos|jueces|rut|samuel|sam|reyes|re"
+    "|crónicas|cró|esdras|nehemías|tobías|judit|ester|macabeos|job|salmos?|sal|proverbios|prov|pr|eclesiastés|ecl"
+    "|cantares|cantar|sabiduría|eclesiástico|isaías|is|jeremías|jer|lamentaciones|ezequiel|ez|daniel|dan|dn|oseas|joel"
+    "|amós|abdías|jonás|miqueas|nahúm|habacuc|sofonías|hageo|zacarías|malaquías|mateo|mt|marcos|mc|lucas|lc|juan|jn"
+    "|hechos|hch|romanos|rom|rm|corintios|cor|gálatas|gál|efesios|ef|filipenses|flp|colosenses|col|tesalonicenses|tes"
+    "|timoteo|tim|tito|filemón|hebreos|heb|santiago|sant|stg|pedro|pe|judas|apocalipsis|ap|corán|sura"
+)
 QUARTERS = {15: "cuarto", 30: "media"}
 ZONES = "gmt|utc|est|edt|pst|pdt|cst|cdt|mst|cet|cest|bst|ist|jst"
 OF_DAY = rf"(?:{SPACE}?(?P<half>[ap])\.?{SPACE}?m\b\.?)"
@@ -43,6 +52,8 @@ def clock(match: re.Match, place: Place) -> str | None:
     """15:30, 5:02 p.m., 20:00 gmt-3, 12:00:00."""
     hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
     if hour > 24 or minute > 59 or (second and int(second) > 59):
+        return None
+    if RATIO_TOLD.search(place.text, max(0, place.start - 48), place.start):
         return None
     words = _hour(hour)
     if minute:
@@ -86,7 +97,9 @@ def hour_of_day(match: re.Match, place: Place) -> str | None:
 def hours_and_minutes(match: re.Match, place: Place) -> str | None:
     """2 h 30 min → dos y media; with seconds every part has its name."""
     hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
-    if second is None:
+    if minute > 59:
+        return None
+    if second is None or not int(second):
         words = _hour(hour)
         return f"{words} y {QUARTERS.get(minute) or numbers.cardinal(minute)}" if minute else words
     return (
@@ -111,6 +124,11 @@ def hours_with_minutes(match: re.Match, place: Place) -> str | None:
     return f"{_hour(hour)} y {QUARTERS.get(minute) or numbers.cardinal(minute)}" if hour < 25 and minute < 60 else None
 
 
+def zone(match: re.Match, place: Place) -> str | None:
+    """GMT-3 → g m t menos tres."""
+    return _zone(match).strip()
+
+
 def _counted(count: int, one: str) -> str:
     return f"{numbers.cardinal(count, before_noun=True)} {one if count == 1 else one + 's'}"
 
@@ -126,6 +144,11 @@ def primes(match: re.Match, place: Place) -> str | None:
     return " ".join(parts)
 
 
+def seconds(match: re.Match, place: Place) -> str | None:
+    """10'' → diez segundos."""
+    return _counted(int(match["number"]), "segundo")
+
+
 def inches(match: re.Match, place: Place) -> str | None:
     """55" → cincuenta y cinco pulgadas, unless the sign closes a quotation."""
     if place.text[max(0, place.start - 200) : place.start].count('"') % 2:
@@ -135,19 +158,30 @@ def inches(match: re.Match, place: Place) -> str | None:
 
 
 WINDS = {"N": "norte", "S": "sur", "E": "este", "O": "oeste", "W": "oeste"}
+# what stands before a ratio, a scale or a verse, which look like times (pairs.py reads them)
+RATIO_TOLD = re.compile(
+    rf"(?:\b(?:proporción|razón|ratio|escala|relación|formato|aspecto|pantalla|dilución|disolución|mezcla|marcador|versículos?"
+    rf"|odds|paridad)(?:{SPACE}(?:de|es|a|fue|en|del|al|es de))?|\b(?:{BOOK})\.?),?{SPACE}$",
+    re.IGNORECASE,
+)
 H = r"(?P<hour>\d{1,2})"
 M = r"(?P<minute>\d{2})"
 # 9:00-18:00, 9 a. m.-5 p. m.
 TO = rf"(?P<to>{SPACE}?[-–—]{SPACE}?(?=\d{{1,2}}(?::\d{{2}}|{SPACE}?[ap]\.?{SPACE}?m\b)))"
 TAIL = rf"{OF_DAY}?{ZONE}?{TO}?"
+ZONE_ALONE = Rule(
+    "time",
+    re.compile(rf"(?P<zone>GMT|UTC){SPACE}?(?P<shift>[-−+])(?P<hours>\d{{1,2}})(?::(?P<minutes>\d{{2}}))?(?![\d{LETTER}])"),
+    zone,
+)
 TIMES: tuple[Rule, ...] = (
     rule("time", rf"{H}:{M}(?::(?P<second>\d{{2}}))?(?![\d]|[:.,]\d){HOUR_SIGN}?{TAIL}", clock),
     rule("time", rf"{H}\.{M}(?P<second>)(?![\d]|[.,:]\d)(?P<sign>{HOUR_SIGN})?{TAIL}", clock_with_point),
     rule("time", rf"{H}(?P<second>){OF_DAY}{ZONE}?{TO}?", hour_of_day),
     rule(
         "time",
-        rf"{H}{SPACE}?(?:h|hs|hrs|horas?)\.?{SPACE}?(?P<minute>\d{{1,2}}){SPACE}?(?:min|m|minutos?|')\b\.?"
-        rf"(?:{SPACE}(?:y{SPACE})?(?P<second>\d{{1,2}}){SPACE}?(?:s|seg|segundos?)\b\.?)?",
+        rf"{H}{SPACE}?(?:h|hs|hrs|horas?)\.?{SPACE}?(?P<minute>\d{{1,2}}){SPACE}?(?:(?:min|m|minutos?)(?![{LETTER}])\.?|')"
+        rf"(?:{SPACE}?(?:y{SPACE})?(?P<second>\d{{1,2}}){SPACE}?(?:s|seg|segundos?)\b\.?)?",
         hours_and_minutes,
     ),
     rule(
@@ -158,9 +192,10 @@ TIMES: tuple[Rule, ...] = (
     rule("time", rf"{H}h(?P<minute>\d{{2}})(?![\d{LETTER}])", hours_with_minutes),
     rule(
         "measure",
-        rf"(?:(?P<degrees>\d{{1,3}})[°º]{SPACE}?)?(?P<minute>\d{{1,3}})['′](?![{LETTER}])"
+        rf"(?:(?P<degrees>\d{{1,3}})[°º]{SPACE}?)?(?P<minute>\d{{1,3}})['′](?![{LETTER}']|′)"
         rf"(?:{SPACE}?(?P<second>\d{{1,2}})(?:[\"″]|''))?(?:{SPACE}?(?P<wind>[NSEOW])(?![{LETTER}]))?(?!\d)",
         primes,
     ),
+    rule("measure", rf"(?P<number>\d{{1,3}})''(?![{LETTER}\d'])", seconds),
     rule("measure", rf"(?P<number>{NUMBER})[\"″](?![{LETTER}\d])", inches),
 )

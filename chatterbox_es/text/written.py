@@ -5,11 +5,12 @@ none of its business. Every repetition in a pattern is bounded or consumed, so t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from chatterbox_es.text import numbers
-from chatterbox_es.text.agreement import gender_of_noun
+from chatterbox_es.text.agreement import FEMININE_BEFORE, gender_of_noun
 from chatterbox_es.text.word_lists import listed
 
 
@@ -41,15 +42,40 @@ LOCALES = {
 
 LETTER = "a-zA-ZáéíóúüñÁÉÍÓÚÜÑ"
 SPACE = "[ \u00a0\u202f\u2009]"
+# 1.234,5 1,234.5 1'234.567 1 234,5 1234,5 37'5
 NUMBER = (
-    rf"(?:\d{{1,3}}(?:\.\d{{3}}){{1,11}}(?:,\d{{1,40}})?|\d{{1,3}}(?:,\d{{3}}){{1,11}}(?:\.\d{{1,40}})?"
-    rf"|[1-9]\d{{0,2}}(?:{SPACE}\d{{3}}){{1,11}}(?:[.,]\d{{1,40}})?|\d{{1,40}}(?:[.,]\d{{1,40}})?)(?!\d)"
+    rf"(?:\d{{1,3}}(?:\.\d{{3}}){{1,11}}(?:[,']\d{{1,40}})?|\d{{1,3}}(?:,\d{{3}}){{1,11}}(?:\.\d{{1,40}})?"
+    rf"|\d{{1,3}}'\d{{3}}(?:[.']\d{{3}}){{1,9}}(?:,\d{{1,40}})?"
+    rf"|[1-9]\d{{0,2}}(?:{SPACE}\d{{3}}){{1,11}}(?:[.,]\d{{1,40}})?"
+    rf"|\d{{1,40}}(?:[.,]\d{{1,40}}|'\d{{1,3}}(?![\d\"″']))?)(?!\d)"
 )
+# the dash of 5 kg-10 kg, $20-$30, 10 €-20 €: said as "a"
+TO = rf"(?P<to>{SPACE}?[-–—]{SPACE}?(?=(?:US)?[$€£]?{SPACE}?\d))?"
+GROUPED_BY_APOSTROPHE = re.compile(r"\d{1,3}'\d{3}(?:[.']\d{3})+")
 WORD_BEFORE = re.compile(rf"[{LETTER}]{{1,20}}\.?$")
 WORD_AFTER = re.compile(rf"{SPACE}([{LETTER}]{{1,30}})(?:{SPACE}([{LETTER}]{{1,30}}))?")
+OF_WHOLE = re.compile(
+    rf"{SPACE}de{SPACE}(?:(?:ellas|nosotras|vosotras|(?:todas{SPACE})?(?:las|estas|esas|aquellas))(?![{LETTER}])"
+    rf"|(?P<each>cada){SPACE}\d{{1,6}}{SPACE}(?P<noun>[{LETTER}]{{2,30}}))",
+    re.IGNORECASE,
+)
 SCALE = re.compile(
     rf"{SPACE}(mil|millón|mill[oó]nes|bill[oó]n(?:es)?|trill[oó]n(?:es)?|cuatrill[oó]n(?:es)?)\b", re.IGNORECASE
 )
+
+
+def alternatives(forms: Iterable[str]) -> str:
+    """A pattern of any of these forms, the longest first, parted by the first letter so that few are tried at a place."""
+    groups: dict[str, list[str]] = {}
+    for form in sorted(forms, key=len, reverse=True):
+        groups.setdefault(form[0].lower(), []).append(form)
+    return "|".join(
+        f"{_escaped(group[0][0])}(?:{'|'.join(_escaped(form[1:]) for form in group)})" for group in groups.values()
+    )
+
+
+def _escaped(form: str) -> str:
+    return re.escape(form).replace(r"\ ", SPACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +130,29 @@ class Place:
 
     def agreement(self) -> tuple[str, bool]:
         """Gender of the noun that the number counts, and whether it stands before one (veintiún libros)."""
-        if self.before in LABELS:
+        before = self.before
+        if before in LABELS:
             return numbers.MASCULINE, False
         noun, next_word = self.after
         gender = gender_of_noun(noun, next_word)
-        return (gender or numbers.MASCULINE), gender is not None
+        if gender is not None:
+            return gender, True
+        if before in FEMININE_BEFORE and before != "la":  # unas 300, las 200 de ayer
+            return numbers.FEMININE, False
+        return (self._gender_of_whole() if noun == "de" else numbers.MASCULINE), False
+
+    def _gender_of_whole(self) -> str:
+        """31 de ellas, 21 de las casas, 1 de cada 3 personas: a part has the gender of the whole."""
+        whole = OF_WHOLE.match(self.text, self.end)
+        if whole is None:
+            return numbers.MASCULINE
+        if whole["each"]:
+            return gender_of_noun(whole["noun"].lower()) or numbers.MASCULINE
+        return numbers.FEMININE
 
 
 LABELS = listed("""
+    apartamento párrafo tabla bloque módulo unidad grupo tipo opción caso ejemplo paso etapa zona distrito carretera ruta
     capítulo página número tomo artículo línea canal año volumen sección nivel fase calle sala puerta piso planta
     versión habitación apartado punto tema lección ejercicio figura tabla anexo nota núm. n.º pág. cap. art. vol.
     fig.
@@ -142,6 +183,12 @@ class Amount:
 def amount(written: str, locale: Locale) -> Amount:
     """What a written number means. Where `1.234` can be read two ways, the locale's decimal sign decides."""
     written = re.sub(SPACE, "", written)
+    if "'" in written:
+        body, _, behind = written.partition(",")
+        if GROUPED_BY_APOSTROPHE.fullmatch(body):
+            return Amount(re.sub("[.']", "", body), behind, "," if behind else "")
+        whole, _, behind = written.partition("'")
+        return Amount(whole.replace(".", ""), behind, ",")
     points, commas = written.count("."), written.count(",")
     if not points and not commas:
         return Amount(written, "", "")
@@ -155,12 +202,18 @@ def amount(written: str, locale: Locale) -> Amount:
     return Amount(whole, written[last + 1 :], sign)
 
 
+class Pattern(Protocol):
+    """What finds a form at a place: a compiled pattern, or anything that matches as one does."""
+
+    def match(self, text: str, start: int, /) -> re.Match | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One class of written forms. `read` gets the match and its place and returns the words, or None."""
 
     kind: str
-    pattern: re.Pattern
+    pattern: Pattern
     read: Callable[[re.Match, Place], str | None]
 
 

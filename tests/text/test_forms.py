@@ -26,7 +26,7 @@ curso 2023/24 → curso dos mil veintitrés veinticuatro
 1.ᵒ y 2.ᵃ → primero y segunda
 un ángulo de 90º → un ángulo de noventa grados
 juana i, alfonso x → juana primera, alfonso décimo
-elizabeth ii → elizabeth segundo
+elizabeth ii → elizabeth segunda
 Mi amiga y yo → mi amiga y yo
 los XXV Juegos → los vigesimoquintos juegos
 (123) 456-7890 → uno dos tres cuatro cinco seis siete ocho nueve cero

@@ -113,7 +113,8 @@ CASES = {
         ("ESTO ES UN GRITO DE GOL", "esto es un grito de gol"),
     ],
     "addresses": [
-        ("ana@gmail.com", "a n a arroba gmail punto com"),
+        ("ana@gmail.com", "ana arroba gmail punto com"),
+        ("xyz@abc.es", "x y z arroba a b c punto e s"),
         ("www.rae.es", "w w w punto r a e punto e s"),
         ("#HolaMundo2020", "hashtag hola mundo dos mil veinte"),
         ("versión 3.10.2", "versión tres punto diez punto dos"),
