@@ -14,14 +14,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.sweeper import StudySweeper
+from chatterbox_es.selection.sweeper import StudySweeper
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 @dataclass
 class MelConfig:
-    """See `chatterbox_es.acoustics.mel.MelContract`."""
+    """See `chatterbox_es.audio.mel.MelContract`."""
 
     sample_rate: int = 24_000
     n_fft: int = 1920
@@ -269,7 +269,7 @@ def register_schema() -> None:
     for name, node in MODELS.items():
         store.store(group="model", name=f"schema_{name}", node=node, replace=True)
     store.store(group="hydra/sweeper", name="study", replace=True, node={
-        "_target_": "chatterbox_es.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
+        "_target_": "chatterbox_es.selection.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
     store.store(group="hydra/sweeper/sampler", name="study", replace=True, node={  # Hydra's tpe sets an older Optuna's defaults
         "_target_": "optuna.samplers.TPESampler", "seed": None})
     Plugins.instance().register(StudySweeper)

@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import write_audio
-from chatterbox_es.demo_page import PLAYER, SHOWN, STOP, STYLE, describe, link, message, not_shown, queue, unusable
-from chatterbox_es.demo_voices import Offer, Shelf
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
-from chatterbox_es.speech import Speech, newest_voice, voice_file
+from chatterbox_es.runs.checkpoint_files import voice_file
+from chatterbox_es.speech.demo_page import PLAYER, SHOWN, STOP, STYLE, describe, link, message, not_shown, queue, unusable
+from chatterbox_es.speech.demo_voices import Offer, Shelf
+from chatterbox_es.speech.voice import Speech
+from chatterbox_es.speech.voices import newest_voice
 
 LONGEST = 5000  # characters, some six minutes of speech
 AT_ONCE, WAITING = 2, 32  # texts that are said at the same time, and that may wait for their turn

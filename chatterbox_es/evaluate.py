@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chatterbox_es import command_line
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.budget import PROBED, sentences_that_fit
 from chatterbox_es.evaluation.comparison import evaluate
@@ -26,22 +27,15 @@ from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND, Results, table
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.speed import machine, speed_of
-from chatterbox_es.evaluation.systems import (
-    Recordings,
-    RoundTrip,
-    Sentence,
-    Spoken,
-    System,
-    check_names,
-    held_out,
-    parse_peers,
-)
+from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Sentence, Spoken, System, check_names, held_out, parse_peers
 from chatterbox_es.evaluation.verdicts import verdicts
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.run_directory import commit
-from chatterbox_es.select import features_of
-from chatterbox_es.selection import check_comparable
-from chatterbox_es.speech import Voice, VoiceOptions, chosen_from, newest_voice, voice_file
+from chatterbox_es.models.families import features_of
+from chatterbox_es.runs.checkpoint_files import run_of, voice_file
+from chatterbox_es.runs.run_directory import commit
+from chatterbox_es.selection.ranking import check_comparable
+from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voices import chosen_from, load_voice, newest_voice
 
 PAGE = "evaluation.html"
 
@@ -62,16 +56,9 @@ class EvaluateOptions(MeasureOptions):
     phase: str = dataclasses.field(default="5", metadata={"help": "what this command is; 5 and no other"})
 
 
-def folder_of(run: Path) -> Path:
-    """The run directory of a run or of a checkpoint in one."""
-    if not run.is_file():
-        return run
-    return run.parent.parent if run.parent.name == "checkpoints" else run.parent
-
-
 def name_of(run: Path) -> str:
     """What a run or a checkpoint is called in tables: the ends of its path."""
-    name = "/".join(folder_of(run).absolute().parts[-2:])
+    name = "/".join(run_of(run).absolute().parts[-2:])
     return f"{name}/{run.stem}" if run.is_file() else name
 
 
@@ -86,7 +73,7 @@ def main() -> None:
     runs = [Path(part.strip()) for part in options.run.split(",") if part.strip()] or [newest_voice(outputs)]
     voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec))
     first = next(iter(voices.values()))
-    features = features_of(folder_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
+    features = features_of(run_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
     systems = _systems(features, voices, options.peers)
     expected = min(wanted or len(features.validation), len(features.validation))
     measures = build_measures(options, first.front_end.dialect.name, asked, voices, expected)
@@ -131,7 +118,7 @@ def load_voices(runs: Sequence[Path], options: VoiceOptions | None = None) -> di
     Raises:
         UserError: one is named twice, or they are of different data.
     """
-    voices = {name_of(run): Voice.load(run, options=options) for run in runs}
+    voices = {name_of(run): load_voice(run, options=options) for run in runs}
     if len(voices) < len(runs):
         raise UserError(f"run={','.join(map(str, runs))}: two of them are called alike; name each once")
     check_comparable([voice_file(run) for run in runs])

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser, load_recogniser
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser
+from chatterbox_es.evaluation.recognisers import load_recogniser
+from chatterbox_es.files import write_whole
 from chatterbox_es.refinement.candidates import candidates, read_sentences
 from chatterbox_es.refinement.findings import Evaluation
 from chatterbox_es.refinement.page import markdown
 from chatterbox_es.refinement.plan import Plan, make_plan
 from chatterbox_es.refinement.weaknesses import Weaknesses
-from chatterbox_es.run_directory import write_whole
 from chatterbox_es.text import FrontEnd
 
 

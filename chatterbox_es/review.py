@@ -23,7 +23,8 @@ from pathlib import Path
 
 from chatterbox_es.command_line import parse, run
 from chatterbox_es.errors import UserError
-from chatterbox_es.run_summary import DAMAGED, STATES, RunSummary, date_of, find_runs
+from chatterbox_es.runs.run_directory import DAMAGED
+from chatterbox_es.runs.summary import STATES, RunSummary, date_of, find_runs
 
 FORMATS = ("table", "json", "html")
 FILTERS = ("phase", "data", "hw", "state")
@@ -175,7 +176,7 @@ def main() -> int:
     elif not summaries:
         raise UserError(f"none of the {len(found)} runs in {', '.join(map(str, folders))} fits the filters")
     elif options.format == "html":
-        from chatterbox_es.report import write_report  # plots and sound, which the table does without
+        from chatterbox_es.runs.report import write_report  # plots and sound, which the table does without
 
         title = "" if len(folders) > 1 or len(summaries) == 1 else f"{len(summaries)} runs in {folders[0]}"
         print(write_report(summaries, Path(options.out) if options.out else _beside(folders), title))

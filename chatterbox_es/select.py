@@ -11,35 +11,11 @@ the better; -distillmos where higher is better), with 95 % intervals. Writes out
 import dataclasses
 import logging
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from omegaconf import OmegaConf
-
 from chatterbox_es import command_line
-from chatterbox_es.best import keep
-from chatterbox_es.config import HwConfig, read_config
-from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.judge import Judge
-from chatterbox_es.evaluation.measures import MeasureOptions, direction_of, measure_of
-from chatterbox_es.families import family_of
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.hardware import set_up
-from chatterbox_es.run_directory import finished_runs, read_card
-from chatterbox_es.selection import (
-    Judging,
-    Ranking,
-    Rule,
-    check_comparable,
-    checkpoints_of,
-    load_candidates,
-    rank,
-    try_average,
-)
-from chatterbox_es.speech import BEST, chosen_from
-
-log = logging.getLogger(__name__)
+from chatterbox_es.evaluation.measures import MeasureOptions
+from chatterbox_es.selection.choosing import choose, find, table
 
 
 @dataclasses.dataclass
@@ -49,129 +25,6 @@ class SelectOptions(MeasureOptions):
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
     accelerator: str = dataclasses.field(default="", metadata={"help": "cpu or cuda; none: a GPU if there is one"})
     threads: int | None = dataclasses.field(default=None, metadata={"help": "CPU threads; none: one a core"})
-
-
-def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path, accelerator: str = "",
-           threads: int | None = None, measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
-    """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
-
-    Where the rule names a figure of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
-    recogniser, predictor or speaker embedding they are judged.
-
-    Raises:
-        UserError: nothing to choose from, checkpoints of different data, an unknown figure.
-    """
-    rule = rule_of(by)
-    files = [path for some in paths.values() for path in some]
-    if not files:
-        raise UserError(f"there is no checkpoint (best_*.pt, final_*.pt) in {', '.join(map(str, paths)) or outputs}")
-    content = check_comparable(files)
-    features = features_of(next(iter(paths)), content)
-    accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
-    fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
-    judge = judge_of(rule, features, measures)
-    ranking = rank(load_candidates(paths, rule, features, fabric, judge), rule)
-    tried = ""
-    if average > 1:
-        ranking, tried = try_average(ranking, average, features, fabric, judge)
-    notes = [*ranking.verdict(), *filter(None, [tried])]
-    before = chosen_from(outputs / BEST)
-    best = keep(ranking, notes, features, outputs)
-    replaced = f", in place of the one{before}" if before else ""
-    return ranking, [*notes, f"{best}: the voice that synthesize uses from now on{replaced}"]
-
-
-def rule_of(by: str) -> Rule:
-    """The rule that ``by`` writes. A metric of an evaluation by itself knows its direction: ``distillmos`` is ``-distillmos``.
-
-    Raises:
-        UserError: it is no rule, a sum that asks for less of what should be high, or names a metric that should be neither.
-    """
-    rule = Rule.parse(by)
-    neither = [name for name in rule.terms if direction_of(name) in ("one", "recordings")]
-    if neither:
-        raise UserError(f"by={by}: {neither[0]} is best at the recordings', neither low nor high, and ranks no checkpoints")
-    wrong = [name for name, factor in rule.terms.items() if direction_of(name) == "higher" and factor > 0]
-    if wrong and len(rule.terms) == 1:
-        log.info("by=%s: more of it is better, so the rule is -%s", by, by.lstrip())
-        return Rule.parse(f"-{by.strip()}")
-    if wrong:
-        raise UserError(f"by={by}: more {wrong[0]} is better, and the rule's lowest value is taken: write -{wrong[0]}")
-    return rule
-
-
-def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -> Judging | None:
-    """Who makes the figures of a rule that the validation does not make; None where it makes them all."""
-    figures = [name for name in rule.terms if measure_of(name)]
-    return Judge.of(figures, features, options or MeasureOptions()) if figures else None
-
-
-def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
-    """The prepared set that a run was trained on: the one with that content hash where it still lies, or made anew; by a
-    ``codec`` in place of the one that its configuration names.
-
-    Raises:
-        UserError: its configuration is gone, or names code, or its data has changed since.
-    """
-    file = run / "config.yaml"
-    if not file.is_file():
-        raise UserError(f"{file} is missing, which says on which data {run} was trained")
-    config = read_config(file)
-    family = family_of(config)
-    # A relative path is relative to where the run was started: here, or a folder above the run's.
-    for place in (Path.cwd(), *run.resolve().parents):
-        if found := family.find(place / config.data.prepared, content):
-            return found
-    if family.name == "chatterbox":
-        from chatterbox_es.t3.codec import trusted_codec
-
-        config.model.codec = trusted_codec(config.model.codec, codec, str(file))
-    features = family.prepare(config)
-    if features.card["content"] != content:
-        raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
-                        f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")
-    return features
-
-
-def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
-    """The checkpoints by run, of what was named: runs, folders of runs, files; nothing: the newest finished run's data.
-
-    Raises:
-        UserError: something named is not there, or holds no run.
-    """
-    if not given:
-        runs = finished_runs(outputs)
-        if not runs:
-            raise UserError(f"there is no finished run in {outputs}/; name runs, or folders that hold some")
-        content = read_card(runs[-1])["content"]
-        found = [file.parent for file in sorted(outputs.glob("**/run.json"))]
-        fitting = [run for run in found if (read_card(run) or {}).get("content") == content]
-        print(f"{len(fitting)} of {len(found)} runs in {outputs}/ are on the data of the newest finished one, {runs[-1]}")
-        return {run: checkpoints_of(run) for run in fitting}
-    paths: dict[Path, list[Path]] = {}
-    for path in map(Path, given):
-        if path.is_file():
-            paths.setdefault(path.parent.parent, []).append(path)
-            continue
-        runs = [file.parent for file in sorted(path.glob("**/run.json"))]
-        if not runs:
-            raise UserError(f"{path} {'holds no run' if path.is_dir() else 'does not exist'}; name a run, a folder of runs, or "
-                            "a checkpoint")
-        paths |= {run: checkpoints_of(run) for run in runs}
-    return paths
-
-
-def table(ranking: Ranking) -> str:
-    """The ranking in columns."""
-    names = list(ranking.best.candidate.values.values)
-    rows = [(f"{ranking.rule.written} [95 %]", "behind the best [95 %]", *names, "checkpoint")]
-    for standing in ranking.standings:
-        means = standing.candidate.values.means()
-        rows.append((f"{standing.value:.4f} [{standing.interval[0]:.4f}, {standing.interval[1]:.4f}]",
-                     f"{standing.behind:.4f} [{standing.behind_interval[0]:.4f}, {standing.behind_interval[1]:.4f}]",
-                     *(f"{means[name]:.4f}" for name in names), standing.candidate.name))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def main() -> None:

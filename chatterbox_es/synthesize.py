@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TextIO
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import write_audio
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
-from chatterbox_es.speech import ENGINES, Speech, Voice, VoiceOptions, chosen_from, newest_voice
+from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.voice import Speech, Voice
+from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
 
 
 @dataclasses.dataclass
@@ -45,7 +47,7 @@ def main() -> None:
     if options.text and not piped and out.suffix.lower() != ".wav":
         raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
-    voice = Voice.load(run, options.dialect or None, options.engine, options.speaker, options)
+    voice = load_voice(run, options.dialect or None, options.engine, options.speaker, options)
     speaker = f", speaker {voice.speaker}" if voice.speaker else ""
     print(f"voice: {run}{chosen_from(run)}{speaker}", file=sys.stderr if piped else sys.stdout)
     if piped:

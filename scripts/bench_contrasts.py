@@ -22,15 +22,16 @@ import soxr
 import torch
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import read_audio
-from chatterbox_es.checkpoints import load_checkpoint
+from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.corpus.demo import Espeak, read_sentences
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.evaluation.contrasts import Contrasts
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.run_directory import final_checkpoint
-from chatterbox_es.speech import Voice
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voices import load_voice
 
 RATE = 24_000
 FINAL_S = r"s(?! ?[',]*[aeiouwjI])"  # in espeak-ng's notation, where no vowel or glide follows
@@ -96,7 +97,7 @@ def main() -> None:
     numbers = features.validation[np.linspace(0, len(features.validation) - 1, count).astype(int)]
     held_out = [features.utterance(int(number)) for number in numbers]
     natural = [Sound(RECORDINGS, row["id"], row["words"], (), read_audio(row["audio"], RATE), RATE) for row in held_out]
-    voices = {dialect: Voice.load(run, dialect) for dialect in ("castilian", "latin_american")}
+    voices = {dialect: load_voice(run, dialect) for dialect in ("castilian", "latin_american")}
     hear(aligner, natural, voices, [(row["id"], row["words"]) for row in held_out])
     texts = [(f"demo-{number}", sentence.spoken) for number, sentence in enumerate(read_sentences()[:options.sentences])]
     espeak = {f"espeak-ng {name}": Synthesiser(name) for name in ("es", "es-419")}

@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.audio import read_audio
-from chatterbox_es.acoustics.mel import MelContract, log_mel
-from chatterbox_es.acoustics.vocoder import GriffinLim
+from chatterbox_es.audio.log_mel import log_mel
+from chatterbox_es.audio.mel import MelContract
+from chatterbox_es.audio.vocoder import GriffinLim
+from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
 from chatterbox_es.evaluation.mcd import F0_CEILING, F0_FLOOR, QUIETEST, RATE, align, all_pass_constant, analyse, distortion
@@ -36,7 +37,7 @@ from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
 from chatterbox_es.evaluation.systems import treat
 from chatterbox_es.evaluation.world import world
-from chatterbox_es.old_packages import import_old
+from chatterbox_es.pkg_resources_shim import import_old
 from chatterbox_es.text import FrontEnd
 
 
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def measure_time(options: Options) -> None:
-    from chatterbox_es.speech import newest_voice
+    from chatterbox_es.speech.voices import newest_voice
 
     run = Path(options.run) if options.run else newest_voice(Path("outputs"))
     with tempfile.TemporaryDirectory() as scratch:

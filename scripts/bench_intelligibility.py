@@ -19,20 +19,22 @@ from pathlib import Path
 import torch
 
 from chatterbox_es import command_line
-from chatterbox_es.acoustics.vocoder import GriffinLim
-from chatterbox_es.checkpoints import load_checkpoint
+from chatterbox_es.audio.vocoder import GriffinLim
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluate import name_of
 from chatterbox_es.evaluation.comparison import one_thread_each
 from chatterbox_es.evaluation.intelligibility import Intelligibility, corpus_rates
 from chatterbox_es.evaluation.intervals import interval, resample
+from chatterbox_es.evaluation.processes import on_all_cores
 from chatterbox_es.evaluation.recognisers import load_recogniser
-from chatterbox_es.evaluation.sounds import Failure, Sound, on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Sound
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, held_out
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.model.fase4 import Fase4
-from chatterbox_es.run_directory import commit
-from chatterbox_es.speech import Voice, voice_file
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.fase4.network import Fase4
+from chatterbox_es.runs.checkpoint_files import voice_file
+from chatterbox_es.runs.run_directory import commit
+from chatterbox_es.speech.voices import load_voice
 
 
 @dataclasses.dataclass
@@ -54,7 +56,7 @@ def main() -> None:
     systems = [Recordings(rate), RoundTrip(features, GriffinLim(features.contract))]
     with tempfile.TemporaryDirectory() as scratch:
         runs["untrained"] = untrained(runs[first], Path(scratch))
-        systems += [Spoken(name, Voice.load(run), rate) for name, run in runs.items()]
+        systems += [Spoken(name, load_voice(run), rate) for name, run in runs.items()]
     measure = Intelligibility(load_recogniser(options.recogniser, dialect), dialect)
     began = time.monotonic()
     with one_thread_each():

@@ -20,9 +20,9 @@ import soxr
 
 from chatterbox_es import command_line
 from chatterbox_es.config import compose
+from chatterbox_es.dataset.lint import Lint
+from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
-from chatterbox_es.lint import Lint
-from chatterbox_es.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 EACH = 10  # utterances of each kind of damage

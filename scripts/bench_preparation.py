@@ -141,9 +141,9 @@ def stages(options: BenchOptions) -> None:
     """`treat` of 60 recordings, one thread, the least of seven rounds: what the machine's other work takes is hardly in it."""
     import torch
 
-    from chatterbox_es.acoustics.mel import MelContract
+    from chatterbox_es.audio.mel import MelContract
     from chatterbox_es.corpus import read_folder
-    from chatterbox_es.preparation.stages import Treatment, treat
+    from chatterbox_es.dataset.preparation.stages import Treatment, treat
 
     torch.set_num_threads(1)
     treatment = Treatment(MelContract(), "castilian", None, 30.0, True, -23.0, 0)
@@ -157,7 +157,7 @@ def stages(options: BenchOptions) -> None:
 
 
 def unchanged(options: BenchOptions) -> None:
-    from chatterbox_es.preparation.listing import listing_digest
+    from chatterbox_es.dataset.preparation.listing import listing_digest
 
     corpus, _ = linked_corpus(options)
     kept = Path(options.folder, "listings")
@@ -171,8 +171,8 @@ def unchanged(options: BenchOptions) -> None:
 
 def clone_shards(options: BenchOptions, config: Config, size: int) -> None:
     """Prepare the first shard of a set and let it stand for the others, as if all had been prepared."""
-    from chatterbox_es import prepare as preparing
-    from chatterbox_es.preparation import shards as made
+    from chatterbox_es.dataset.preparation import prepare as preparing
+    from chatterbox_es.dataset.preparation import shards as made
 
     def clone(storage, treatment, waiting, size, workers=None):
         first = made.make_shard(storage, treatment, 0, size)
@@ -209,8 +209,8 @@ def start(options: BenchOptions) -> None:
         os.waitpid(process, 0)
     made = time.time()
     config = compose(written)
-    from chatterbox_es.batches import Batches
-    from chatterbox_es.prepare import prepare
+    from chatterbox_es.dataset.batches import Batches
+    from chatterbox_es.dataset.preparation.prepare import prepare
 
     before = psutil.Process().memory_full_info().uss
     began, cpu = time.perf_counter(), time.process_time()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from chatterbox_es import command_line
-from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.refinement.candidates import candidates, read_sentences
 from chatterbox_es.refinement.plan import make_plan
 from chatterbox_es.refinement.weaknesses import Weaknesses

@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 
 from chatterbox_es import command_line
-from chatterbox_es.pictures import draw_mels
+from chatterbox_es.runs.plots import draw_mels
 
 LIST_SECONDS, REPORT_SECONDS, REPORT_BYTES = 1.0, 5.0, 10_000_000
 REPEATS = 5

@@ -21,9 +21,10 @@ import torch
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
-from chatterbox_es.export import compare
-from chatterbox_es.run_directory import commit
-from chatterbox_es.speech import ENGINES, Voice
+from chatterbox_es.runs.run_directory import commit
+from chatterbox_es.speech.onnx_export import compare
+from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voices import ENGINES, load_voice
 
 SENTENCES = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 LONG = 2000  # characters
@@ -42,9 +43,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     voices = {}
     for engine in options.get("engines", ",".join(ENGINES)).split(","):
-        Voice.load(Path(options["run"]), engine=engine)  # the export, where it was not made before, is no start
+        load_voice(Path(options["run"]), engine=engine)  # the export, where it was not made before, is no start
         began = time.perf_counter()
-        voices[engine] = voice = Voice.load(Path(options["run"]), engine=engine)
+        voices[engine] = voice = load_voice(Path(options["run"]), engine=engine)
         start = time.perf_counter() - began
         print(row(engine, voice, start, texts, " ".join(lines)[:LONG], int(options.get("repeats", 5))), flush=True)
     if len(voices) == len(ENGINES):

@@ -4,7 +4,7 @@
                                [optimiser=adamw] [checkpointing=true] [rank=32]
 
 Prints seconds a step, operations a second (and `share_of_peak` where peak_tflops= is given), peak memory, and the
-estimate of `chatterbox_es.t3.memory`. On the CPU memory is the process's largest size beyond what it was after a step of
+estimate of `chatterbox_es.models.t3.memory`. On the CPU memory is the process's largest size beyond what it was after a step of
 a tiny T3, with all libraries loaded (one configuration a process); on a GPU it is that of its tensors.
 """
 
@@ -20,14 +20,15 @@ import torch
 
 from chatterbox_es.command_line import parse, run
 from chatterbox_es.hardware import forget_shapes, peak_resident, return_large_blocks
-from chatterbox_es.optimisation import make_optimizer
-from chatterbox_es.t3.batches import Spoken, collate
-from chatterbox_es.t3.cost import PHASES, TEXT_PER_SECOND, utterance_flops
-from chatterbox_es.t3.lora import LoraOptions
-from chatterbox_es.t3.loss import losses_of
-from chatterbox_es.t3.memory import GB, Shape, step_memory
-from chatterbox_es.t3.model import CODES, START_TEXT, STOP_TEXT, T3, T3Size
-from chatterbox_es.t3.phases import frozen_digest, parameter_groups, set_phase
+from chatterbox_es.models.plan import GB
+from chatterbox_es.models.t3.batches import Spoken, collate
+from chatterbox_es.models.t3.cost import PHASES, TEXT_PER_SECOND, utterance_flops
+from chatterbox_es.models.t3.lora import LoraOptions
+from chatterbox_es.models.t3.loss import losses_of
+from chatterbox_es.models.t3.memory import Shape, step_memory
+from chatterbox_es.models.t3.network import CODES, START_TEXT, STOP_TEXT, T3, T3Size
+from chatterbox_es.models.t3.phases import frozen_digest, parameter_groups, set_phase
+from chatterbox_es.training.optimisation import make_optimizer
 
 TYPES = {"32-true": torch.float32, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 

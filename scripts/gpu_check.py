@@ -200,7 +200,7 @@ def main() -> int:
     try:  # only now, when what is missing has been said
         import gpu_check_parts as measured
 
-        from chatterbox_es.run_directory import commit
+        from chatterbox_es.runs.run_directory import commit
     except ImportError as error:
         raise UserError(f"the package cannot be imported here: {error}") from error
     result["commit"] = commit()

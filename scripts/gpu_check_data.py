@@ -1,7 +1,7 @@
 """What `gpu_check.py` trains on: a prepared set, speech tokens and weights of T3, all from a seed and of no use for speech.
 
 Every symbol has a mel of its own and every text id its codes, so that there is something to learn. The files are those that
-`chatterbox_es.prepare` leaves (`feature_set`, `t3.token_set`) and that Resemble publishes (`t3.weights`).
+`chatterbox_es.prepare` leaves (`feature_set`, `models.t3.token_set`) and that Resemble publishes (`models.t3.weights`).
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chatterbox_es.acoustics.mel import MelContract
-from chatterbox_es.feature_set import CARD, INDEX, FeatureSet, Statistics
+from chatterbox_es.audio.mel import MelContract
+from chatterbox_es.dataset.feature_set import CARD, INDEX, FeatureSet, Statistics
 from chatterbox_es.text import FrontEnd
 
 SPEAKERS = 4
@@ -58,8 +58,8 @@ def write_features(folder: Path, train: int, held_out: int, seconds: tuple[float
 
 def write_tokens(features: FeatureSet, size: object, seed: int = 0) -> FeatureSet:
     """The same utterances as T3 reads them; ``size`` is a `T3Size`."""
-    from chatterbox_es.t3.model import CODES, START_TEXT, STOP_TEXT  # optional packages
-    from chatterbox_es.t3.token_set import TOKENS, TokenSet
+    from chatterbox_es.models.t3.network import CODES, START_TEXT, STOP_TEXT  # optional packages
+    from chatterbox_es.models.t3.token_set import TOKENS, TokenSet
 
     random, folder = np.random.default_rng(seed), features.folder / "tokens-gpu_check"
     rows, of_id = min(size.text_rows, 255), random.integers(0, min(CODES, size.speech_rows), 256)
@@ -87,8 +87,8 @@ def write_weights(folder: Path, size: object, seed: int = 0) -> Path:
     """A folder as Resemble publishes it, with random weights in fp16; once."""
     from safetensors.torch import save_file  # optional packages
 
-    from chatterbox_es.t3.model import T3
-    from chatterbox_es.t3.weights import MULTILINGUAL_T3, MULTILINGUAL_VOCABULARY
+    from chatterbox_es.models.t3.network import T3
+    from chatterbox_es.models.t3.weights import MULTILINGUAL_T3, MULTILINGUAL_VOCABULARY
 
     if (folder / MULTILINGUAL_T3).exists():
         return folder

@@ -23,17 +23,19 @@ from gpu_check_data import write_features, write_tokens, write_weights
 from lightning_fabric import Fabric
 from torch import nn
 
-from chatterbox_es.checkpoints import load_checkpoint
 from chatterbox_es.config import Config, HwConfig, compose
-from chatterbox_es.families import Family, family_of
-from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.hardware import TF32_SINCE, installed_driver, matmul_peak, require_gpu, set_up
-from chatterbox_es.interruption import watching
-from chatterbox_es.run_directory import RunDirectory, final_checkpoint
-from chatterbox_es.speech import voice_of
-from chatterbox_es.tracking import Tracker
-from chatterbox_es.train import run_prepared
-from chatterbox_es.training import Validated, train
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import family_of
+from chatterbox_es.models.family import Family
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.runs.run_directory import RunDirectory
+from chatterbox_es.speech.voices import voice_of
+from chatterbox_es.training.interruption import watching
+from chatterbox_es.training.loop import Validated, train
+from chatterbox_es.training.run import run_prepared
+from chatterbox_es.training.tracking import Tracker
 
 Tell = Callable[[str, Any], None]
 SHORT = {"32-true": "fp32", "16-mixed": "fp16", "bf16-mixed": "bf16"}
@@ -196,7 +198,7 @@ def share_of(check: Check, name: str, features: FeatureSet, config: Config) -> d
 
 def t3(check: Check, tell: Tell, phase: str) -> None:
     """Steps, memory beside the plan, and speech tokens."""
-    from chatterbox_es.t3.model import T3Size  # optional packages
+    from chatterbox_es.models.t3.network import T3Size  # optional packages
 
     size = T3Size(**SMALL_T3) if check.small else T3Size()
     weights = write_weights(check.folder / "weights", size)
@@ -219,9 +221,9 @@ def t3(check: Check, tell: Tell, phase: str) -> None:
 
 def speech_tokens(run: Trained, features: FeatureSet, count: int) -> dict[str, float]:
     """Seconds of speech a second that T3 gives, without S3Gen and vocoder, whose weights are published and not here."""
-    from chatterbox_es.t3.batches import collate
-    from chatterbox_es.t3.generation import Sampling, generate
-    from chatterbox_es.t3.validation import spoken_of
+    from chatterbox_es.models.t3.batches import collate
+    from chatterbox_es.models.t3.generation import Sampling, generate
+    from chatterbox_es.models.t3.validation import spoken_of
 
     batch = collate([spoken_of(features, int(features.validation[0]), None)])
     rates = []
@@ -243,7 +245,7 @@ def t3_4_3(check: Check, tell: Tell) -> None:
 
 def t3_losses(check: Check, tell: Tell) -> None:
     """`losses` of a small T3."""
-    from chatterbox_es.t3.model import T3Size  # optional packages
+    from chatterbox_es.models.t3.network import T3Size  # optional packages
 
     size, steps = (T3Size(**SMALL_T3), 20) if check.small else (T3Size(**LEARNING_T3), 300)
     weights = write_weights(check.folder / "weights_learning", size)

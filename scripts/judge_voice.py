@@ -22,7 +22,7 @@ import torch
 from matplotlib import pyplot
 
 from chatterbox_es import command_line
-from chatterbox_es.checkpoints import Checkpoint, load_checkpoint
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.comparison import evaluate
 from chatterbox_es.evaluation.measures import MeasureOptions, build_measures
@@ -31,9 +31,10 @@ from chatterbox_es.evaluation.results import Results, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, System, held_out
 from chatterbox_es.evaluation.verdicts import verdicts
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.run_directory import final_checkpoint
-from chatterbox_es.speech import Voice
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.speech.voice import Voice
 
 MEASURES = ("distillmos", "dnsmos", "intelligibility", "speaker_similarity", "prosody", "variance")
 COLUMNS = {"distillmos": "DistillMOS", "dnsmos_ovrl": "DNSMOS overall", "wer": "WER", "similarity_to_speaker": "similarity",

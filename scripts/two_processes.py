@@ -26,19 +26,20 @@ OWN = {"runs": "20", "seconds": "8", "slow": "1", "limit": "400", "out": ""}
 
 def process(slow: float, folder: Path) -> None:
     """One of the two: trains with slow states, and leaves its weights' hash and last rate in ``folder``."""
-    from chatterbox_es import train, training, training_state
-    from chatterbox_es.checkpoints import weights_digest
+    from chatterbox_es import train
+    from chatterbox_es.models.weights import weights_digest
+    from chatterbox_es.training import loop, run, state
 
     def save_slowly(*arguments):
         time.sleep(slow)
-        return training_state.save_state(*arguments)
+        return state.save_state(*arguments)
 
     def train_and_tell(fabric, family, model, features, config, run, *more):
-        best = training.train(fabric, family, model, features, config, run, *more)
+        best = loop.train(fabric, family, model, features, config, run, *more)
         (folder / f"weights_{fabric.global_rank}").write_text(weights_digest(model.state_dict()))
         return best
 
-    training.save_state, train.train = save_slowly, train_and_tell
+    loop.save_state, run.train = save_slowly, train_and_tell
     train.main()
 
 

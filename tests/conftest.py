@@ -15,8 +15,8 @@ import torch
 from hypothesis import settings
 
 from chatterbox_es.config import Config, compose
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.prepare import prepare
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.dataset.preparation.prepare import prepare
 
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
 settings.register_profile("same_examples", derandomize=True, deadline=None)

@@ -8,9 +8,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
-from chatterbox_es.batches import Step
-from chatterbox_es.families import Family
-from chatterbox_es.optimisation import make_optimizer, training_step
+from chatterbox_es.dataset.batches import Step
+from chatterbox_es.models.family import Family
+from chatterbox_es.training.optimisation import make_optimizer, training_step
 
 PRECISIONS = ("32-true", "16-mixed")
 

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from chatterbox_es import progress, train, training, training_state
 from chatterbox_es.errors import UserError
-from chatterbox_es.interruption import InterruptedRun, Interruption
-from chatterbox_es.model.mel_family import MelFamily
-from chatterbox_es.progress import Progress
-from chatterbox_es.run_directory import RunDirectory, read_card
-from chatterbox_es.train import run_phase
+from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.runs.run_directory import RunDirectory, read_card
+from chatterbox_es.training import loop, progress, run_writer, state
+from chatterbox_es.training.interruption import InterruptedRun, Interruption
+from chatterbox_es.training.progress import Progress
+from chatterbox_es.training.run import run_phase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STEP = 1.0  # seconds
@@ -38,7 +38,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    for module in (progress, train, training, training_state):
+    for module in (progress, run_writer, loop, state):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -48,7 +48,7 @@ def run_of(tmp_path, config_of, features, clock, monkeypatch):
     """A run by minutes whose steps take a second and whose validations take what is said, in seconds: when they are tried
     before the start, the first time of all, and in the run."""
     def run(*more: str, tried: float, taken: float | None = None, cold: float = 0.0):
-        step, validate, first = training.fitting_step, training.validate, [cold]
+        step, validate, first = loop.fitting_step, loop.validate, [cold]
 
         def slow_step(*arguments, **options):
             clock.seconds += STEP
@@ -60,8 +60,8 @@ def run_of(tmp_path, config_of, features, clock, monkeypatch):
             clock.seconds += first.pop() if first else 0.0
             return validate(fabric, family, model, features, utterances, **options)
 
-        monkeypatch.setattr(training, "fitting_step", slow_step)
-        monkeypatch.setattr(training, "validate", slow_validate)
+        monkeypatch.setattr(loop, "fitting_step", slow_step)
+        monkeypatch.setattr(loop, "validate", slow_validate)
         run_phase(config_of("phase=4_2", "train.samples=0", "train.epochs=1000", "phase.batch_size=3", "phase.warmup_steps=1",
                             *more), tmp_path / "run")
         return tmp_path / "run"
@@ -122,7 +122,7 @@ def test_a_plan_does_not_count_what_only_the_first_time_takes(run_of, clock, mon
         return samples(self, fabric, model, config, features, numbers, *more)
 
     monkeypatch.setattr(MelFamily, "samples", slow_samples)
-    monkeypatch.setattr(train, "LONG", 100)
+    monkeypatch.setattr(run_writer, "LONG", 100)
     plan = json.loads((run_of("train.epochs=2", "train.samples=2", tried=4, cold=90) / "plan.json").read_text())
     assert plan["seconds_per_step"] == pytest.approx(STEP)
     assert plan["seconds_per_validation"] == pytest.approx(4 + 2 * 2)
@@ -146,7 +146,7 @@ def test_speaking_that_takes_long_is_tried_once(run_of, clock, monkeypatch):
 
 
 def process(is_first: bool, others: list[float] | None = None, started: float = 0.0, **more) -> SimpleNamespace:
-    """What `training.agree` takes, of one process of two; ``others`` is what the other one says."""
+    """What `training.loop.agree` takes, of one process of two; ``others`` is what the other one says."""
     def all_reduce(tensor, reduce_op):
         assert reduce_op == "max"
         return torch.maximum(tensor, torch.tensor(others, dtype=tensor.dtype))
@@ -158,14 +158,14 @@ def process(is_first: bool, others: list[float] | None = None, started: float = 
 
 def test_all_processes_go_by_the_first_ones_clock_and_end_by_any_ones_signal(clock):
     first, second = (process(True, [0, 0, 0, 0], clock.seconds), process(False, [2.5, 1.5, 0, 0], clock.seconds))
-    assert training.agree(first, Interruption())
+    assert loop.agree(first, Interruption())
     assert (first.progress.now, first.progress.ending) == (4.0, 3.0)
-    assert not training.agree(second, Interruption())  # by its own clock a state would be due
+    assert not loop.agree(second, Interruption())  # by its own clock a state would be due
     assert (second.progress.now, second.progress.ending) == (2.5, 1.5)
     clock.seconds += 600  # nobody asks a clock in between
     assert second.progress.share() == 2.5 / 8.5
     with pytest.raises(InterruptedRun, match="SIGTERM"):
-        training.agree(process(True, [0, 0, 0, 15]), Interruption())
+        loop.agree(process(True, [0, 0, 0, 15]), Interruption())
 
 
 def test_no_process_goes_on_where_one_has_not_the_memory():
@@ -173,7 +173,7 @@ def test_no_process_goes_on_where_one_has_not_the_memory():
     alone = process(True, family=other, model=None, batches=None, config=None)
     alone.fabric.all_reduce = lambda tensor, reduce_op: tensor + 1
     with pytest.raises(UserError, match="another process has not the memory"):
-        training.plan_of_all(alone)
+        loop.plan_of_all(alone)
 
 
 def test_two_processes_by_minutes_with_slow_states_stay_the_same_bit_by_bit(tmp_path):

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from chatterbox_es.batches import Batch
 from chatterbox_es.errors import UserError
 from chatterbox_es.model.layout import Layout
-from chatterbox_es.model.mel_family import MelFamily
+from chatterbox_es.models.fase4.batches import Batch
+from chatterbox_es.models.fase4.family import MelFamily
 from tests.fp16 import PRECISIONS, Run, check_two_hundred_steps, check_what_the_optimiser_sees
-from tests.test_loss import step_of, tiny, two_sentences
+from tests.models.fase4.test_loss import step_of, tiny, two_sentences
 
 
 def run_of(precision: str, phase: str = "4_3", **more) -> Run:

@@ -1,8 +1,8 @@
 """Recordings and their texts: from a corpus to utterances, faults and splits."""
 
 from chatterbox_es.corpus.demo import make_demo
+from chatterbox_es.corpus.faults import LintReport
 from chatterbox_es.corpus.folder import read_folder
-from chatterbox_es.corpus.lint import LintReport
 from chatterbox_es.corpus.mix import draw_rates
 from chatterbox_es.corpus.sources import corpus_roots, corpus_sources, read_corpus
 from chatterbox_es.corpus.splits import split_by_text

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from chatterbox_es.acoustics.audio import write_audio
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 
 VOICES = {"castilian": "es"} | dict.fromkeys(

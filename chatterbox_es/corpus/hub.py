@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face hub, by name or from a folder; the extra `hf` is needed.
 
-Sounds are taken encoded (`Audio(decode=False)`) and decoded by `acoustics.audio`, so that no other decoder is needed.
+Sounds are taken encoded (`Audio(decode=False)`) and decoded by `audio.waveform`, so that no other decoder is needed.
 """
 
 import functools

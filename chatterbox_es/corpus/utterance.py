@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatterbox_es.acoustics.audio import Recording
+from chatterbox_es.audio.waveform import Recording
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.comparison import evaluate
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Sentence, System, held_out
-from chatterbox_es.feature_set import FeatureSet
 
 PROBED = 4  # sentences that are timed, after one that is not: its libraries are loaded and compiled by it
 WHOLE_SETS = ("dialect",)  # measures that cost the same for few sentences and for many

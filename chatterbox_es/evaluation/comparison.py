@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from chatterbox_es.acoustics.audio import write_audio
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.processes import on_all_cores
 from chatterbox_es.evaluation.results import SOUND, Results, Row, collect
-from chatterbox_es.evaluation.sounds import Failure, Measure, Sound, on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Measure, Sound
 from chatterbox_es.evaluation.systems import Sentence, System
 
 

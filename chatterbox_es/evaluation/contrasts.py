@@ -23,7 +23,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.minimal_pairs import PAIR, Voice, minimal_pairs, say_pairs
 from chatterbox_es.evaluation.places import Aligner, Place, cut
-from chatterbox_es.evaluation.recognisers import in_processes
+from chatterbox_es.evaluation.recogniser import in_processes
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Metric, Sound
 from chatterbox_es.text import DIALECTS, FrontEnd
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import jiwer
 import numpy as np
 
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser, Recogniser, in_processes
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser, Recogniser, in_processes
 from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 from chatterbox_es.text import DIALECTS
 from chatterbox_es.text.normaliser import Normaliser

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from chatterbox_es.checkpoints import Checkpoint
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.comparison import evaluate
 from chatterbox_es.evaluation.measures import MeasureOptions, build_measures, measure_of
@@ -11,8 +11,8 @@ from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.speech import voice_of
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.speech.voices import voice_of
 
 
 class Judge:

@@ -25,7 +25,8 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
-from chatterbox_es.evaluation.sounds import Failure, Metric, Sound, in_own_processes, process_context, processes_for
+from chatterbox_es.evaluation.processes import in_own_processes, process_context, processes_for
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis

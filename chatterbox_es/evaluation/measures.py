@@ -11,7 +11,7 @@ from chatterbox_es.evaluation.predictors import DistillMos, Dnsmos, Predictor
 from chatterbox_es.evaluation.prosody import Prosody
 from chatterbox_es.evaluation.sounds import Measure, Metric
 from chatterbox_es.evaluation.speaker_similarity import OnnxEmbedding, Resemblyzer, SpeakerSimilarity
-from chatterbox_es.speech import Voice
+from chatterbox_es.speech.voice import Voice
 
 ALWAYS = ("distillmos", "dnsmos", "speaker_similarity", "mcd", "prosody", "variance", "speed")
 HEARD = ("intelligibility", "dialect")  # what needs a recogniser

@@ -12,7 +12,7 @@ PAIR = "pair:"  # how ids of carrier sentences begin
 
 
 class Voice(Protocol):
-    """Who can say a sentence, such as `speech.Voice`; what it gives has samples (samples,) and their rate in Hz."""
+    """Who can say a sentence, such as `speech.voice.Voice`; what it gives has samples (samples,) and their rate in Hz."""
 
     def speak(self, text: str) -> Any: ...
 

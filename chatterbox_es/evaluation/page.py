@@ -10,8 +10,8 @@ from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_picture, varianc
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.verdicts import verdicts
-from chatterbox_es.report_samples import UNREADABLE, sound_uri
-from chatterbox_es.run_directory import write_whole
+from chatterbox_es.files import write_whole
+from chatterbox_es.runs.media import UNREADABLE, sound_uri
 
 TEMPLATE = "evaluation.html.jinja"
 WORST = 8  # sentences a system
@@ -39,8 +39,8 @@ def write_page(results: Results, folder: Path, path: Path, title: str = "") -> P
 
 def render(results: Results, folder: Path, title: str = "") -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent.parent), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parent / "../runs"]),
+                                     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     judged = [system for system in results.systems if system not in (RECORDINGS, ROUND_TRIP)]
     peers = set(judged) - set(results.card.get("checkpoints", judged))
     return environment.get_template(TEMPLATE).render(

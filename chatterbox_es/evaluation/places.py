@@ -6,8 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from chatterbox_es.acoustics.mel import MelContract, log_mel
-from chatterbox_es.evaluation.recognisers import resampled
+from chatterbox_es.audio.log_mel import log_mel
+from chatterbox_es.audio.mel import MelContract
+from chatterbox_es.evaluation.recogniser import resampled
 from chatterbox_es.evaluation.sounds import Failure
 
 NUCLEI = frozenset("aeiou") | {f"ˈ{vowel}" for vowel in "aeiou"} | frozenset("jwɪʊ")

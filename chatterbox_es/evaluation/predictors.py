@@ -19,7 +19,8 @@ import soxr
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.sounds import Failure, Metric, Sound, on_all_cores
+from chatterbox_es.evaluation.processes import on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 
 RATE = 16_000  # Hz, of DistillMOS and DNSMOS
 MISSING = ("{} cannot be imported ({}): make ears, or pip install 'chatterbox-es[evaluate]' and pip install --no-deps "

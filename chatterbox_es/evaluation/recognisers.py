@@ -12,47 +12,14 @@ and language models are `chatterbox_es.evaluation.sphinx`'s business.
 import importlib.util
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
 import numpy as np
-import soxr
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.sounds import in_own_processes
-
-RATE = 16_000  # Hz, what Whisper and nearly all Vosk models hear
-Made = TypeVar("Made")
-SILENCE_PEAK = 1e-4  # as `acoustics.audio`: below, nothing is there to be heard
-
-
-class Recogniser(Protocol):
-    """Sound to text, the same for the same sound whatever was heard before."""
-
-    name: str  # such as whisper:small
-    task: str  # in words: what it knows beforehand, which decides how hard the task is
-
-    def expect(self, sentences: Sequence[str]) -> None:
-        """Told once, before listening: what will be said, in words. Recognisers of open speech do not care."""
-        ...
-
-    def transcribe(self, samples: np.ndarray, rate: int) -> str:
-        """What is said in ``samples`` (samples,) in [-1, 1] at ``rate`` Hz; "" where nothing is heard."""
-        ...
-
-
-@runtime_checkable
-class PhoneRecogniser(Recogniser, Protocol):
-    """A recogniser that also hears phones without words to lean on."""
-
-    def phones(self, samples: np.ndarray, rate: int) -> list[str]:
-        """The phones it hears, by its own names."""
-        ...
-
-    def names_of(self, phonemes: Sequence[str]) -> list[tuple[str, str]]:
-        """(phoneme, the recogniser's name of it) of every phoneme that is a sound; marks are left out."""
-        ...
+from chatterbox_es.evaluation.recogniser import RATE, Recogniser, pcm, resampled
 
 
 def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
@@ -194,23 +161,3 @@ class Vosk:
         parts = [recogniser.Result()] if recogniser.AcceptWaveform(pcm(samples, rate, RATE)) else []
         texts = [json.loads(part).get("text", "") for part in (*parts, recogniser.FinalResult())]
         return " ".join(filter(None, texts))
-
-
-def resampled(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """``samples`` (samples,) as float32 at ``target`` Hz."""
-    samples = np.asarray(samples, np.float32)
-    return samples if rate == target else soxr.resample(samples, rate, target)
-
-
-def pcm(samples: np.ndarray, rate: int, target: int, peak: float = 0.7) -> bytes:
-    """The sound as 16-bit PCM at ``target`` Hz, its peak at ``peak`` of full scale; near-silence stays as it is."""
-    sound = resampled(samples, rate, target)
-    highest = float(np.abs(sound).max(initial=0.0))
-    if highest > SILENCE_PEAK:
-        sound = sound / highest * peak
-    return (sound.clip(-1, 1) * 32767).astype("<i2").tobytes()
-
-
-def in_processes(job: Callable[..., Made], recogniser: Any, tasks: Sequence[tuple], processes: int | None = None) -> list[Made]:
-    """``job(recogniser, *task)`` of each task, in their order: on all cores where the recogniser uses one (is_parallel)."""
-    return in_own_processes(job, tasks, processes if getattr(recogniser, "is_parallel", False) else 1, (recogniser,))

@@ -10,7 +10,7 @@ import numpy as np
 
 from chatterbox_es.evaluation.intervals import interval, rate_interval, resample
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Measure, Metric, Sound
-from chatterbox_es.run_directory import write_whole
+from chatterbox_es.files import write_whole
 
 SOUND = "sound"  # the key of a failure to make or read a sound at all
 

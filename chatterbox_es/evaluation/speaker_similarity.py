@@ -16,7 +16,8 @@ import numpy as np
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.predictors import MISSING, load_waveform_model, resample, run_model
-from chatterbox_es.evaluation.sounds import Failure, Metric, Sound, on_all_cores
+from chatterbox_es.evaluation.processes import on_all_cores
+from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 
 OF_RECORDING, OF_SPEAKER = "similarity", "similarity_to_speaker"
 

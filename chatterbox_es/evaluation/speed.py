@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from chatterbox_es.acoustics.vocoder import Vocoder
-from chatterbox_es.speech import Voice
+from chatterbox_es.audio.vocoder import Vocoder
+from chatterbox_es.speech.voice import Voice
 
 SENTENCES = 10  # timed one after the other, with nothing else running
 PASSAGE = 4  # sentences of the text whose first sound is waited for

@@ -21,7 +21,7 @@ import numpy as np
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.language_model import write_trigram
-from chatterbox_es.evaluation.recognisers import SILENCE_PEAK, pcm
+from chatterbox_es.evaluation.recogniser import SILENCE_PEAK, pcm
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.symbols import PHONES
 

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import numpy as np
 
-from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, read_audio, trim_silence
-from chatterbox_es.acoustics.vocoder import Vocoder
+from chatterbox_es.audio.vocoder import Vocoder
+from chatterbox_es.audio.waveform import AudioError, normalise_loudness, read_audio, trim_silence
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP, Failure, Sound
-from chatterbox_es.feature_set import FeatureSet
-from chatterbox_es.speech import Voice
+from chatterbox_es.speech.voice import Voice
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 LOUDNESS = -23.0  # dBFS of the active speech

@@ -4,7 +4,7 @@ import functools
 import types
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.old_packages import import_old
+from chatterbox_es.pkg_resources_shim import import_old
 
 
 @functools.cache

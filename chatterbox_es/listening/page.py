@@ -15,10 +15,10 @@ import numpy as np
 from markupsafe import Markup
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
 from chatterbox_es.listening.design import PAGE_FILE, REFERENCE, Design
 from chatterbox_es.listening.scales import SCALES
 from chatterbox_es.listening.stimuli import FORMATS, encode
-from chatterbox_es.run_directory import write_whole
 
 
 def write_page(folder: Path, design: Design, sounds: Mapping[str, np.ndarray], training: list[np.ndarray], *, form: str,

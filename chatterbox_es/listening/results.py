@@ -12,10 +12,10 @@ from typing import Any
 
 import jinja2
 
+from chatterbox_es.files import write_whole
 from chatterbox_es.listening.analysis import Analysis, Results
 from chatterbox_es.listening.ratings import ratings_of
 from chatterbox_es.listening.scales import SCALES
-from chatterbox_es.run_directory import write_whole
 
 RULES = {  # in English, in Spanish; {f}: found, {a}: allowed
     "checks": ("failed {f:.0%} of the attention checks (allowed: {a:.0%})",

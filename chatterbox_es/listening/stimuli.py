@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from scipy.signal import fftconvolve, firwin, kaiserord
 
-from chatterbox_es.acoustics.audio import AudioError, normalise_loudness, read_audio
+from chatterbox_es.audio.waveform import AudioError, normalise_loudness, read_audio
 from chatterbox_es.corpus.demo import Espeak
 from chatterbox_es.errors import UserError
 from chatterbox_es.listening.design import ANCHOR, INSTRUCTION, REFERENCE, Design
@@ -86,7 +86,7 @@ def read_sounds(files: dict[tuple[str, str], Path], items: list[str]) -> dict[tu
 
 def equalise(sounds: dict[tuple[str, str], np.ndarray],
              highest: float = LEVEL_DB) -> tuple[dict[tuple[str, str], np.ndarray], float]:
-    """All sounds at one active speech level (`acoustics.audio.normalise_loudness`), and that level in dBFS.
+    """All sounds at one active speech level (`audio.waveform.normalise_loudness`), and that level in dBFS.
 
     It is ``highest``, or lower where some sound's peak would exceed `PEAK`: one sound that is held back alone would be
     judged by its loudness.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.feature_set import FeatureSet
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.sentences import split
 

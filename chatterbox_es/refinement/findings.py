@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chatterbox_es.acoustics.audio import AudioError, read_audio
+from chatterbox_es.audio.waveform import AudioError, read_audio
+from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intervals import Proportion
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
-from chatterbox_es.feature_set import CARD, FeatureSet
 from chatterbox_es.refinement.phone_errors import Spoken, misheard_places
 from chatterbox_es.text.symbols import PHONES
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chatterbox_es.feature_set import FeatureSet
+from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.refinement.candidates import Candidates
 from chatterbox_es.refinement.choice import Choice, choose, random_choice, worth_of
 from chatterbox_es.refinement.contexts import PAIR, POSITION, TRIPLE, Contexts, contexts_of, decode, weights

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from chatterbox_es.evaluation.intervals import Proportion
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser
 from chatterbox_es.refinement.findings import Evaluation, Part, parts
 from chatterbox_es.refinement.phone_errors import Errors, drawn, phone_errors
 from chatterbox_es.text.symbols import PHONES

@@ -9,13 +9,7 @@ import unicodedata
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import characters
-from chatterbox_es.text.abbreviations import (
-    ABBREVIATION,
-    ABBREVIATION_BEFORE_COLON,
-    ABBREVIATIONS_IN_CONTEXT,
-    SLASHES,
-    TABLE,
-)
+from chatterbox_es.text.abbreviations import ABBREVIATION, ABBREVIATION_BEFORE_COLON, ABBREVIATIONS_IN_CONTEXT, SLASHES, TABLE
 from chatterbox_es.text.acronyms import ACRONYMS
 from chatterbox_es.text.agreement import FUNCTION_WORDS
 from chatterbox_es.text.dates import DATES, LONG_MONTH, MONTH_NAMES, SHORT_MONTH, SHORT_MONTHS, WEEKDAYS, WORDS_OF_DATES

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from chatterbox_es.acoustics.audio import AudioError, read_audio
+from chatterbox_es.audio.waveform import AudioError, read_audio
 from chatterbox_es.config import compose
 from chatterbox_es.corpus import Fault, Utterance, read_corpus
+from chatterbox_es.dataset.preparation.manifest import decode_row, encode_row
 from chatterbox_es.errors import UserError
-from chatterbox_es.preparation.manifest import decode_row, encode_row
 
 datasets = pytest.importorskip("datasets", reason="needs the extra hf")
 
@@ -79,7 +79,7 @@ def test_another_process_opens_the_set_again(tmp_path):
     assert len(record) < 1000  # it refers to the sound and does not hold it
     (tmp_path / "sent.record").write_bytes(record)
     code = ("import sys, datasets, pathlib; datasets.config.HF_DATASETS_CACHE = pathlib.Path(sys.argv[2]);"
-            "from chatterbox_es.preparation.manifest import decode_row;"
+            "from chatterbox_es.dataset.preparation.manifest import decode_row;"
             "print(len(decode_row(open(sys.argv[1], 'rb').read()).audio.read_bytes()))")
     said = subprocess.run([sys.executable, "-c", code, tmp_path / "sent.record", tmp_path / "cache"], capture_output=True,
                           text=True, check=True)

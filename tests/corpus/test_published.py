@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from omegaconf import OmegaConf
 
-from chatterbox_es.acoustics.audio import read_audio
+from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.config import DataConfig, compose
 from chatterbox_es.corpus import Fault, Utterance, read_corpus
 from chatterbox_es.errors import UserError

@@ -9,14 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.contrasts import (
-    CONTRASTS,
-    FEWEST_PLACES,
-    Contrasts,
-    Finding,
-    expected,
-    verdict,
-)
+from chatterbox_es.evaluation.contrasts import CONTRASTS, FEWEST_PLACES, Contrasts, Finding, expected, verdict
 from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.minimal_pairs import CARRIER, minimal_pairs, pair_sentences
 from chatterbox_es.evaluation.places import kind_of

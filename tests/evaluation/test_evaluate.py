@@ -20,8 +20,8 @@ from chatterbox_es.evaluation.budget import sentences_that_fit  # noqa: E402
 from chatterbox_es.evaluation.measures import MeasureOptions, build_measures, measure_of  # noqa: E402
 from chatterbox_es.evaluation.sounds import Failure, Sound  # noqa: E402
 from chatterbox_es.evaluation.systems import Peer, Recordings, held_out, parse_peers, treat  # noqa: E402
-from chatterbox_es.select import choose, rule_of  # noqa: E402
-from chatterbox_es.selection import checkpoints_of  # noqa: E402
+from chatterbox_es.runs.checkpoint_files import checkpoints_of  # noqa: E402
+from chatterbox_es.selection.choosing import choose, rule_of  # noqa: E402
 
 
 class Evaluated(NamedTuple):

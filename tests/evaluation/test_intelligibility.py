@@ -152,7 +152,7 @@ def test_recordings_are_understood_and_the_wrong_text_is_not() -> None:
     if not (corpus.is_dir() and (SHARED / "judge").is_dir()):
         pytest.skip("no recordings or no acoustic model: ../shared is absent")
     pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed")
-    from chatterbox_es.acoustics.audio import read_audio
+    from chatterbox_es.audio.waveform import read_audio
 
     rows = [line.split("|") for line in (corpus / "metadata.csv").read_text(encoding="utf-8").splitlines()]
     some = [(name, FRONT_END.read(text)) for name, text in rows if len(text) < 60][:6]

@@ -13,10 +13,11 @@ import pytest
 if importlib.util.find_spec("pyworld") is None:  # one that is there and cannot be imported is a fault, not a reason to skip
     pytest.skip("pyworld is not installed", allow_module_level=True)
 
-from chatterbox_es.acoustics.audio import read_audio  # noqa: E402
-from chatterbox_es.acoustics.mel import MelContract, log_mel  # noqa: E402
+from chatterbox_es.audio.log_mel import log_mel  # noqa: E402
+from chatterbox_es.audio.mel import MelContract  # noqa: E402
+from chatterbox_es.audio.waveform import read_audio  # noqa: E402
 from chatterbox_es.evaluation.global_variance import GlobalVariance  # noqa: E402
-from chatterbox_es.evaluation.mcd import (  # noqa: E402
+from chatterbox_es.evaluation.mcd import (
     Analysis,
     MelCepstralDistortion,
     Pairs,

@@ -13,7 +13,7 @@ pytest.importorskip("speechmos")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from chatterbox_es.acoustics.audio import read_audio  # noqa: E402
+from chatterbox_es.audio.waveform import read_audio  # noqa: E402
 from chatterbox_es.errors import UserError  # noqa: E402
 from chatterbox_es.evaluation.predictors import DistillMos, Dnsmos, Predictor, resample  # noqa: E402
 from chatterbox_es.evaluation.sounds import Failure, Sound  # noqa: E402

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chatterbox_es.acoustics.audio import read_audio
+from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation import recognisers
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser, installed_weights, load_recogniser, pcm, recogniser_of
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser, pcm
+from chatterbox_es.evaluation.recognisers import installed_weights, load_recogniser, recogniser_of
 
 
 @pytest.mark.parametrize(("written", "said"), [

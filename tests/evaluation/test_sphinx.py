@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chatterbox_es.acoustics.audio import read_audio
+from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.language_model import write_trigram
-from chatterbox_es.evaluation.recognisers import PhoneRecogniser, in_processes, load_recogniser
+from chatterbox_es.evaluation.recogniser import PhoneRecogniser, in_processes
+from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sphinx import SphinxModel
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.symbols import PHONES

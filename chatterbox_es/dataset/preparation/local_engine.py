@@ -1,0 +1,131 @@
+"""Shards made on this machine: here where one process is enough, else by one process a core.
+
+Processes of their own rather than forks of this one, which may train, hold a GPU or run in a notebook.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from chatterbox_es.dataset.preparation.shards import make_shard
+from chatterbox_es.dataset.preparation.stages import Treatment
+from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import cores
+
+ATTEMPTS = 3  # to make a shard, where the process that makes it dies
+
+
+def make_shards(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int,
+                workers: int | None = None) -> Iterator[tuple[int, int]]:
+    """Make shards; rows and frames of each, as they are done. ``shards`` may take its time: it is asked for the next one while
+    others are being made.
+
+    Raises:
+        UserError: a shard cannot be written, or the process that makes it dies again and again.
+    """
+    workers = workers or cores()
+    if isinstance(shards, Sized):
+        workers = min(workers, len(shards))
+    if workers <= 1 or storage.is_of_this_process:
+        yield from _make_here(storage, treatment, shards, size)
+        return
+    team = Team(storage, treatment, size)
+    try:
+        yield from team.make(shards, workers)
+    finally:
+        team.stop()
+
+
+def _make_here(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
+    threads = torch.get_num_threads()
+    for number in shards:
+        torch.set_num_threads(1)
+        try:
+            shard = make_shard(storage, treatment, number, size)
+        finally:
+            torch.set_num_threads(threads)  # what is set here is also what the products of training would use
+        yield shard.rows, shard.frames
+
+
+class Team:
+    """Worker processes and what each of them is making."""
+
+    def __init__(self, storage: Storage, treatment: Treatment, size: int):
+        self.job = json.dumps({"url": storage.url, "treatment": treatment.to_dict(), "size": size})
+        self.selector = selectors.DefaultSelector()
+        self.making: dict[subprocess.Popen, int] = {}
+        self.attempts: dict[int, int] = {}
+
+    def make(self, shards: Iterable[int], workers: int) -> Iterator[tuple[int, int]]:
+        waiting = iter(shards)
+        for number in islice(waiting, workers):
+            self.hire(number)
+        following = next(waiting, None)
+        while self.making:
+            for key, _ in self.selector.select():
+                worker = key.data
+                line = worker.stdout.readline()
+                number = self.making.pop(worker)
+                if not line:
+                    self.bury(worker, number)
+                    self.hire(number)
+                    continue
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise UserError(answer["error"])
+                if following is not None:
+                    self.tell(worker, following)
+                    following = next(waiting, None)
+                else:
+                    self.selector.unregister(worker.stdout)
+                    worker.stdin.close()
+                    worker.wait()
+                yield answer["rows"], answer["frames"]
+
+    def hire(self, number: int) -> None:
+        """Start a worker with its first shard."""
+        package = str(Path(__file__).resolve().parents[3])
+        paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        worker = subprocess.Popen([sys.executable, "-m", "chatterbox_es.dataset.preparation.worker"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True,
+                                  env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
+        self.selector.register(worker.stdout, selectors.EVENT_READ, worker)
+        self.tell(worker, self.job)
+        self.tell(worker, number)
+
+    def tell(self, worker: subprocess.Popen, what: str | int) -> None:
+        if isinstance(what, int):
+            self.making[worker] = what
+        try:
+            worker.stdin.write(f"{what}\n")
+            worker.stdin.flush()
+        except BrokenPipeError:  # it is dead, which the end of its answers will say
+            pass
+
+    def bury(self, worker: subprocess.Popen, number: int) -> None:
+        """Take a dead worker off; its shard is made again, but not for ever."""
+        self.selector.unregister(worker.stdout)
+        code = worker.wait()
+        self.attempts[number] = self.attempts.get(number, 0) + 1
+        if self.attempts[number] >= ATTEMPTS:
+            size = json.loads(self.job)["size"]
+            raise UserError(
+                f"the process that prepares rows {number * size} to {(number + 1) * size - 1} of the corpus, counted from 0, "
+                f"ended {ATTEMPTS} times without an answer (exit code {code}); what it said stands above. Perhaps memory is "
+                "short (prepare.workers=1), or one of these recordings makes the decoder fail")
+        print(f"a process that prepares shard {number} ended with exit code {code}: the shard is made again", flush=True)
+
+    def stop(self) -> None:
+        for worker in self.making:
+            worker.kill()
+            worker.wait()
+        self.making.clear()
+        self.selector.close()

@@ -1,0 +1,1 @@
+"""The models: what the commands ask of each, which there are, and their weights on disk."""

@@ -1,0 +1,142 @@
+"""What the commands ask of a kind of model."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from chatterbox_es.config import Config
+from chatterbox_es.dataset.batches import Batches, Budget, Step
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.models.plan import Plan
+from chatterbox_es.models.utterance_values import UtteranceValues
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
+
+
+class Piece(Protocol):
+    """Utterances side by side, as a model is given them."""
+
+    utterances: list[int]
+
+    @property
+    def frames(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> "Piece": ...
+
+    def pin(self) -> "Piece": ...
+
+
+class Losses(Protocol):
+    """What a piece adds to the losses of its batch."""
+
+    def total(self) -> Tensor:
+        """What is minimised."""
+        ...
+
+    def parts(self) -> Tensor:
+        """(figures,) float64, without gradients; those of all pieces are added up."""
+        ...
+
+
+class StoredModel(Protocol):
+    """Weights with all that gives them meaning, as they are written to disk."""
+
+    weights: dict[str, Tensor]
+    lineage: dict[str, Any]
+
+    def build(self, features: FeatureSet | None = None) -> nn.Module: ...
+
+    def save(self, path: Path) -> None: ...
+
+    def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None: ...
+
+
+@dataclasses.dataclass
+class Frozen:
+    """What a phase leaves as it is."""
+
+    parts: list[str]
+    digest: Callable[[], str]  # SHA-256 of it, now
+
+
+class Family(Protocol):
+    """A kind of model."""
+
+    name: str
+
+    def prepare(self, config: Config) -> FeatureSet:
+        """The run's corpus as this family is trained on it; made where it is not there."""
+        ...
+
+    def find(self, folder: Path, content: str) -> FeatureSet | None:
+        """The set with that content hash among those prepared in a folder."""
+        ...
+
+    def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
+        """The model that a new run starts from, and its lineage."""
+        ...
+
+    def build(self, config: Config, features: FeatureSet, fabric: "Fabric") -> nn.Module:
+        """The model of a run that goes on; `restore` gives it the weights of its state."""
+        ...
+
+    def freeze(self, model: nn.Module, config: Config) -> Frozen:
+        """Stop the gradients of what the phase does not train."""
+        ...
+
+    def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: Any) -> Batches: ...
+
+    def compile(self, model: nn.Module) -> None:
+        """`torch.compile` of the parts where it pays (``hw.compile``)."""
+        ...
+
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """What a state keeps: all that the start of the run would not give again."""
+        ...
+
+    def restore(self, model: nn.Module, weights: dict[str, Tensor]) -> None: ...
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """What is trained, for the optimiser; a group without weight_decay has the phase's."""
+        ...
+
+    def losses(self, fabric: "Fabric", model: nn.Module, piece: Any, step: Step) -> Losses:
+        """Of a piece of a step's batch, as shares of the whole batch's means."""
+        ...
+
+    def figures(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
+        """What is logged of a step: `Losses.parts` of the batch, and the gradient norms of the model's parts."""
+        ...
+
+    def flops(self, model: nn.Module, step: Step) -> float:
+        """Operations of a step, forwards and backwards."""
+        ...
+
+    def products(self, model: nn.Module, tokens: int, frames: int) -> list[tuple[nn.Linear, int]]:
+        """The linear layers, and how many rows each has of a batch."""
+        ...
+
+    def plan(self, fabric: "Fabric", model: nn.Module, batches: Batches, config: Config) -> Plan:
+        """The memory of a run's largest step; raises UserError where it does not fit."""
+        ...
+
+    def values(self, fabric: "Fabric", model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,
+               check: Callable[[], None] = lambda: None) -> UtteranceValues:
+        """Figures of held-out utterances, ``val_loss`` first."""
+        ...
+
+    def describe(self, metrics: Mapping[str, float]) -> str:
+        """A validation in words, behind its ``val_loss``."""
+        ...
+
+    def checkpoint(self, model: nn.Module, config: Config, features: FeatureSet, lineage: dict) -> StoredModel: ...
+
+    def samples(self, fabric: "Fabric", model: nn.Module, config: Config, features: FeatureSet,
+                numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+        """Held-out sentences as sound and picture in a folder: name → (samples, rate), name → picture's file."""
+        ...

@@ -1,0 +1,59 @@
+"""How well each utterance's text fits its sound, by a voice that was trained on speech like it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
+from chatterbox_es.models.checkpoints import load_mel_checkpoint
+from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.weights import weights_digest
+from chatterbox_es.runs.checkpoint_files import VOICE, final_checkpoint
+
+ALIGNMENT = np.dtype([("alignment", "<f4"), ("hurried", "<f4"), ("longest_phone", "<f4")])
+"""Of an utterance under its best alignment: squared error a frame and bin (1 is what predicting the mean scores), the share
+of its tokens that get one frame only, and the longest token in seconds."""
+
+BATCH = 16  # utterances
+
+
+@torch.no_grad()
+def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
+    """`ALIGNMENT` records (utterances,) of a prepared set under the voice of a run, a checkpoint's file, or outputs/best.
+
+    They are kept in the set's folder under a name of the weights, and computed once.
+
+    Raises:
+        UserError: no checkpoint, or one with other symbols or mels than the set's.
+    """
+    path = run / VOICE if (run / VOICE).is_file() else run if run.is_file() else final_checkpoint(run)
+    checkpoint = load_mel_checkpoint(path)
+    checkpoint.check_symbols(features.symbols, str(path), str(features.folder))
+    differences = checkpoint.contract.differences(features.contract)
+    if differences:
+        raise UserError(f"the mel contract of {path} is not that of {features.folder} ({', '.join(differences)})")
+    kept = features.folder / f"alignment-{weights_digest(checkpoint.weights)[:12]}.npy"
+    if kept.is_file():
+        return np.load(kept)
+    model = checkpoint.build(features)
+    scores = np.zeros(len(features), ALIGNMENT)
+    order = np.argsort(features.index["frames"], kind="stable")
+    frame = 1 / features.contract.frames_per_second
+    with tqdm(total=len(order), desc="alignment", unit="utt", disable=not sys.stderr.isatty()) as progress:
+        for start in range(0, len(order), BATCH):
+            numbers = order[start:start + BATCH].tolist()
+            batch = collate(features, numbers)
+            mels = checkpoint.statistics.standardise(features.statistics.restore(batch.mels))
+            prediction = model(batch.tokens, batch.text, mels, batch.speech, batch.speakers, batch.dialects)
+            errors = (prediction.mels.float() - mels).square().mean(1).split(batch.speech.lengths)
+            durations = prediction.durations.split(batch.text.lengths)
+            for number, error, tokens in zip(numbers, errors, durations, strict=True):
+                scores[number] = (float(error.mean()), float((tokens == 1).float().mean()), int(tokens.max()) * frame)
+            progress.update(len(numbers))
+    write_whole(kept, lambda file: np.save(file, scores))
+    return scores

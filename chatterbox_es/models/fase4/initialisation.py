@@ -1,0 +1,147 @@
+"""The weights that a run starts from: fresh ones, another run's text encoder, or another run's whole model."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+from torch.nn import functional
+
+from chatterbox_es.config import Config
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.checkpoints import load_mel_checkpoint
+from chatterbox_es.models.fase4.checkpoint import Checkpoint, rebase
+from chatterbox_es.models.fase4.network import Fase4, MelDecoder
+from chatterbox_es.models.starting_point import encoder_checkpoint
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
+
+log = logging.getLogger(__name__)
+FRAMES = 2048  # a step of `fit_decoder`
+
+
+def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
+    """The arguments of `Fase4` for a run's configuration and data."""
+    model = config.model
+    arguments = {name: value for name, value in OmegaConf.to_container(model).items()
+                 if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum")}
+    arguments |= {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
+    for use, what, least in ((model.use_speaker, "speaker", model.speaker_minimum), (model.use_dialect, "dialect", 1)):
+        if use:
+            arguments[f"{what}s"] = told_names(features, what, least)
+    return arguments
+
+
+def told_names(features: FeatureSet, what: str, least: int) -> list[str]:
+    """The speakers or dialects with at least so many utterances to train on, the one with most of them first.
+
+    Raises:
+        UserError: the corpus names fewer than two.
+    """
+    counts = np.bincount(features.ids(what, features.train), minlength=len(features.names(what)))
+    named = {name: int(count) for name, count in zip(features.names(what), counts, strict=True) if name and count >= least}
+    if len(named) < 2:
+        raise UserError(f"model.use_{what}=true, and {features.folder} has {len(named)} {what}s with a name and at least "
+                        f"{least} utterances to train on; there is nothing to tell apart: leave it out"
+                        + (", or lower model.speaker_minimum" if what == "speaker" and len(counts) > 1 else ""))
+    return sorted(named, key=lambda name: (-named[name], name))
+
+
+def build_model(config: Config, features: FeatureSet) -> Fase4:
+    """The model of a run's configuration, with fresh weights.
+
+    Raises:
+        UserError: it has too few rows for the symbol table.
+    """
+    if len(features.symbols) > config.model.symbols:
+        raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
+    dropout = {} if config.hw.dropout is None else {"dropout": config.hw.dropout}
+    model = Fase4(**model_arguments(config, features) | dropout)
+    model.number(features.names)
+    return model
+
+
+def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
+    """The model that a run starts from, and where it comes from."""
+    model = build_model(config, features)
+    if config.train.finetune:
+        path = final_checkpoint(Path(config.train.finetune))
+        parent = load_mel_checkpoint(path)
+        parent.check_fits(features, str(path), statistics=False)
+        rebase(parent.weights, parent.statistics, features.statistics)
+        load_weights(model, retold(parent, model, features), str(path))
+        return model, {"finetuned_from": str(path), "of": parent.lineage}
+    if config.phase.decoder_start == "mels":
+        fit_decoder(model.mel_decoder, features, config.train.seed)
+    elif config.phase.decoder_start != "random":
+        raise UserError(f"phase.decoder_start={config.phase.decoder_start} is not known; use random or mels")
+    if not config.phase.encoder_from:
+        return model, {}
+    path = encoder_checkpoint(config, features)
+    parent = load_mel_checkpoint(path)
+    parent.check_fits(features, str(path))
+    kept = {name: w for name, w in retold(parent, model, features).items() if not name.startswith("mel_decoder.")}
+    load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
+    log.info("text encoder from %s", path)
+    return model, {"encoder_from": str(path), "of": parent.lineage}
+
+
+def retold(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
+    """The parent's weights for a model that is told other speakers or dialects than the parent, none, or for the first time.
+
+    A name that both know keeps its vector; a new one begins as the mean of the parent's, or as 0 where it had none. Where
+    the model is told nothing, a vector goes into every token's (`Checkpoint.fold`): that of the data's one speaker (or
+    dialect) if the parent knew it, else the mean of all.
+    """
+    for what in ("speaker", "dialect"):
+        mine, old = model.named(what), parent.vectors(what)
+        if mine is not None:
+            width = mine.embedding.embedding_dim
+            default = torch.stack(list(old.values())).mean(0) if old else torch.zeros(width)
+            key = parent.vectors_key(what)
+            others = parent.weights[key][0] if old else default
+            parent.weights[key] = torch.stack([others, *(old.get(name, default) for name in mine.names)])
+        elif old:
+            heard = [name for name in features.names(what) if name]
+            parent = parent.fold(what, heard[0] if len(heard) == 1 and heard[0] in old else None)
+    return parent.weights
+
+
+def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:
+    """`load_state_dict`, with an error that names the first weight which does not fit."""
+    mine = model.state_dict()
+    for key in [*mine, *weights]:
+        if key not in mine or key not in weights:
+            raise UserError(f"{name} does not fit this model: {key} is only in {'it' if key in weights else 'this model'}")
+        if mine[key].shape != weights[key].shape:
+            raise UserError(f"{name} does not fit this model: {key} is {tuple(weights[key].shape)} there and "
+                            f"{tuple(mine[key].shape)} here; check model.* and phase.decoder_hidden")
+    model.load_state_dict(weights)
+
+
+def fit_decoder(decoder: MelDecoder, features: FeatureSet, seed: int, steps: int = 150) -> float:
+    """Fit ``decoder`` in place to the training mels, as the decoder half of a small autoencoder; the error it ends with.
+
+    The code between has the decoder's input width, and near unit variance a dimension, as a text encoder's states begin.
+    """
+    width, bins = decoder[0].in_features, features.contract.bins
+    encoder = nn.Sequential(nn.Linear(bins, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    random = torch.Generator().manual_seed(seed)
+    train = torch.from_numpy(features.train)
+    loss = torch.tensor(float("nan"))
+    for step in range(steps):
+        chosen = train[torch.randint(len(train), (8,), generator=random)].tolist()
+        frames = torch.cat([features.mel(number) for number in chosen])[:FRAMES]
+        code = encoder(frames)
+        loss = functional.mse_loss(decoder(code + 0.1 * torch.randn(code.shape, generator=random)), frames)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (1 - (step + 1) / steps)
+    log.info("mel decoder fitted to the training mels: error %.4f after %d steps", loss.item(), steps)
+    return loss.item()

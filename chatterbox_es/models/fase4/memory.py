@@ -1,0 +1,139 @@
+"""The memory of a run's largest step, from what small ones keep for their backward pass."""
+
+import copy
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from chatterbox_es.config import HwConfig
+from chatterbox_es.dataset.batches import Batches, Budget, Order
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import held_memory, present_memory
+from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.fase4.loss import losses_of
+from chatterbox_es.models.plan import GB, ROOM, Plan, not_even_one
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
+
+# Beside what is kept for the backward pass, that pass needs room of its own, and on the CPU the heap and the libraries that
+# compute keep some: measured over batches of 4 to 64 utterances, in fp32 and bf16 (docs/benchmarks.md).
+WORKING_SHARE = 1 / 3  # of the activations
+WORKING_CPU = 3  # times the trained weights
+
+
+def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig) -> Plan:
+    """The memory of a run's largest step, from what small ones keep for their backward pass.
+
+    Raises:
+        UserError: it does not fit; the message has the override with which it would.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    held = held_memory(fabric)
+    weights = sum(p.numel() * p.element_size() for p in trained)
+    activations = Activations.measure(fabric, model, batches)
+    largest = activations.largest(batches, batches.first_epoch, batches.order(2))
+    working = WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0
+    memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
+              "working": working}
+    present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
+    tokens, frames = batches.size(largest)
+    plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+                sum(p.numel() for p in trained), frozen, {name: round(size / GB, 4) for name, size in memory.items()},
+                round(sum(memory.values()) / GB, 4), round(present / GB, 4),
+                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
+    needed = sum(memory.values())
+    if needed > ROOM * present:
+        raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; "
+                        + way_out(batches, activations, ROOM * present - (needed - memory["activations"])))
+    return plan
+
+
+def way_out(batches: Batches, activations: "Activations", room: float) -> str:
+    """What would fit into ``room`` bytes of activations."""
+    longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
+    if activations.of(batches, longest) > room:
+        return not_even_one(batches, longest[0])
+    budget = batches.budget.frames or int(batches.frames[batches.utterances].sum())
+    smaller = copy.copy(batches)
+    while budget > batches.frames[longest[0]]:
+        budget = max(int(budget * 0.9), int(batches.frames[longest[0]]))
+        smaller.budget = Budget(budget, batches.budget.tokens)
+        if activations.of(smaller, activations.largest(smaller, batches.first_epoch)) <= room:
+            break
+    return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
+
+
+@dataclasses.dataclass
+class Activations:
+    """Bytes kept for the backward pass, as a sum of what they grow with."""
+
+    weights: np.ndarray  # of `sizes`
+
+    @staticmethod
+    def sizes(batches: Batches, piece: list[int]) -> list[float]:
+        """1, tokens, frames, and the square that attention keeps."""
+        tokens, frames = batches.size(piece)
+        return [1.0, tokens, frames, len(piece) * float(batches.tokens[piece].max()) ** 2]
+
+    @classmethod
+    def measure(cls, fabric: "Fabric", model: nn.Module, batches: Batches) -> "Activations":
+        """Fitted to a few utterances of different lengths, alone and together."""
+        ordered = batches.utterances[np.argsort(batches.length[batches.utterances], kind="stable")].tolist()
+        short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
+        pieces = [[short], [middle], [long], [short, long], [middle, long], [short, middle]]
+        model.train()
+        kept, sizes = [], []
+        for piece in pieces:
+            try:
+                kept.append(kept_bytes(fabric, model, batches, piece))
+            except torch.OutOfMemoryError as error:
+                if len(piece) == 1:
+                    raise UserError(not_even_one(batches, piece[0])) from error
+                continue
+            sizes.append(cls.sizes(batches, piece))
+        sizes = np.array(sizes)
+        scale = sizes.max(0)
+        from scipy.optimize import nnls  # half a second to import
+
+        fitted, _ = nnls(sizes / scale, np.array(kept, dtype=float))
+        return cls(fitted / scale)
+
+    def largest(self, batches: Batches, *orders: Order) -> list[int]:
+        """The piece of some epochs that takes most."""
+        found = []
+        for order in orders:
+            pieces = batches.all_pieces(order)
+            sizes = np.stack([np.ones(len(pieces)), pieces.sums(batches.tokens), pieces.sums(batches.frames),
+                              pieces.sizes() * pieces.largest(batches.tokens).astype(float) ** 2], 1)
+            found.append(pieces[int(np.argmax(sizes @ self.weights))])
+        return max(found, key=lambda piece: self.of(batches, piece))
+
+    def of(self, batches: Batches, piece: list[int]) -> float:
+        """Bytes of the forward pass of a piece, and of what its backward pass takes beside."""
+        return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, piece)))
+
+
+def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, piece: list[int]) -> int:
+    """Bytes that the forward pass of a piece keeps for its backward pass, weights not counted."""
+    batch = collate(batches.features, piece).to(fabric.device)
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
+            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        prediction = model(*batch.inputs())
+        losses = losses_of(prediction, batch.mels)
+        total = losses.total()
+    del prediction, losses, total
+    return sum(kept.values())

@@ -1,0 +1,112 @@
+"""Utterances side by side, as T3 is trained on them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from chatterbox_es.models.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
+from chatterbox_es.models.t3.network import CODES, START_SPEECH, STOP_SPEECH
+
+IGNORED = -100  # a target that is none; never an input
+
+
+@dataclasses.dataclass
+class Spoken:
+    """One utterance."""
+
+    text: Sequence[int]  # ids with start and stop, `tokens.TextIds.ids`
+    codes: np.ndarray  # (S,) speech tokens of 0 … 6560, without start and stop
+    speaker: np.ndarray  # (256,) float32 of the clip that the prompt is from
+    prompt: np.ndarray  # (P,) speech tokens of another clip; (0,) where there is none
+    unheard: bool = False  # trained without its text, for guidance
+    emotion: float = EMOTION
+
+
+@dataclasses.dataclass
+class T3Batch:
+    """B utterances; T text tokens and S speech tokens, starts included, in the longest.
+
+    Which places predict something, and how long each row is, are known here, on the host: asked of a GPU later, each would
+    be a wait for it.
+    """
+
+    conditions: Conditions
+    text: Tensor  # (B, T) int64
+    text_lengths: Tensor  # (B,)
+    text_targets: Tensor  # (B, T) the token after each; IGNORED behind the end and where the text is unheard
+    speech: Tensor  # (B, S) int64: start tokens and codes
+    speech_lengths: Tensor  # (B,)
+    speech_targets: Tensor  # (B, S) the code after each, at last the stop token; IGNORED elsewhere
+    speech_places: Tensor  # (N,) int64 where in speech_targets, row after row, a target is
+    text_places: Tensor  # (M,) likewise in text_targets
+    unheard: Tensor  # (B,) bool
+    sizes: np.ndarray  # (B, 3) prompt, text and speech tokens of each; stays on the host
+    starts: int
+    utterances: list[int] = dataclasses.field(default_factory=list)  # numbers in the token set
+
+    @property
+    def frames(self) -> int:
+        """Speech tokens, without starts."""
+        return int((self.sizes[:, 2] - self.starts).sum())
+
+    def longest(self, positions: int) -> int:
+        """Positions of the longest row, conditions included: ``positions`` of them, or two where there is no prompt."""
+        prompts, texts, speech = self.sizes.T
+        return int((np.where(prompts > 0, positions, 2) + texts + speech).max())
+
+    def to(self, device: torch.device | str) -> "T3Batch":
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin(self) -> "T3Batch":
+        """In memory that a GPU copies from without waiting."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "T3Batch":
+        def changed(value: object) -> dict:
+            return {field.name: change(getattr(value, field.name)) for field in dataclasses.fields(value)
+                    if isinstance(getattr(value, field.name), Tensor)}
+
+        return dataclasses.replace(self, **changed(self),
+                                   conditions=dataclasses.replace(self.conditions, **changed(self.conditions)))
+
+    def counts(self) -> tuple[int, int]:
+        """Speech and text tokens that are predicted: what the losses of a batch are means over."""
+        return len(self.speech_places), len(self.text_places)
+
+
+def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
+    """The batch of some utterances.
+
+    Raises:
+        ValueError: a code that is none, a text without start and stop, a prompt that is too long.
+    """
+    for utterance in spoken:
+        codes = np.concatenate([utterance.codes, utterance.prompt])
+        if len(codes) and (codes.min() < 0 or codes.max() >= CODES):
+            raise ValueError(f"speech tokens are 0 … {CODES - 1}, got {codes.min()} … {codes.max()}")
+        if len(utterance.text) < 2 or len(utterance.prompt) > PROMPT_TOKENS:
+            raise ValueError(f"text of {len(utterance.text)} ids, prompt of {len(utterance.prompt)} tokens")
+    text = [torch.as_tensor(utterance.text, dtype=torch.int64) for utterance in spoken]
+    codes = [torch.from_numpy(np.asarray(utterance.codes, dtype=np.int64)) for utterance in spoken]
+    prompts = [torch.from_numpy(np.asarray(utterance.prompt, dtype=np.int64)) for utterance in spoken]
+    start, stop = torch.full((starts,), START_SPEECH), torch.tensor([STOP_SPEECH])
+    none = torch.full((starts - 1,), IGNORED)
+    unheard = torch.tensor([utterance.unheard for utterance in spoken])
+    text_targets = [torch.cat([ids[1:], torch.tensor([IGNORED])]) if not utterance.unheard else torch.full_like(ids, IGNORED)
+                    for ids, utterance in zip(text, spoken, strict=True)]
+    prompt = pad_sequence(prompts, batch_first=True)
+    conditions = Conditions(torch.from_numpy(np.stack([u.speaker for u in spoken]).astype(np.float32)),
+                            prompt if prompt.shape[1] else prompt.new_zeros(len(spoken), 1),
+                            torch.tensor([len(tokens) for tokens in prompts]),
+                            torch.tensor([utterance.emotion for utterance in spoken]))
+    speech_targets = pad_sequence([torch.cat([none, c, stop]) for c in codes], batch_first=True, padding_value=IGNORED)
+    text_targets = pad_sequence(text_targets, batch_first=True, padding_value=IGNORED)
+    sizes = np.array([(len(tokens), len(ids), starts + len(c)) for tokens, ids, c in zip(prompts, text, codes, strict=True)])
+    places = [(targets.flatten() != IGNORED).nonzero()[:, 0] for targets in (speech_targets, text_targets)]
+    return T3Batch(conditions, pad_sequence(text, batch_first=True), torch.from_numpy(sizes[:, 1].copy()), text_targets,
+                   pad_sequence([torch.cat([start, c]) for c in codes], batch_first=True), torch.from_numpy(sizes[:, 2].copy()),
+                   speech_targets, *places, unheard, sizes, starts)

@@ -1,0 +1,1 @@
+"""Choosing: checkpoints ranked by a rule, and studies that search for settings."""

@@ -1,0 +1,324 @@
+"""A study: runs of one phase that search for settings, in a database that any number of processes share.
+
+A study has ``n_trials`` slots. Each is filled by one trial that finishes, is pruned, or fails for a reason of its own;
+a trial whose process was killed leaves its slot open, and is run again with the same settings and in the same folder.
+Sampling, pruning, heartbeats and storage are Optuna's (Akiba et al. 2019).
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials, get_storage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.runs.checkpoint_files import states
+from chatterbox_es.runs.run_directory import read_card
+
+log = logging.getLogger(__name__)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats, plots: the version is pinned
+
+GRACE = 4  # heartbeats; a trial silent for longer was killed
+MOST_KILLS = 5  # of one slot; then it is given up, since its settings may be what kills
+_PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
+    "asha": lambda spared: optuna.pruners.SuccessiveHalvingPruner(min_resource=spared, reduction_factor=3),
+    "hyperband": lambda spared: optuna.pruners.HyperbandPruner(min_resource=spared, reduction_factor=3),
+    "median": lambda spared: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=spared - 1),
+    "none": lambda spared: optuna.pruners.NopPruner(),
+}
+# What does not change the meaning of a trial's value, and may differ between the machines of a study.
+_FREE = re.compile(r"hw\.(?!dropout$|batch_size$|lr$).*|data\.(path|prepared|workers)|sweep\..*|outputs|resume|"
+                   r"train\.(samples|log_every|wandb|keep_best|state_minutes|keep_states|trial_steps)")
+
+
+def seconds_of(budget: str) -> float:
+    """``8h``, ``90m``, ``45s``, ``1h30m`` in seconds.
+
+    Raises:
+        UserError: it is none of these, or nothing.
+    """
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", budget.strip())
+    try:
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    except (AttributeError, ValueError):
+        hours = minutes = seconds = 0.0
+    total = 3600 * hours + 60 * minutes + seconds
+    if not total > 0:
+        raise UserError(f"sweep.budget={budget}: write hours, minutes or seconds, such as 8h, 90m or 1h30m")
+    return total
+
+
+def pruner_of(sweep: Mapping) -> optuna.pruners.BasePruner:
+    """The pruner that ``sweep.pruner`` names."""
+    if sweep["pruner"] not in _PRUNERS:
+        raise UserError(f"sweep.pruner={sweep['pruner']} is not known; use {', '.join(_PRUNERS)}")
+    if sweep["spared"] < 1:
+        raise UserError(f"sweep.spared={sweep['spared']} must be at least 1")
+    return _PRUNERS[sweep["pruner"]](sweep["spared"])
+
+
+def address(sweep: Mapping) -> sqlalchemy.URL:
+    """Where the database of a study is.
+
+    Raises:
+        UserError: of a kind that is not supported, or with a password in it.
+    """
+    known = "use sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+    try:
+        url = sqlalchemy.make_url(sweep["storage"])
+    except sqlalchemy.exc.ArgumentError:
+        raise UserError(f"sweep.storage={sweep['storage']} is not the address of a database; {known}") from None
+    if url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
+        raise UserError(f"sweep.storage={sweep['storage']} is not a database that studies are kept in; {known}")
+    if url.password:
+        raise UserError("sweep.storage has a password in it, which would be written into the configuration of every run; "
+                        "put it into ~/.pgpass or the environment variable PGPASSWORD")
+    return url
+
+
+def open_storage(sweep: Mapping) -> optuna.storages.BaseStorage:
+    """The database of a study, by `address`."""
+    url = address(sweep)
+    if url.get_backend_name() == "sqlite":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        options = {"connect_args": {"timeout": 60}}  # seconds that a writer waits for the others
+    else:
+        options = {"pool_pre_ping": True}
+    return get_storage(RDBStorage(url.render_as_string(), engine_kwargs=options, heartbeat_interval=sweep["heartbeat"],
+                                  grace_period=GRACE * sweep["heartbeat"]))
+
+
+@contextlib.contextmanager
+def locked(sweep: Mapping) -> Iterator[None]:
+    """One process at a time; the lock of a process that dies is free at once.
+
+    A file's for SQLite, whose processes share a machine, an advisory lock of the server for PostgreSQL.
+    """
+    url = address(sweep)
+    if url.get_backend_name() == "postgresql":
+        engine = sqlalchemy.create_engine(url)
+        try:
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(hashtext(:name))"), {"name": sweep["study"]})
+                yield
+        finally:
+            engine.dispose()
+    else:
+        file = Path(sweep["folder"], "study.lock")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class Study:
+    """A study that this process has joined, or begun."""
+
+    def __init__(self, sweep: Mapping, study: optuna.Study, sampler: Callable[[int], optuna.samplers.BaseSampler]):
+        self.sweep, self.study, self.storage, self.sampler = sweep, study, study._storage, sampler
+
+    @classmethod
+    def join(cls, sweep: Mapping, space: Mapping[str, BaseDistribution], configuration: Mapping[str, Any],
+             defaults: Mapping[str, Any], sampler: Callable[[int], optuna.samplers.BaseSampler]) -> "Study":
+        """The study of that name, begun if there is none; its first trial has the ``defaults``.
+
+        ``sampler`` gives that of a slot.
+
+        Raises:
+            UserError: the study of that name has other settings or other ranges, so that values cannot be compared; its
+                storage is out of reach, or a setting of the study makes no sense.
+        """
+        for key in ("n_trials", "spared", "parallel", "heartbeat"):
+            if sweep[key] < 1:
+                raise UserError(f"sweep.{key}={sweep[key]} must be at least 1")
+        if sweep["budget"] is not None:
+            seconds_of(sweep["budget"])
+        pruner = pruner_of(sweep)
+        fixed = {key: value for key, value in sorted(configuration.items()) if key not in space and not _FREE.fullmatch(key)}
+        meaning = {"configuration": fixed, "defaults": dict(defaults),
+                   "space": {key: json.loads(distribution_to_json(ranged)) for key, ranged in space.items()}}
+        try:
+            with locked(sweep):
+                study = optuna.create_study(storage=open_storage(sweep), study_name=sweep["study"], pruner=pruner,
+                                            direction="minimize", load_if_exists=True)
+                if "space" in study.user_attrs:
+                    _compare(sweep["study"], study.user_attrs, meaning)
+                else:
+                    if any(Path(sweep["folder"]).glob("trials/*/run.json")) and not study.user_attrs:
+                        optuna.delete_study(study_name=sweep["study"], storage=study._storage)
+                        raise UserError(f"{sweep['folder']}/trials holds runs of another study, whose database is not "
+                                        f"{sweep['storage']}; move them away, or begin one of another name: sweep.study=NAME")
+                    for key, value in meaning.items():  # "space" is the last
+                        study.set_user_attr(key, value)
+        except ImportError as error:
+            raise UserError(f"sweep.storage={sweep['storage']} needs a driver: pip install 'psycopg[binary]'") from error
+        except sqlalchemy.exc.OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise UserError(f"sweep.storage={sweep['storage']} cannot be reached: {reason}") from error
+        return cls(sweep, study, sampler)
+
+    def slots(self) -> dict[int, list[FrozenTrial]]:
+        """The trials of each slot, in the order in which they were made."""
+        slots: dict[int, list[FrozenTrial]] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            slots.setdefault(trial.user_attrs["slot"], []).append(trial)
+        return slots
+
+    def refill(self) -> None:
+        """Queue a trial for each slot that has none: slots of a new or extended study, and those whose trial was killed."""
+        with locked(self.sweep):
+            fail_stale_trials(self.study)
+            slots = self.slots()
+            for slot in range(self.sweep["n_trials"]):
+                trials = slots.get(slot, [])
+                if not trials:
+                    first = self.study.user_attrs["defaults"] if slot == 0 else {}
+                    self.study.enqueue_trial(first, user_attrs={"slot": slot})
+                elif was_killed(trials[-1]) and len(trials) <= MOST_KILLS:
+                    log.info("trial %d was killed; it is run again", slot)
+                    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(self.study, trials[-1])
+
+    def claim(self) -> Trial | None:
+        """A queued trial, now this process's; None where there is none."""
+        mine = self.take()
+        if mine is None:
+            return None
+        self.study.sampler = self.sampler(mine.user_attrs["slot"])
+        trial = Trial(self.study, mine._trial_id)
+        for key, value in (("seconds", 0.0), ("pruned", None), ("host", socket.gethostname()), ("pid", os.getpid())):
+            trial.set_user_attr(key, value)
+        return trial
+
+    def take(self) -> FrozenTrial | None:
+        """One of the queued trials, which no other process can take: SQLite alone lets two of them read it as waiting."""
+        with locked(self.sweep):
+            for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                # The heartbeat first: a trial that runs and has never had one would not be missed.
+                self.storage.record_heartbeat(waiting._trial_id)
+                if self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING):
+                    return waiting
+        return None
+
+    def folder(self, trial: Trial | FrozenTrial) -> Path:
+        return Path(self.sweep["folder"], "trials", str(trial.user_attrs["slot"]))
+
+    def arguments(self, trial: Trial) -> list[str]:
+        """What a run is told of its trial; one that was killed goes on in its folder."""
+        folder = self.folder(trial)
+        begun = read_card(folder) is not None and (folder / "config.yaml").exists()
+        if not begun:
+            shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed before there was anything to go on with
+        return [f"sweep.trial={trial._trial_id}", f"sweep.slot={trial.user_attrs['slot']}",
+                *(["resume=${sweep.folder}/trials/${sweep.slot}"] if begun else [])]
+
+    @contextlib.contextmanager
+    def alive(self, trials: list[Trial]) -> Iterator[None]:
+        """Tell the storage every few seconds that these trials run, and how long they have."""
+        began, over = time.monotonic(), threading.Event()
+
+        def beat() -> None:
+            for trial in trials:
+                self.storage.record_heartbeat(trial._trial_id)
+                with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                    self.storage.set_trial_user_attr(trial._trial_id, "seconds", time.monotonic() - began)
+
+        def keep_beating() -> None:
+            while not over.wait(self.sweep["heartbeat"]):
+                try:
+                    beat()
+                except Exception as error:  # the next beat may get through; if none does, the trial is run again elsewhere
+                    log.warning("the study's storage did not take a heartbeat: %s", error)
+
+        thread = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            beat()
+
+    def tell(self, trial: Trial, value: float | None, failure: str | None = None) -> str:
+        """Record how a trial ended: with a value, pruned by its run, or with the reason of its failure; the result in words."""
+        now = self.storage.get_trial(trial._trial_id)
+        if now.state != TrialState.RUNNING:
+            return "ended, but it had been taken for killed and was given to another process"
+        pruned = now.user_attrs.get("pruned")
+        if failure is None and pruned:
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self.forget_states(trial)
+            return f"pruned: {pruned}"
+        if failure is None and not (value is not None and math.isfinite(value)):
+            failure = f"its best val_loss is {value}"
+        if failure is not None:
+            trial.set_user_attr("reason", failure)
+            self.study.tell(trial, state=TrialState.FAIL)
+            self.forget_states(trial)
+            return f"failed: {failure}"
+        self.study.tell(trial, value)
+        return f"val_loss {value:.4f}"
+
+    def forget_states(self, trial: Trial) -> None:
+        """A trial that will not go on needs not what it could go on from: three times its weights."""
+        for state in states(self.folder(trial) / "checkpoints"):
+            state.unlink(missing_ok=True)
+
+    def give_back(self, trial: Trial) -> None:
+        """An interrupted trial: its slot is open again."""
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def running(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    def others_end(self) -> bool:
+        """Wait a while for trials that run elsewhere; true when one of them was killed and waits to be run again."""
+        give_up = time.monotonic() + (GRACE + 2) * self.sweep["heartbeat"]
+        while self.running() and time.monotonic() < give_up:
+            time.sleep(min(2, self.sweep["heartbeat"]))
+            self.refill()
+            if not self.budget_is_spent() and self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                return True
+        return False
+
+    def budget_is_spent(self) -> bool:
+        return self.sweep["budget"] is not None and spent(self.study) >= seconds_of(self.sweep["budget"])
+
+
+def was_killed(trial: FrozenTrial) -> bool:
+    """Whether its process ended without a word; a trial that failed by itself has a reason."""
+    return trial.state == TrialState.FAIL and "reason" not in trial.user_attrs
+
+
+def spent(study: optuna.Study) -> float:
+    """Seconds that all trials of a study have run, killed ones included."""
+    return sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False)
+               if trial.state != TrialState.WAITING)
+
+
+def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:
+    mine = json.loads(json.dumps(mine))
+    for kind in ("configuration", "space"):
+        keys = [key for key in sorted(set(theirs[kind]) | set(mine[kind])) if theirs[kind].get(key) != mine[kind].get(key)]
+        if keys:
+            shown = "; ".join(f"{key}: {theirs[kind].get(key)} there, {mine[kind].get(key)} here" for key in keys)
+            what = "other settings" if kind == "configuration" else "other ranges"
+            raise UserError(f"the study {name} was begun with {what} ({shown}), so that its values cannot be compared with "
+                            "these; run the same command, or begin another: sweep.study=NAME")

@@ -1,0 +1,195 @@
+"""Hydra's sweeper for studies: asks a study for settings, has runs made of them, and tells it how they ended.
+
+``hydra-optuna-sweeper`` brings the parser of search spaces and the samplers' configurations. Its own sweeper counts trials
+an invocation, knows no pruning, and repeats what a killed process had begun; so the loop is this one.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from chatterbox_es.command_line import USER_ERROR_EXIT
+from chatterbox_es.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class StudySweeper(Sweeper):
+    """Runs the trials of a study in this process, or on what ``hydra/launcher`` names."""
+
+    def __init__(self, sampler: Any, params: DictConfig):
+        self.sampler, self.params = sampler, params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task_function,
+                                                                config=config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the study; what a user has to mend is said in a sentence, with exit code 2."""
+        try:
+            self.run_study(arguments)
+        except UserError as error:
+            log.error("%s", error)
+            sys.exit(USER_ERROR_EXIT)
+
+    def run_study(self, arguments: list[str]) -> None:
+        """Run trials until the study has all of them, or its budget is spent; whoever ends the last one concludes it."""
+        from chatterbox_es.selection.conclusion import conclude
+        from chatterbox_es.selection.study import (
+            Study,  # Hydra looks at this class for every command, and Optuna takes half a second
+        )
+
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise UserError("a study gives each trial one process: without torchrun, start this command once a GPU "
+                            "(CUDA_VISIBLE_DEVICES=0, =1 …), and they share the trials")
+        if self.config.sweep.parallel > 1 and self.config.hydra.launcher._target_.endswith("BasicLauncher"):
+            raise UserError(f"sweep.parallel={self.config.sweep.parallel} needs a launcher that runs trials side by side: "
+                            "hydra/launcher=joblib or submitit_slurm; or start this command more than once")
+        space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
+        for ruling, ruled in (("dropout", "model.dropout"), ("batch_size", "phase.batch_size"), ("lr", "phase.lr")):
+            if self.config.hw[ruling] is not None and space.pop(ruled, None):
+                log.warning("%s is not searched: hw.%s=%s overrules it", ruled, ruling, self.config.hw[ruling])
+        if not space:
+            raise UserError("the study searches nothing: hw overrules all that it would")
+        settings = OmegaConf.to_container(OmegaConf.masked_copy(
+            self.config, [key for key in self.config if key != "hydra"]), resolve=True)
+        sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}
+        study = Study.join(sweep, space, flatten(settings), default_values(space, self.config), self.sampler_of)
+        if "arguments" not in study.study.user_attrs:
+            study.study.set_user_attr("arguments", [f"phase={settings['phase']['name']}", *(
+                line for line in fixed if not line.startswith(("phase=", "sweep=", "sweep.")))])
+        fixed += self.encoder_for_all(study)
+        log.info("study %s in %s; its trials in %s/trials", sweep["study"], sweep["storage"], sweep["folder"])
+        while self.run_next(study, space, fixed) or study.others_end():
+            pass
+        conclude(study)
+
+    def encoder_for_all(self, study: Any) -> list[str]:
+        """The text encoder that every trial starts from: a copy of what the first one would have taken, lest it become another.
+
+        Raises:
+            UserError: this machine has none, or not the one that the study began with.
+        """
+        from chatterbox_es.dataset.preparation.prepare import prepare
+        from chatterbox_es.models.checkpoints import load_checkpoint
+        from chatterbox_es.models.starting_point import encoder_checkpoint
+        from chatterbox_es.models.weights import weights_digest
+
+        train, kept = self.config.train, Path(study.sweep["folder"], "encoder.pt")
+        if not self.config.phase.encoder_from or train.encoder or train.finetune:
+            return []
+        if not kept.exists():
+            source = encoder_checkpoint(self.config, prepare(self.config))
+            encoder = load_checkpoint(source)
+            digest = weights_digest(encoder.weights)
+            if study.study.user_attrs.get("encoder", digest) != digest:
+                raise UserError(f"the trials of the study {study.sweep['study']} start from another text encoder than "
+                                f"{source}; copy {kept} here from a machine that takes part")
+            study.study.set_user_attr("encoder", digest)
+            encoder.save(kept)
+        return [f"train.encoder='{kept}'"]
+
+    def sampler_of(self, slot: int) -> Any:
+        """The sampler of a trial: a seed, if one is given, is each trial's own, whichever process runs it.
+
+        Raises:
+            UserError: it would read code from the database.
+        """
+        if self.sampler._target_.endswith("CmaEsSampler"):
+            raise UserError("CmaEsSampler keeps its state as a pickle in the study's database, with which whoever can write "
+                            "there could run anything: use hydra/sweeper/sampler=study (TPE), or another one of Optuna's")
+        seed = {} if self.sampler.get("seed") is None else {"seed": self.sampler.seed + slot}
+        return instantiate(self.sampler, **seed,
+                           _execution_whitelist_=("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*"))
+
+    def run_next(self, study: Any, space: dict[str, Any], fixed: list[str]) -> bool:
+        """Run the next trials; false when there is nothing to do."""
+        study.refill()
+        if study.budget_is_spent():
+            return False
+        trials = [trial for _ in range(max(1, study.sweep["parallel"])) if (trial := study.claim())]
+        if not trials:
+            return False
+        told = set()
+        try:
+            with study.alive(trials):
+                overrides = [[*fixed, *(f"{name}={trial._suggest(name, distribution)}" for name, distribution in space.items()),
+                              *study.arguments(trial)] for trial in trials]
+                returned = self.launcher.launch(overrides, initial_job_idx=trials[0].number)
+            for trial, job in zip(trials, returned, strict=True):
+                value, failure = outcome(job)
+                log.info("trial %d %s", trial.user_attrs["slot"], study.tell(trial, value, failure))
+                told.add(trial._trial_id)
+        except BaseException:
+            for trial in trials:
+                if trial._trial_id not in told:
+                    study.give_back(trial)
+            raise
+        return True
+
+
+def search_space(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Optuna's distributions by key, and the arguments that are the same for all trials; later arguments win.
+
+    Raises:
+        UserError: nothing is searched.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
+
+    space, fixed = {}, {}
+    for override in OverridesParser.create().parse_overrides(arguments):
+        key = override.get_key_element()
+        space.pop(key, None)
+        fixed.pop(key, None)
+        if override.is_sweep_override():
+            space[key] = create_optuna_distribution_from_override(override)
+        else:
+            fixed[key] = override.input_line
+    if not space:
+        raise UserError("the study searches nothing: give a range, such as 'phase.lr=tag(log,interval(1e-5,1e-3))', or choose "
+                        "sweep=4_2 or sweep=4_3")
+    return space, list(fixed.values())
+
+
+def default_values(space: dict[str, Any], config: DictConfig) -> dict[str, Any]:
+    """What the configuration itself has for the searched keys, where it lies within their ranges."""
+    values = {}
+    for key, distribution in space.items():
+        value = OmegaConf.select(config, key)
+        try:
+            inside = value is not None and distribution._contains(distribution.to_internal_repr(value))
+        except ValueError:
+            inside = False
+        if inside:
+            values[key] = value
+        else:
+            log.warning("%s=%s, the default, is outside its range %s: it is not tried", key, value, distribution)
+    return values
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``{"phase.lr": 1e-4, …}``."""
+    if not isinstance(settings, dict):
+        return {prefix: settings}
+    return {key: value for name, inner in settings.items()
+            for key, value in flatten(inner, f"{prefix}.{name}" if prefix else name).items()}
+
+
+def outcome(job: Any) -> tuple[float | None, str | None]:
+    """The value that a job returned, or why it failed."""
+    try:
+        return float(job.return_value), None
+    except Exception as error:
+        log.debug("a trial failed", exc_info=error)
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return None, f"{kind}{error}".strip().splitlines()[0][:500]

@@ -1,0 +1,1 @@
+"""Voices that speak: text in, sound out."""

@@ -1,0 +1,123 @@
+"""A voice as one ONNX file: token ids to log-mels, with all that gives them meaning in its metadata.
+
+    inputs   tokens     int64 (tokens,)      ids of the symbol table, both ends' marks included
+             speed      float32 ()           2 takes half the time
+    outputs  log_mels   float32 (frames, bins)  natural logarithm, as the mel contract in the metadata says
+             durations  int64 (tokens,)      frames of each token; their sum is the number of frames
+
+The metadata (``metadata_props``) is JSON, key by key what `Checkpoint.describe` says: ``model``, ``phase``, ``mel``,
+``symbols``, ``statistics``, ``front_end`` (dialect and the user's lexicon), ``lineage``; besides, ``format`` and ``source``,
+the SHA-256 of the checkpoint's file.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from chatterbox_es.audio.mel import MelContract
+from chatterbox_es.dataset.feature_set import Statistics
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.fase4.network import LONGEST_TEXT
+from chatterbox_es.text import SymbolTable
+
+FORMAT = "chatterbox_es voice 1"
+INPUTS = {"tokens": ("tensor(int64)", 1), "speed": ("tensor(float)", 0)}  # type, dimensions
+OUTPUTS = {"log_mels": ("tensor(float)", 2), "durations": ("tensor(int64)", 1)}
+DESCRIBED = ("model", "phase", "mel", "symbols", "statistics", "front_end", "lineage")
+INSTALL = "pip install 'chatterbox-es[onnx]'"
+
+
+class OnnxModel:
+    """The graph of a voice in onnxruntime, and the checkpoint that it was made of, without its weights.
+
+    Raises:
+        UserError: the file is not there, damaged, no ONNX, not one of ours, or of another contract; or onnxruntime is missing.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None):
+        self.path = path
+        self.session = _session(path, threads or torch.get_num_threads())
+        facts = self.session.get_modelmeta().custom_metadata_map
+        if facts.get("format") != FORMAT:
+            raise UserError(f"{path} is ONNX, but not a voice of this version ({FORMAT}): its metadata says "
+                            f"{facts.get('format', 'nothing of a format')!r}. Write one with python -m chatterbox_es.export")
+        self.source = facts.get("source", "")
+        try:
+            self.checkpoint = _checkpoint({key: json.loads(facts[key]) for key in DESCRIBED})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"the metadata of {path} is damaged ({type(error).__name__}: {error}); "
+                            "export the voice again") from error
+        self._check_contract()
+
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids to natural-log mels (frames, bins) and each token's frames (tokens,).
+
+        Raises:
+            ValueError: more tokens than the graph takes, or none.
+        """
+        if not 0 < len(ids) <= LONGEST_TEXT:
+            raise ValueError(f"a text of {len(ids)} tokens; the graph takes 1 to {LONGEST_TEXT}")
+        given = {"tokens": np.asarray(ids, np.int64), "speed": np.asarray(speed, np.float32)}
+        mel, durations = self.session.run(list(OUTPUTS), given)
+        return mel, durations
+
+    def _check_contract(self) -> None:
+        """Names, types and ranks of what goes in and comes out, and the bins of a frame."""
+        bins = self.checkpoint.contract.bins
+        for wanted, found in ((INPUTS, self.session.get_inputs()), (OUTPUTS, self.session.get_outputs())):
+            has = {value.name: (value.type, len(value.shape)) for value in found}
+            if has != wanted:
+                raise UserError(f"{self.path} does not keep the contract of {FORMAT}: it has {_listed(has)}, and should have "
+                                f"{_listed(wanted)}; export the voice again")
+        frame = self.session.get_outputs()[0].shape[1]
+        if frame != bins:
+            raise UserError(f"{self.path} makes frames of {frame} bins, and its mel contract says {bins}; "
+                            "export the voice again")
+
+
+def _session(path: Path, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"speaking with ONNX needs onnxruntime, which is not here ({error}): {INSTALL}") from None
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # threads that spin between two sentences would take the processor from the vocoder
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path} is damaged or no ONNX model: {reason}") from error
+
+
+def _checkpoint(facts: dict[str, Any]) -> Checkpoint:
+    """What `Checkpoint.describe` said, as a checkpoint whose weights are elsewhere."""
+    return Checkpoint({}, facts["model"], facts["phase"], MelContract(**facts["mel"]), SymbolTable.from_dict(facts["symbols"]),
+                      Statistics.from_dict(facts["statistics"]), facts["front_end"], facts["lineage"])
+
+
+def _listed(values: dict[str, tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {kind} of {rank} dimensions" for name, (kind, rank) in values.items())
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

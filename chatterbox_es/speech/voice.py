@@ -1,0 +1,172 @@
+"""A trained voice: text in, sound out."""
+
+import copy
+import dataclasses
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.text import FrontEnd, Reading
+from chatterbox_es.text.sentences import split
+
+LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
+LONG_SENTENCE = 200  # tokens: a longer one is said clause by clause where a text is said in parts
+CLAUSE_END = re.compile(r"[,;:…)—][\"»”’)\]]*\s+")
+SPACE = re.compile(r"\s+")
+SLOWEST, FASTEST = 0.1, 10.0  # speeds
+
+
+@dataclasses.dataclass
+class Speech:
+    """One spoken text."""
+
+    reading: Reading
+    mel: np.ndarray  # (frames, bins), natural logarithm
+    durations: np.ndarray  # (tokens,) frames; empty where the model knows none
+    samples: np.ndarray  # (samples,) float32 in [-1, 1]
+    rate: int  # Hz
+
+
+class AcousticModel(Protocol):
+    """What says a row of token ids: the trained model in torch, or its ONNX graph."""
+
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids to natural-log mels (frames, bins) float32 and each token's frames (tokens,) int64."""
+        ...
+
+
+class TorchModel:
+    """A checkpoint's weights in torch."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.model, self.statistics = checkpoint.build(), checkpoint.statistics
+
+    @torch.inference_mode()
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
+        mel, durations = self.model.speak(torch.tensor(ids), float(np.float32(speed)))  # as precise as the graph's input is
+        return self.statistics.restore(mel).numpy(), durations.numpy()
+
+
+class Voice:
+    """A checkpoint with the front end it was trained with, an engine for its model, and a vocoder."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
+                 acoustic: AcousticModel | None = None, speaker: str = ""):
+        self.name, self.told = name, checkpoint
+        self.front_end = front_end_of(checkpoint, dialect)
+        self.speaker = speaker or next(iter(checkpoint.model.get("speakers", ())), "")
+        self.checkpoint = checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
+        checkpoint.check_symbols(self.front_end.table, name, "this version")
+        self.acoustic = acoustic or TorchModel(checkpoint)
+        self.vocoder = vocoder or GriffinLim(checkpoint.contract)
+
+    def as_speaker(self, speaker: str) -> "Voice":
+        """The same voice as another of its speakers.
+
+        Raises:
+            UserError: it has no such speaker.
+        """
+        return Voice(self.told, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker)
+
+    def in_dialect(self, dialect: str) -> "Voice":
+        """The same voice, reading as another dialect does; the weights are shared.
+
+        Raises:
+            UserError: there is no such dialect.
+        """
+        if dialect == self.front_end.dialect.name:
+            return self
+        if self.told.model.get("dialects"):  # other weights then
+            return Voice(self.told, self.name, dialect, self.vocoder, speaker=self.speaker)
+        voice = copy.copy(self)
+        voice.front_end = front_end_of(self.checkpoint, dialect)
+        return voice
+
+    def speak(self, text: str, speed: float = 1.0) -> Speech:
+        """Say a text with the model's own durations; ``speed`` 2 takes half the time.
+
+        A text too long for one breath is said in the parts that `stream` gives.
+
+        Raises:
+            UserError: nothing in the text can be spoken, or the speed is out of range.
+        """
+        _check_speed(speed)
+        whole = self.front_end.read(text)
+        if len(whole.ids) <= LONG_TEXT and whole.is_speakable:
+            return self._say(whole, speed)
+        return join(whole, list(self.stream(text, speed)))
+
+    def stream(self, text: str, speed: float = 1.0) -> Iterator[Speech]:
+        """Say a text of any length sentence by sentence, very long sentences clause by clause, each as soon as it is made.
+
+        Sentence by sentence is how voices are trained, and the pauses are their final marks' own. Parts of which nothing
+        can be spoken (a row of stars, say) are passed over.
+
+        Raises:
+            UserError: at once when the speed is out of range; at the end when nothing in the text could be spoken.
+        """
+        _check_speed(speed)
+        return self._stream(text, speed)
+
+    def _stream(self, text: str, speed: float) -> Iterator[Speech]:
+        said = 0
+        for sentence in split(self.front_end.normaliser.compose(text)):
+            for part in self._parts(sentence):
+                if part.is_speakable:
+                    yield self._say(part, speed)
+                    said += 1
+        if not said:
+            raise UserError(f"nothing in {_shortened(text)!r} can be spoken")
+
+    def _parts(self, text: str) -> Iterator[Reading]:
+        """A sentence, halved at the clause's end, space or letter nearest its middle until the parts are short enough."""
+        reading = self.front_end.read(text)
+        if len(reading.ids) <= LONG_SENTENCE or len(text) < 2:
+            yield reading
+            return
+        middle = len(text) // 2
+        ends = ([end.end() for end in pattern.finditer(text) if 0 < end.end() < len(text)] for pattern in (CLAUSE_END, SPACE))
+        cut = min(next(filter(None, ends), [middle]), key=lambda end: abs(end - middle))
+        yield from self._parts(text[:cut])
+        yield from self._parts(text[cut:])
+
+    def _say(self, reading: Reading, speed: float) -> Speech:
+        mel, durations = self.acoustic(reading.ids, speed)
+        return Speech(reading, mel, durations, self.vocoder(mel), self.checkpoint.contract.sample_rate)
+
+
+def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
+    """The parts of a text as one; ``whole`` is its reading."""
+    reading = dataclasses.replace(whole, phonemes=sum((part.reading.phonemes for part in parts), ()),
+                                  ids=sum((part.reading.ids for part in parts), ()))
+    mel, durations, samples = (np.concatenate([getattr(part, name) for part in parts])
+                               for name in ("mel", "durations", "samples"))
+    return Speech(reading, mel, durations, samples, parts[0].rate)
+
+
+def _check_speed(speed: float) -> None:
+    if not SLOWEST <= speed <= FASTEST:
+        raise UserError(f"speed={speed:g}: must be from {SLOWEST:g} to {FASTEST:g}; 1 is the voice's own")
+
+
+def _shortened(text: str, longest: int = 60) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def front_end_of(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:
+    """The front end of the checkpoint; its lexicon travels inside it."""
+    dialect, lexicon = dialect or checkpoint.front_end["dialect"], checkpoint.front_end["lexicon"]
+    if not lexicon:
+        return FrontEnd(dialect)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lexicon.tsv")
+        path.write_text(lexicon, encoding="utf-8")
+        return FrontEnd(dialect, lexicon=path)

@@ -1,0 +1,80 @@
+"""Which voice: of a run, of ``outputs/best``, of a checkpoint's file or an exported one."""
+
+import json
+from pathlib import Path
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
+from chatterbox_es.runs.run_directory import finished_runs
+from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.voice import Voice
+
+ENGINES = ("torch", "onnx")
+
+
+def load_voice(run: Path, dialect: str | None = None, engine: str = "torch", speaker: str = "",
+               options: VoiceOptions | None = None) -> Voice:
+    """The voice of a run (its final checkpoint), of ``outputs/best``, of a checkpoint's file, or of an exported one.
+
+    With ``engine="onnx"`` the voice is exported first, unless that was done before; a file that ends in .onnx is
+    spoken with ONNX in any case. Of a voice with several speakers ``speaker`` names one; without, it is the one with the
+    most recordings.
+
+    Raises:
+        UserError: there is no such voice or speaker, it is damaged, or a package that the engine needs is missing.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"engine={engine} is not known; use one of {', '.join(ENGINES)}")
+    path, options = voice_file(run), options or VoiceOptions()
+    if path.suffix == ".onnx" or engine == "onnx":
+        from chatterbox_es.speech.onnx_export import exported_beside
+        from chatterbox_es.speech.onnx_voice import OnnxModel
+
+        if speaker:
+            raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
+                            f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
+        model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path)
+        return Voice(model.checkpoint, str(path), dialect, options.mel_vocoder(model.checkpoint.contract), model)
+    return voice_of(load_checkpoint(path), str(path), dialect, speaker, options)
+
+
+def voice_of(checkpoint: Checkpoint, name: str, dialect: str | None = None, speaker: str = "",
+             options: VoiceOptions | None = None) -> Voice:
+    """The voice of a checkpoint of either family.
+
+    Raises:
+        UserError: as `load_voice`.
+    """
+    options = options or VoiceOptions()
+    if checkpoint.family == "fase4":
+        return Voice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
+    from chatterbox_es.speech.t3_voice import T3Voice
+
+    return T3Voice(checkpoint, name, dialect, speaker, options)
+
+
+def newest_voice(outputs: Path) -> Path:
+    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase.
+
+    Raises:
+        UserError: there is none.
+    """
+    if (outputs / BEST / VOICE).is_file():
+        return outputs / BEST
+    runs = finished_runs(outputs)
+    whole = [run for run in runs if any((run / "checkpoints").glob("final_full_model.pt"))]
+    if not runs:
+        raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
+                        "(python -m chatterbox_es.train), or name a run or a checkpoint: run=PATH")
+    return (whole or runs)[-1]
+
+
+def chosen_from(run: Path) -> str:
+    """For ``outputs/best``, which checkpoint was selected; nothing for a run."""
+    try:
+        selection = json.loads((run / "selection.json").read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+    return f" (selected by {selection['by']}: {selection['ranking'][0]['checkpoint']})"

@@ -1,0 +1,1 @@
+"""One run: the loop, what it steps with, what it keeps, how it goes on."""

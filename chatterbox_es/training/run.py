@@ -1,0 +1,192 @@
+"""One run: prepared data → model → loop → final checkpoint, and how it ends."""
+
+import contextlib
+import logging
+import shutil
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from omegaconf import OmegaConf
+from optuna import TrialPruned
+from torch import nn
+
+from chatterbox_es.config import Config
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import set_up
+from chatterbox_es.models.families import family_of
+from chatterbox_es.models.family import Frozen
+from chatterbox_es.runs.plots import draw_losses
+from chatterbox_es.runs.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, commit, read_card
+from chatterbox_es.training.interruption import InterruptedRun, Interruption, watching
+from chatterbox_es.training.loop import train
+from chatterbox_es.training.resumption import command_hash, finished_value, run_to_resume
+from chatterbox_es.training.run_writer import RunWriter
+from chatterbox_es.training.state import clear_away, load_newest_state
+from chatterbox_es.training.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def run_phase(config: Config, folder: Path) -> float:
+    """One training run in ``folder``, or in that of the run it goes on with, from prepared data to the final checkpoint.
+
+    Returns its best validation loss.
+
+    Raises:
+        UserError: data, checkpoints or hardware do not fit what the configuration asks for.
+        InterruptedRun: SIGTERM or SIGINT came; the run's state is saved.
+    """
+    family = family_of(config)
+    fabric = set_up(config.hw)
+    earlier = run_to_resume(config)
+    if earlier is not None and (value := finished_value(earlier)) is not None:
+        log.info("%s has finished already, with val_loss %.4f; without resume= the command starts anew", earlier, value)
+        if fabric.is_global_zero:
+            clear_away(earlier)
+        return value
+    # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
+    features = None
+    for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
+        features = family.prepare(config) if turn and features is None else features
+        fabric.barrier()
+    with watching() as caught:
+        return run_prepared(config, fabric, features, folder, earlier, caught)
+
+
+def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, earlier: Path | None,
+                 caught: Interruption) -> float:
+    """A run on data that is prepared; see `run_phase`."""
+    phase = config.phase
+    torch.manual_seed(config.train.seed)
+    state, family = None, family_of(config)
+    if earlier is not None:
+        run = resume_run(config, fabric, features, earlier)
+        state = load_newest_state(run.checkpoints)
+    if state is not None:
+        lineage = run.card["lineage"]
+        model = family.build(config, features, fabric)
+    else:
+        model, lineage = family.start(config, features, fabric)
+        if earlier is None:
+            run = start_run(config, fabric, features, folder, lineage)
+        else:  # it ended before its first state: from the beginning, in its folder
+            run.update(lineage=lineage)
+    folder = run.folder
+    tracker = Tracker(config.train.wandb if fabric.is_global_zero else "disabled", folder, f"{phase.name}-{folder.name}",
+                      OmegaConf.to_container(config, resolve=True), continues=run.card.get("wandb", []))
+    end, reason = FAILED, None
+    try:
+        if tracker.folder:
+            run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
+        frozen = family.freeze(model, config)
+        if state is not None:
+            family.restore(model, state["model"])
+        before = frozen.digest()
+        if run.card.get("frozen_sha256", before) != before:
+            raise UserError(f"{folder} cannot go on like this: its frozen weights were others. Go on with the precision that "
+                            f"it began with (hw.precision={run.card.get('precision')}) and the weights that it was started "
+                            "from")
+        run.update(frozen_sha256=before)
+        log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
+        torch.manual_seed(config.train.seed + fabric.global_rank)
+        writer = RunWriter(config, family, features, run, tracker, lineage, fabric)
+        best = train(fabric, family, model, features, config, run, tracker, writer, caught, state)
+        if frozen.digest() != before:
+            raise AssertionError("frozen weights have changed")
+        if fabric.is_global_zero:
+            finish_run(config, features, run, writer, model, frozen, best)
+        end = FINISHED
+        return best
+    except (InterruptedRun, TrialPruned) as interruption:
+        end, reason = STOPPED, str(interruption)
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        if end != FINISHED:
+            end_badly(run, end, reason)
+        tracker.finish(failed=end != FINISHED)
+
+
+def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, lineage: dict) -> RunDirectory:
+    """A new run directory; processes beside the first one have one of their own, which is thrown away."""
+    card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
+            "synthetic": features.card["synthetic"], "naive": features.naive, "content": features.card["content"],
+            "hw": config.hw.name,
+            "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
+            "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
+            "study": config.sweep.study if config.sweep.trial is not None else None}
+    run = RunDirectory.create(folder, **card)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    return run
+
+
+def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path) -> RunDirectory:
+    """The directory of a run that goes on.
+
+    Raises:
+        UserError: its data has changed, or somebody trains in it.
+    """
+    card = read_card(folder) or {}
+    if card.get("content") != features.card["content"]:
+        raise UserError(f"{folder} was trained on other data than {features.folder} holds now (content {card.get('content')} / "
+                        f"{features.card['content']}); without resume= the command starts anew")
+    if not fabric.is_global_zero:
+        return RunDirectory.beside(folder)
+    run = RunDirectory.reopen(folder)
+    move_log(folder)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    log.info("going on with %s, which was %s", folder, card.get("state") if card.get("state") != "running" else "killed")
+    return run
+
+
+def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: "RunWriter", model: nn.Module,
+               frozen: Frozen, best: float) -> None:
+    """Final checkpoint, picture of the losses, and the end of the run's card; what it would go on with goes last."""
+    final = writer.save_final(model)
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    price, hours = config.hw.price_per_hour, run.card["hours"]
+    draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}", features.unit,
+                features.naive)
+    run.sync_metrics()
+    run.end(FINISHED, best_val_loss=best, best=[path.name for path in writer.best],
+            final=str(final.relative_to(run.folder)), parameters=count, cost=None if price is None else hours * price,
+            frozen={"parts": frozen.parts, "sha256_before": run.card["frozen_sha256"], "sha256_after": frozen.digest()})
+    clear_away(run.folder)
+    log.info("finished: best val_loss %.4f (%s scores %.3f); %s", best, features.naive, features.baseline(), final)
+
+
+def end_badly(run: RunDirectory, state: str, reason: str | None) -> None:
+    """Note how a run ended, as far as the disk has room for it."""
+    try:
+        run.end(state, reason=reason)
+    except UserError as error:
+        log.error("%s", error)
+        run.unlock()
+
+
+def move_log(folder: Path) -> None:
+    """Let what Hydra logs go on in the log of the run that goes on; take away what it wrote for a new one."""
+    for handler in list(logging.getLogger().handlers):
+        if not isinstance(handler, logging.FileHandler) or Path(handler.baseFilename).parent == folder.resolve():
+            continue
+        handler.close()
+        begun = Path(handler.baseFilename)
+        with (folder / begun.name).open("a", encoding="utf-8") as file:
+            file.write(begun.read_text(encoding="utf-8"))
+        handler.baseFilename = str((folder / begun.name).resolve())
+        handler.stream = None  # it is opened again with the next line
+        handler.mode = "a"
+        if not (begun.parent / "run.json").exists():
+            remove_unbegun(begun.parent)
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Take away what Hydra wrote for a run that never began; hydra.run.dir may name a folder that holds other things."""
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    (folder / "train.log").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds other things
+        folder.rmdir()

@@ -1,0 +1,123 @@
+"""What a run writes when it has validated: checkpoints, samples, recordings to compare with."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from lightning_fabric import Fabric
+from torch import nn
+
+from chatterbox_es.audio.waveform import write_audio
+from chatterbox_es.config import Config
+from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.models.family import Family, StoredModel
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.runs.run_directory import RunDirectory
+from chatterbox_es.selection.reporter import Reporter
+from chatterbox_es.training.loop import Validated
+from chatterbox_es.training.state import tensor_bytes, writing_seconds
+from chatterbox_es.training.tracking import Tracker
+
+LONG = 30.0  # seconds of speaking a sentence beside which what the first time takes longer does not count
+
+
+class RunWriter(Validated):
+    """Saves checkpoints and samples when a run has validated."""
+
+    def __init__(self, config: Config, family: Family, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,
+                 fabric: Fabric):
+        self.family = family
+        self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
+        self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
+        self.report = Reporter.of(config)
+        self.best: list[Path] = []
+        self.last: dict = {}
+        self.shown = features.validation[:config.train.samples].tolist()
+
+    def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool, is_last: bool,
+                 check: Callable[[], None]) -> None:
+        self.last = {"epoch": epoch, "step": step, "metrics": metrics}
+        if not self.fabric.is_global_zero:
+            return
+        if is_best:
+            path = self.run.checkpoints / f"best_{self.config.phase.trains}_epoch_{epoch}.pt"
+            self.checkpoint(model).save(path)
+            self.best = [*(kept for kept in self.best if kept != path), path][-max(1, self.config.train.keep_best):]
+        self.save_samples(model, epoch, step, check)
+        self.report(epoch, step, metrics, is_last)
+
+    def rehearse(self, model: nn.Module, state_bytes: int) -> float:
+        """Speaks the samples into a folder that is deleted again, after one that is not counted: the first compiles."""
+        if not self.fabric.is_global_zero:
+            return 0.0
+        files = 2 if self.config.train.ema else 1
+        written = state_bytes + files * tensor_bytes(self.family.weights(model))
+        seconds, spoken = writing_seconds(self.run.checkpoints, written), 0.0
+        with tempfile.TemporaryDirectory(prefix="chatterbox_es_") as folder:
+            for numbers in (self.shown[:1], self.shown):
+                began = time.perf_counter()
+                self.family.samples(self.fabric, model, self.config, self.features, numbers, Path(folder), "rehearsal",
+                                    lambda: None)
+                spoken = time.perf_counter() - began
+                if spoken > LONG:
+                    spoken *= len(self.shown) / len(numbers)
+                    break
+        return seconds + spoken
+
+    def keep_mean(self, mean: nn.Module) -> None:
+        """The running mean of the weights as a checkpoint; its figures are nobody's yet, so it carries none of the model's."""
+        if self.fabric.is_global_zero:
+            checkpoint = self.checkpoint(mean)
+            minutes = {"minutes": self.last["metrics"]["minutes"]}
+            checkpoint.lineage |= {"ema": self.config.train.ema, "metrics": minutes}
+            checkpoint.save(self.run.checkpoints / f"ema_{self.config.phase.trains}.pt")
+
+    def state(self) -> dict:
+        return {"best": [path.name for path in self.best], "last": self.last}
+
+    def saved(self) -> None:
+        """Only now go former best checkpoints: a run that was killed before goes on with a state that has them."""
+        if self.fabric.is_global_zero:
+            for path in self.run.checkpoints.glob("best_*.pt"):
+                if path not in self.best:
+                    path.unlink(missing_ok=True)
+
+    def restore(self, state: dict) -> None:
+        """Also takes away checkpoints of validations that will be made again."""
+        self.best, self.last = [self.run.checkpoints / name for name in state["best"]], state["last"]
+        self.saved()
+
+    def save_final(self, model: nn.Module) -> Path:
+        """The final checkpoint, as ours and, where it is complete in itself, as safetensors."""
+        path = self.run.checkpoints / f"final_{self.config.phase.trains}.pt"
+        final = self.checkpoint(model)
+        if isinstance(final, Checkpoint):
+            final.export(path.with_suffix(".safetensors"))
+        final.save(path)
+        return path
+
+    def checkpoint(self, model: nn.Module) -> StoredModel:
+        return self.family.checkpoint(model, self.config, self.features, self.lineage | self.last)
+
+    def save_samples(self, model: nn.Module, epoch: int, step: int, check: Callable[[], None]) -> None:
+        """A few held-out sentences as sound and as pictures, beside their recordings."""
+        label = "synthetic recording, " if self.features.card["synthetic"] else ""
+        sounds, pictures = self.family.samples(self.fabric, model, self.config, self.features, self.shown,
+                                               self.run.samples / f"epoch_{epoch:04d}", f"{label}epoch {epoch}", check)
+        for number in self.shown:
+            utterance = self.features.utterance(number)
+            self.save_recording(utterance, utterance["id"].replace("/", "_"))
+        self.tracker.log_samples(step, {f"spoken/{name}": sound for name, sound in sounds.items()},
+                                 {f"alignment/{name}": picture for name, picture in pictures.items()})
+
+    def save_recording(self, utterance: dict, name: str) -> None:
+        """The natural recording and its text, once, to compare with."""
+        target = self.run.samples / "recordings" / f"{name}.wav"
+        if target.exists() or not Path(utterance["audio"]).exists():
+            return
+        samples, rate = soundfile.read(utterance["audio"], dtype="float32", always_2d=True)
+        write_audio(target, np.ascontiguousarray(samples.mean(1)), rate)
+        target.with_suffix(".txt").write_text(utterance["text"] + "\n", encoding="utf-8")
