@@ -7,14 +7,12 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.selection.sweeper import StudySweeper
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -272,7 +270,6 @@ def register_schema() -> None:
         "_target_": "chatterbox_es.selection.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
     store.store(group="hydra/sweeper/sampler", name="study", replace=True, node={  # Hydra's tpe sets an older Optuna's defaults
         "_target_": "optuna.samplers.TPESampler", "seed": None})
-    Plugins.instance().register(StudySweeper)
 
 
 _NAME_OF_DIGITS = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)+)(?![\w'\".-])")

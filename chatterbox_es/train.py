@@ -16,6 +16,7 @@ import atexit
 import logging
 import math
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -26,10 +27,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from optuna import TrialPruned
 
-from chatterbox_es import command_line
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
 from chatterbox_es.errors import UserError
+from chatterbox_es.selection.reporter import Reporter
 from chatterbox_es.training.interruption import EXIT, InterruptedRun
 from chatterbox_es.training.run import remove_unbegun, run_phase
 
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 def job(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return run_phase(config, folder)
+        return run_phase(config, folder, Reporter.of(config))
     except UserError as error:
         if config.sweep.trial is not None:
             raise  # its study notes the reason, and goes on
@@ -62,9 +63,7 @@ def job(config: Config) -> float:
 
 def main() -> None:
     if "phase=5" in sys.argv[1:]:  # trains nothing: the evaluation, with all its arguments
-        from chatterbox_es import evaluate
-
-        command_line.run(evaluate.main)
+        runpy.run_module("chatterbox_es.evaluate", run_name="__main__", alter_sys=True)
     sys.argv[1:] = quote_phase_names(sys.argv[1:])
     if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
         scratch = tempfile.mkdtemp(prefix="chatterbox_es_")
@@ -72,6 +71,10 @@ def main() -> None:
         sys.argv += [f"hydra.run.dir={scratch}", "hydra.output_subdir=null", "hydra/job_logging=stdout",
                      "hydra.job_logging.root.level=WARNING"]
     register_schema()
+    if any(word in argument for argument in sys.argv[1:] for word in ("sweep", "--config")):  # it may compose a study
+        from chatterbox_es.selection.sweeper import register_sweeper  # brings the evaluation along: half a second to import
+
+        register_sweeper()
     job()
 
 

@@ -17,9 +17,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
+from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.starting_point import encoder_checkpoint
+from chatterbox_es.models.weights import weights_digest
+from chatterbox_es.selection.conclusion import conclude
+from chatterbox_es.selection.study import Study
 
 log = logging.getLogger(__name__)
+
+
+def register_sweeper() -> None:
+    """Make the sweeper known to Hydra, which builds it where ``hydra/sweeper=study`` is composed."""
+    Plugins.instance().register(StudySweeper)
 
 
 class StudySweeper(Sweeper):
@@ -43,11 +54,6 @@ class StudySweeper(Sweeper):
 
     def run_study(self, arguments: list[str]) -> None:
         """Run trials until the study has all of them, or its budget is spent; whoever ends the last one concludes it."""
-        from chatterbox_es.selection.conclusion import conclude
-        from chatterbox_es.selection.study import (
-            Study,  # Hydra looks at this class for every command, and Optuna takes half a second
-        )
-
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise UserError("a study gives each trial one process: without torchrun, start this command once a GPU "
                             "(CUDA_VISIBLE_DEVICES=0, =1 …), and they share the trials")
@@ -73,17 +79,12 @@ class StudySweeper(Sweeper):
             pass
         conclude(study)
 
-    def encoder_for_all(self, study: Any) -> list[str]:
+    def encoder_for_all(self, study: Study) -> list[str]:
         """The text encoder that every trial starts from: a copy of what the first one would have taken, lest it become another.
 
         Raises:
             UserError: this machine has none, or not the one that the study began with.
         """
-        from chatterbox_es.dataset.preparation.prepare import prepare
-        from chatterbox_es.models.checkpoints import load_checkpoint
-        from chatterbox_es.models.starting_point import encoder_checkpoint
-        from chatterbox_es.models.weights import weights_digest
-
         train, kept = self.config.train, Path(study.sweep["folder"], "encoder.pt")
         if not self.config.phase.encoder_from or train.encoder or train.finetune:
             return []
@@ -111,7 +112,7 @@ class StudySweeper(Sweeper):
         return instantiate(self.sampler, **seed,
                            _execution_whitelist_=("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*"))
 
-    def run_next(self, study: Any, space: dict[str, Any], fixed: list[str]) -> bool:
+    def run_next(self, study: Study, space: dict[str, Any], fixed: list[str]) -> bool:
         """Run the next trials; false when there is nothing to do."""
         study.refill()
         if study.budget_is_spent():

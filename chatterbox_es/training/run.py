@@ -22,17 +22,17 @@ from chatterbox_es.runs.run_directory import FAILED, FINISHED, STOPPED, RunDirec
 from chatterbox_es.training.interruption import InterruptedRun, Interruption, watching
 from chatterbox_es.training.loop import train
 from chatterbox_es.training.resumption import command_hash, finished_value, run_to_resume
-from chatterbox_es.training.run_writer import RunWriter
+from chatterbox_es.training.run_writer import Report, RunWriter, no_report
 from chatterbox_es.training.state import clear_away, load_newest_state
 from chatterbox_es.training.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
 
-def run_phase(config: Config, folder: Path) -> float:
+def run_phase(config: Config, folder: Path, report: Report = no_report) -> float:
     """One training run in ``folder``, or in that of the run it goes on with, from prepared data to the final checkpoint.
 
-    Returns its best validation loss.
+    ``report`` is told each validation. Returns the best validation loss.
 
     Raises:
         UserError: data, checkpoints or hardware do not fit what the configuration asks for.
@@ -52,11 +52,11 @@ def run_phase(config: Config, folder: Path) -> float:
         features = family.prepare(config) if turn and features is None else features
         fabric.barrier()
     with watching() as caught:
-        return run_prepared(config, fabric, features, folder, earlier, caught)
+        return run_prepared(config, fabric, features, folder, earlier, caught, report)
 
 
 def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, earlier: Path | None,
-                 caught: Interruption) -> float:
+                 caught: Interruption, report: Report = no_report) -> float:
     """A run on data that is prepared; see `run_phase`."""
     phase = config.phase
     torch.manual_seed(config.train.seed)
@@ -91,7 +91,7 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         run.update(frozen_sha256=before)
         log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)
-        writer = RunWriter(config, family, features, run, tracker, lineage, fabric)
+        writer = RunWriter(config, family, features, run, tracker, lineage, fabric, report)
         best = train(fabric, family, model, features, config, run, tracker, writer, caught, state)
         if frozen.digest() != before:
             raise AssertionError("frozen weights have changed")
@@ -143,7 +143,7 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
     return run
 
 
-def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: "RunWriter", model: nn.Module,
+def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: RunWriter, model: nn.Module,
                frozen: Frozen, best: float) -> None:
     """Final checkpoint, picture of the losses, and the end of the run's card; what it would go on with goes last."""
     final = writer.save_final(model)

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,23 +17,27 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.family import Family, StoredModel
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.run_directory import RunDirectory
-from chatterbox_es.selection.reporter import Reporter
 from chatterbox_es.training.loop import Validated
 from chatterbox_es.training.state import tensor_bytes, writing_seconds
 from chatterbox_es.training.tracking import Tracker
 
 LONG = 30.0  # seconds of speaking a sentence beside which what the first time takes longer does not count
+Report = Callable[..., None]  # of a validation: epoch, step, metrics
+
+
+def no_report(*validation: Any) -> None:
+    """For a run that belongs to no study."""
 
 
 class RunWriter(Validated):
     """Saves checkpoints and samples when a run has validated."""
 
     def __init__(self, config: Config, family: Family, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,
-                 fabric: Fabric):
-        self.family = family
+                 fabric: Fabric, report: Report = no_report):
+        """``report`` is told each validation's epoch, step and metrics; what it raises ends the run."""
+        self.family, self.report = family, report
         self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
         self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
-        self.report = Reporter.of(config)
         self.best: list[Path] = []
         self.last: dict = {}
         self.shown = features.validation[:config.train.samples].tolist()
