@@ -211,12 +211,13 @@ def start(options: BenchOptions) -> None:
     config = compose(written)
     from chatterbox_es.dataset.batches import Batches
     from chatterbox_es.dataset.preparation.prepare import prepare
+    from chatterbox_es.models.fase4.batches import collate
 
     before = psutil.Process().memory_full_info().uss
     began, cpu = time.perf_counter(), time.process_time()
     features = prepare(config)
     opened = time.perf_counter() - began
-    batches = Batches(features, features.train, config.phase.batch_size, 0)
+    batches = Batches(features, features.train, config.phase.batch_size, 0, collate)
     count = len(batches.first_epoch)
     next(batches.steps(1))
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.models.fase4.batches import collate
 
 
 @dataclasses.dataclass
@@ -97,8 +96,8 @@ class Batches:
     WINDOW = 64
 
     def __init__(self, features: FeatureSet, utterances: np.ndarray, batch_size: int, seed: int,
-                 batch_frames: int | None = None, budget: Budget | None = None, rates: np.ndarray | None = None,
-                 collate: Callable[[FeatureSet, list[int], int], Any] = collate,
+                 collate: Callable[[FeatureSet, list[int], int], Any], batch_frames: int | None = None,
+                 budget: Budget | None = None, rates: np.ndarray | None = None,
                  lengths: tuple[np.ndarray, np.ndarray] | None = None):
         """``collate`` makes a batch of the set, some utterances and the epoch's number; ``lengths`` are each utterance's frames
         and tokens, where they are others than in the set's index."""

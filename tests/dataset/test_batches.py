@@ -28,7 +28,7 @@ def many():
 @pytest.mark.parametrize(("batch_size", "count"), [(1, 1003), (4, 1003), (8, 1000), (64, 63), (2000, 1003)])
 def test_every_utterance_once_an_epoch(many, batch_size, count):
     utterances = np.random.default_rng(1).permutation(1003)[:count]  # not all: the others are held out
-    batches = Batches(many, utterances, batch_size, seed=0)
+    batches = Batches(many, utterances, batch_size, seed=0, collate=collate)
     order = batches.order(1)
     assert sorted(number for batch in order for number in batch) == sorted(utterances.tolist())
     windows = [min(64 * batch_size, count - start) for start in range(0, count, 64 * batch_size)]
@@ -38,7 +38,7 @@ def test_every_utterance_once_an_epoch(many, batch_size, count):
 
 def test_order_is_that_of_seed_and_epoch(many):
     def order(seed: int, epoch: int) -> list[list[int]]:
-        return Batches(many, np.arange(1003), 8, seed).order(epoch)
+        return Batches(many, np.arange(1003), 8, seed, collate).order(epoch)
 
     assert order(0, 3) == order(0, 3)
     assert order(0, 3) != order(0, 4)
@@ -46,7 +46,7 @@ def test_order_is_that_of_seed_and_epoch(many):
 
 
 def test_like_lengths_share_a_batch_and_short_ones_do_not_come_first(many):
-    batches = Batches(many, np.arange(1003), 8, seed=0)
+    batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate)
     frames = many.index["frames"]
     spread = np.mean([np.ptp(frames[batch]) for batch in batches.order(1)])
     assert spread < 0.2 * np.ptp(frames)
@@ -56,7 +56,7 @@ def test_like_lengths_share_a_batch_and_short_ones_do_not_come_first(many):
 
 
 def test_skipping_goes_on_where_it_would_have_been(features):
-    batches = Batches(features, features.train, 3, seed=5)
+    batches = Batches(features, features.train, 3, seed=5, collate=collate)
     whole = [step.utterances for step in batches.steps(2)]
     assert len(whole) == 3
     for skip in range(4):
@@ -86,7 +86,7 @@ def test_a_layout_says_where_packed_rows_stand_in_the_square():
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_processes_and_pieces_divide_a_batch_without_loss_or_doubles(many, processes):
-    batches = Batches(many, np.arange(1003), 8, seed=0, budget=Budget(frames=2000, tokens=900))
+    batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, budget=Budget(frames=2000, tokens=900))
     for batch in batches.order(1):
         pieces = [piece for rank in range(processes) for piece in batches.pieces(batch, rank, processes)]
         assert sorted(number for piece in pieces for number in piece) == sorted(batch)
@@ -94,13 +94,13 @@ def test_processes_and_pieces_divide_a_batch_without_loss_or_doubles(many, proce
             tokens, frames = batches.size(piece)
             assert len(piece) == 1 or frames <= 2000
             assert len(piece) == 1 or max(many.index["tokens"][piece]) * len(piece) <= 900
-    whole = Batches(many, np.arange(1003), 8, seed=0)
+    whole = Batches(many, np.arange(1003), 8, seed=0, collate=collate)
     assert whole.order(1) == batches.order(1)  # a budget does not change what a step sees
     assert all(whole.pieces(batch) == [batch] for batch in whole.order(1))
 
 
 def test_batches_can_be_filled_by_frames(many):
-    batches = Batches(many, np.arange(1003), 8, seed=0, batch_frames=5000)
+    batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, batch_frames=5000)
     order = batches.order(3)
     assert sorted(number for batch in order for number in batch) == list(range(1003))
     sizes = [batches.size(batch)[1] for batch in order]
@@ -110,7 +110,7 @@ def test_batches_can_be_filled_by_frames(many):
 
 
 def test_a_process_without_utterances_counts_nothing(features):
-    batches = Batches(features, features.train, 3, seed=0)
+    batches = Batches(features, features.train, 3, seed=0, collate=collate)
     step = batches.step(features.train[:1].tolist(), rank=1, processes=2)
     assert step.idle
     assert len(step.pieces) == 1
@@ -121,14 +121,14 @@ def test_a_process_without_utterances_counts_nothing(features):
 def test_a_rate_is_kept_over_every_stretch_of_epochs(many, rate):
     rates = np.full(1003, rate)
     rates[:3] = 1
-    batches = Batches(many, np.arange(1003), 8, seed=0, rates=rates)
+    batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, rates=rates)
     counts = np.array([np.bincount(batches.order(epoch).numbers, minlength=1003) for epoch in range(1, 13)])
     assert (counts[:, :3] == 1).all()
     assert set(np.unique(counts[:, 3:])) == {int(np.floor(rate)), int(np.ceil(rate))}
     for stretch in (4, 12):
         assert np.abs(counts[:stretch, 3:].sum(0) - rate * stretch).max() < 1
     assert counts[0].sum() == pytest.approx(rates.sum(), abs=3)
-    assert batches.order(3) == Batches(many, np.arange(1003), 8, seed=0, rates=rates).order(3)
+    assert batches.order(3) == Batches(many, np.arange(1003), 8, seed=0, collate=collate, rates=rates).order(3)
 
 
 def test_rates_of_corpora_become_those_of_their_utterances():
@@ -153,6 +153,6 @@ def test_an_order_reads_as_lists_and_in_parts():
 
 @pytest.mark.parametrize("budget", [Budget(), Budget(frames=1500), Budget(tokens=300), Budget(frames=2500, tokens=900)])
 def test_all_pieces_are_those_of_each_batch(many, budget):
-    batches = Batches(many, np.arange(1003), 8, seed=0, budget=budget)
+    batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, budget=budget)
     order = batches.order(1)
     assert list(batches.all_pieces(order)) == [piece for batch in order for piece in batches.pieces(batch)]

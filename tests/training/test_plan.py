@@ -12,6 +12,7 @@ from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import attention_kernels, precision_of, set_up, set_up_attention, why_no_gpu
 from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.initialisation import start_model
 from chatterbox_es.models.fase4.memory import Activations, kept_bytes
 from chatterbox_es.runs.run_directory import read_card
@@ -73,7 +74,7 @@ def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_
 def test_activations_of_a_batch_are_foreseen_from_small_ones(config_of, features):
     config = config_of("phase=4_2", "hw.dropout=0.1")
     model, _ = start_model(config, features)
-    fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0)
+    fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0, collate)
     foreseen = Activations.measure(fabric, model, batches)
     for piece in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
         kept = kept_bytes(fabric, model, batches, piece)

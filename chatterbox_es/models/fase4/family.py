@@ -70,8 +70,8 @@ class MelFamily:
 
     def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: np.ndarray | None) -> Batches:
         phase, hw = config.phase, config.hw
-        return Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, phase.batch_frames,
-                       budget, rates)
+        return Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, collate,
+                       phase.batch_frames, budget, rates)
 
     def compile(self, model: Fase4) -> None:
         for layer in model.text_encoder.layers:

@@ -145,8 +145,8 @@ class TokenFamily:
 
         self._texts = lambda step: sum(int(ids[number]) - 1 for number in step.utterances
                                        if not unheard(seed, step.epoch, number, share))
-        return Batches(features, features.train, hw.batch_size or phase.batch_size, seed, phase.batch_frames, budget, rates,
-                       read, features.lengths())
+        return Batches(features, features.train, hw.batch_size or phase.batch_size, seed, read, phase.batch_frames,
+                       budget, rates, features.lengths())
 
     def compile(self, model: T3) -> None:
         for layer in model.tfmr.layers:

@@ -34,6 +34,7 @@ from chatterbox_es.dataset.preparation.manifest import (
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.dataset.preparation.storage import Storage
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.fase4.batches import collate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -284,7 +285,7 @@ def test_speakers_and_dialects_are_numbered_by_name(spoken, tmp_path, config_of)
     assert features.names("dialect") == ["castilian", "mexican"]
     assert features.ids("speaker", range(10)).tolist() == [4, 4, 3, 3, 2, 2, 1, 1, 0, 0]
     assert features.ids("dialect", range(10)).tolist() == [1] * 4 + [0] * 6
-    batch = next(Batches(features, features.train, 3, 0).steps(1)).pieces[0]
+    batch = next(Batches(features, features.train, 3, 0, collate).steps(1)).pieces[0]
     assert batch.speakers.tolist() == features.ids("speaker", batch.utterances).tolist()
     said = features.symbols.symbols_of(features.token_ids(3).tolist())  # «cruza»: the mexican z is an s
     assert "s" in said and "θ" not in said
