@@ -23,6 +23,7 @@ from chatterbox_es.dataset.outliers import MEASURES
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.models.fase4.alignment_scores import alignment_scores
 
 FORMATS = ("html", "text", "json")
 
@@ -66,7 +67,8 @@ def main() -> None:
     try:
         features = prepare(compose(rest, __doc__))
         only = tuple(filter(None, options.only.split(",")))
-        lint = Lint.of(features, Path(options.run) if options.run else None, only)
+        alignment = alignment_scores(Path(options.run), features)["alignment"] if options.run else None
+        lint = Lint.of(features, alignment, only)
     finally:
         sys.stdout = screen
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")

@@ -32,14 +32,13 @@ class Lint:
     excluded_counts: dict[str, int]
 
     @classmethod
-    def of(cls, features: FeatureSet, run: Path | None = None, only: tuple[str, ...] = ()) -> "Lint":
-        """Gather it; ``run`` adds the alignment, ``only`` names measures and leaves the others' findings out."""
+    def of(cls, features: FeatureSet, alignment: np.ndarray | None = None, only: tuple[str, ...] = ()) -> "Lint":
+        """Gather it; ``alignment`` (utterances,) is how badly each text fits its sound, where a voice said so; ``only`` names
+        measures and leaves the others' findings out."""
         quality = np.asarray(features.quality)
         figures = {measure.name: quality[measure.name] for measure in MEASURES if measure.name in quality.dtype.names}
-        if run is not None:
-            from chatterbox_es.models.fase4.alignment_scores import alignment_scores  # which loads a model
-
-            figures["alignment"] = alignment_scores(run, features)["alignment"]
+        if alignment is not None:
+            figures["alignment"] = alignment
         wanted = {name: values for name, values in figures.items() if not only or name in only}
         outliers = find_outliers(wanted, features.index["speaker"], features.index["corpus"])
         duplicates = {}
