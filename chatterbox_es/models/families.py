@@ -4,13 +4,13 @@
 (`models.t3`). Loop, states, checkpoints on disk, sweeps and selection are the same for both.
 """
 
-import importlib
 from pathlib import Path
 
 from chatterbox_es.config import Config, read_config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.family import Family
+from chatterbox_es.models.fase4.family import MelFamily
 
 
 def family_named(name: str) -> Family:
@@ -19,11 +19,13 @@ def family_named(name: str) -> Family:
         UserError: no such model, or packages that it needs are missing.
     """
     if name == "fase4":
-        return importlib.import_module("chatterbox_es.models.fase4.family").MelFamily()
+        return MelFamily()
     if name != "chatterbox":
         raise UserError(f"model={name} is not known; use fase4 or chatterbox")
     try:
-        return importlib.import_module("chatterbox_es.models.t3.family").TokenFamily()
+        from chatterbox_es.models.t3.family import TokenFamily  # whose packages are optional
+
+        return TokenFamily()
     except ImportError as error:
         raise UserError(f"model=chatterbox needs packages that are not installed ({error}): "
                         "pip install 'chatterbox-es[chatterbox]'") from error
