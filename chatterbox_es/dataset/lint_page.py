@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import matplotlib
 import numpy as np
 from PIL import Image
@@ -17,8 +16,8 @@ from chatterbox_es.dataset.outliers import MEASURES, Finding, Measure
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.media import UNREADABLE, data_uri, sound_uri
+from chatterbox_es.runs.template import template
 
-TEMPLATE = "lint.html.jinja"
 MEDIA_BYTES = 8_000_000  # characters of sound and picture in a page
 PICTURE = 160  # pixels, the height of a mel; two a frame are its width, at most this many:
 WIDEST = 1000
@@ -69,15 +68,12 @@ def write_page(lint: Lint, path: Path, worst: int = 30) -> Path:
 
 def render(lint: Lint, worst: int = 30) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parent / "../runs"]),
-                                     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.globals["counted"] = counted
     suspects = _suspects(lint, worst)
     duplicates = {name: [[lint.features.utterance(number) for number in group[:LISTED]] for group in found[:GROUPS]]
                   for name, found in lint.duplicates.items()}
-    return environment.get_template(TEMPLATE).render(
+    return template("dataset/lint.html.jinja").render(
         lint=lint, card=lint.features.card, suspects=suspects, histograms=_histograms(lint), duplicates=duplicates,
-        kinds=DUPLICATES, listed=LISTED, bars=BARS, folder=str(lint.features.folder),
+        kinds=DUPLICATES, counted=counted, listed=LISTED, bars=BARS, folder=str(lint.features.folder),
         corpus=str(lint.features.card.get("corpus") or lint.features.folder)).lstrip()
 
 

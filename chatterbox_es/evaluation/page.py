@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_picture, variance_picture
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
@@ -12,8 +10,8 @@ from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.media import UNREADABLE, sound_uri
+from chatterbox_es.runs.template import template
 
-TEMPLATE = "evaluation.html.jinja"
 WORST = 8  # sentences a system
 ROOM = 8_000_000  # characters of sound in a page
 RANKED_BY = ("wer", "per", "distillmos", "mcd")  # the first that a system has, or else its first metric with a direction
@@ -39,11 +37,9 @@ def write_page(results: Results, folder: Path, path: Path, title: str = "") -> P
 
 def render(results: Results, folder: Path, title: str = "") -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parent / "../runs"]),
-                                     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     judged = [system for system in results.systems if system not in (RECORDINGS, ROUND_TRIP)]
     peers = set(judged) - set(results.card.get("checkpoints", judged))
-    return environment.get_template(TEMPLATE).render(
+    return template("evaluation/evaluation.html.jinja").render(
         title=title or f"Evaluation: {', '.join(judged) or 'recordings'}", systems=results.systems,
         sentences=results.card.get("sentences", len({row.utterance for row in results.rows})),
         synthetic=results.card.get("synthetic", False), machine=results.card.get("machine", ""), speeds=results.speeds,

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -19,6 +18,7 @@ from chatterbox_es.files import write_whole
 from chatterbox_es.listening.design import PAGE_FILE, REFERENCE, Design
 from chatterbox_es.listening.scales import SCALES
 from chatterbox_es.listening.stimuli import FORMATS, encode
+from chatterbox_es.runs.template import template
 
 
 def write_page(folder: Path, design: Design, sounds: Mapping[str, np.ndarray], training: list[np.ndarray], *, form: str,
@@ -39,10 +39,7 @@ def write_page(folder: Path, design: Design, sounds: Mapping[str, np.ndarray], t
         raise UserError(f"format={form}: must be one of {', '.join(FORMATS)}")
     examples = {f"x{number}": samples for number, samples in enumerate(training)}
     encoded = {name: encode(samples, form) for name, samples in {**sounds, **examples}.items()}
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("chatterbox_es.listening", ""), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["script"] = _script
-    page = environment.get_template("page.html.jinja").render(
+    page = template("listening/page.html.jinja", {"script": _script}).render(
         test=_questions(design, list(examples)), sounds={"kind": FORMATS[form], "data": encoded}, contact=contact,
         minutes=max(1, round(design.minutes())), mushra=design.method == "mushra",
         checks=any(trial.expected is not None and not trial.by_sign for trial in design.trials.values())).encode()

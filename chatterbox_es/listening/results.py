@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from chatterbox_es.files import write_whole
 from chatterbox_es.listening.analysis import Analysis, Results
 from chatterbox_es.listening.ratings import ratings_of
 from chatterbox_es.listening.scales import SCALES
+from chatterbox_es.runs.template import template
 
 RULES = {  # in English, in Spanish; {f}: found, {a}: allowed
     "checks": ("failed {f:.0%} of the attention checks (allowed: {a:.0%})",
@@ -136,13 +135,11 @@ def _content(analysis: Analysis) -> dict[str, Any]:
 
 def _page(analysis: Analysis) -> str:
     scale = SCALES[analysis.design.method]
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("chatterbox_es.listening", ""), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"figure": _figure, "chance": lambda p: "< 0,0001" if p is not None and p < 1e-4 else _figure(p, 4),
-                            "spoken": _spoken, "why": lambda exclusion: reason(exclusion, CASTILIAN)}
+    filters = {"figure": _figure, "chance": lambda p: "< 0,0001" if p is not None and p < 1e-4 else _figure(p, 4),
+               "spoken": _spoken, "why": lambda exclusion: reason(exclusion, CASTILIAN)}
     ticks = {"mos": (1, 2, 3, 4, 5), "cmos": range(-3, 4), "ab": (0, 0.25, 0.5, 0.75, 1), "mushra": range(0, 101, 20)}
     devices = Counter(listener.form.get("device", "no consta") for listener in analysis.listeners)
-    return environment.get_template("results.html.jinja").render(
+    return template("listening/results.html.jinja", filters).render(
         analysis=analysis, design=analysis.design, scale=scale, ticks=list(ticks[analysis.design.method]),
         shown=analysis.kept if analysis.kept.conditions else analysis.everyone, devices=sorted(devices.items()),
         digits=NAME_DIGITS, position=lambda value: round(100 * (value - scale.low) / (scale.high - scale.low), 2))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from chatterbox_es.errors import UserError
@@ -21,10 +20,10 @@ from chatterbox_es.runs.report_curves import COLOURED, MEAN, PANELS, Metrics, dr
 from chatterbox_es.runs.report_samples import embed_samples
 from chatterbox_es.runs.run_directory import DAMAGED, FAILED
 from chatterbox_es.runs.summary import RunSummary, number, read_object, read_rows
+from chatterbox_es.runs.template import template
 
 DRAWN = 40  # runs with curves; all are in the table
 LISTED = 200  # rows of a table of lint or of validations
-TEMPLATE = "report.html.jinja"
 LINEAGE_WORDS = {"encoder_from": "its text encoder", "finetuned_from": "its whole model, for fine-tuning"}
 
 
@@ -140,10 +139,7 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
     runs = [ReportedRun.read(summary, sets) for summary in ranked[:DRAWN]]
     labelled = [(run.summary.run, run.metrics) for run in runs]
     settings = differences(runs)
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"digits": digits, "shown": shown, "number": number}
-    return environment.get_template(TEMPLATE).render(
+    return template("runs/report.html.jinja", {"digits": digits, "shown": shown, "number": number}).render(
         title=title or (summaries[0].run if single else f"{len(summaries)} runs"), single=single, runs=runs, ranked=ranked,
         damaged=damaged, pictures={group: draw_group(group, labelled) for group in PANELS},
         tried=draw_settings(_tried(runs, settings), [run.summary.best_val_loss for run in runs]),
