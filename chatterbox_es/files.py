@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,30 +13,6 @@ from typing import Any, BinaryIO
 from chatterbox_es.errors import UserError
 
 PARTIAL = ".partial"
-
-
-def write_durably(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside its place, flush it to the disk and move it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        flush_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the files."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_partials(folder: Path) -> None:
@@ -55,15 +32,15 @@ def disk_full_is_said(where: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise UserError(f"the disk is full: {where} could not be written. What was there before is whole. Make room and go on "
-                        "with resume=auto") from error
+        raise UserError(f"the disk is full: {where} could not be written. What was there before is whole. Make room, and give "
+                        "the same command again (a training with resume=auto)") from error
 
 
-class _Hashing:
-    """A file that knows the SHA-256 of what went into it; torch hides why a write failed, so that is kept too."""
+class _Watched:
+    """A file that knows why a write failed, which torch hides, and if it is asked for the SHA-256 of what went into it."""
 
     def __init__(self, file: BinaryIO):
-        self.file, self.digest, self.error = file, hashlib.sha256(), None
+        self.file, self.digest, self.error = file, None, None
 
     def write(self, content: Any) -> int:
         try:
@@ -71,44 +48,52 @@ class _Hashing:
         except OSError as error:
             self.error = error
             raise
-        self.digest.update(content)
+        if self.digest is not None:
+            self.digest.update(content)
         return written
 
-    def flush(self) -> None:
-        self.file.flush()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
 
 
-def write_whole(path: Path, write: Callable[[Any], Any], name: Callable[[str], str] | None = None) -> Path:
-    """Write a file whole or not at all, killed or out of space at any instant; ``name`` makes its name of its SHA-256.
+def write_whole(path: Path, write: Callable[[Any], Any], name: Callable[[str], str] | None = None,
+                durable: bool = True) -> Path:
+    """Write a file whole or not at all, killed or out of space at any instant.
+
+    It is written beside its place, under a name that no other process or thread uses, flushed to the disk, and moved. ``name``
+    makes its name of its SHA-256. Without ``durable`` nothing is flushed: of many small files that can be made again.
 
     Raises:
         UserError: the disk is full; what was there stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
     try:
         with disk_full_is_said(path):
             with partial.open("wb") as file:
-                hashing = _Hashing(file)
+                watched = _Watched(file)
+                watched.digest = hashlib.sha256() if name is not None else None
                 try:
-                    write(hashing)
+                    write(watched)
                     file.flush()
                 except Exception:
-                    if hashing.error is not None:
-                        raise hashing.error from None
+                    if watched.error is not None:
+                        raise watched.error from None
                     raise
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             if name is not None:
-                path = path.with_name(name(hashing.digest.hexdigest()))
+                path = path.with_name(name(watched.digest.hexdigest()))
             os.replace(partial, path)
-            _sync_folder(path.parent)
+            if durable:
+                flush_folder(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     return path
 
 
-def _sync_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """A file's new name is on the disk once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

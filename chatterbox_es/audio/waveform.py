@@ -1,7 +1,6 @@
 """Sound files as mono waveforms at one sample rate, and back."""
 
 import io
-import os
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,6 +9,7 @@ import soundfile
 import soxr
 
 from chatterbox_es.audio.containers import foreign_format, misnamed, shortfall
+from chatterbox_es.files import write_whole
 
 SILENCE_PEAK = 1e-4
 """A recording in which no sample is above this (-80 dBFS) holds nothing."""
@@ -156,7 +156,7 @@ def _embedded_file(recording: Recording) -> io.BytesIO:
 def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:
     """Write mono samples (samples,) in [-1, 1] as a 16-bit PCM WAV file; what goes past full scale is clipped.
 
-    The file appears whole or not at all: it is written under another name in the same folder and moved.
+    The file appears whole or not at all.
     Raises ValueError for samples of another shape, or that are not finite.
     """
     path = Path(path)
@@ -165,15 +165,11 @@ def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:
         raise ValueError(f"samples must be one-dimensional (samples,), not of shape {samples.shape}")
     if not np.isfinite(samples).all():
         raise ValueError("samples hold values that are infinite or not numbers")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     # 32768 is what readers divide by, so that samples read from 16-bit files are written back unchanged.
     integers = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
-    try:
-        soundfile.write(partial, integers, rate, format="WAV", subtype="PCM_16")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    encoded = io.BytesIO()
+    soundfile.write(encoded, integers, rate, format="WAV", subtype="PCM_16")
+    write_whole(path, lambda file: file.write(encoded.getbuffer()), durable=False)
 
 
 class Trimmed(NamedTuple):

@@ -1,14 +1,15 @@
 """The faults of a corpus: gathered over all stages, written to a file, counted, and too many of them an error."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 from chatterbox_es.corpus.utterance import Fault
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
 
 
 class LintReport:
@@ -43,14 +44,12 @@ class LintReport:
 
     def write(self) -> Path:
         """Write the file, sorted by row, even when it is empty; the old one is replaced as a whole."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
+        def write(file: BinaryIO) -> None:
             for fault in sorted(self.faults, key=lambda fault: fault.row):
                 said = {key: value for key, value in asdict(fault).items() if value or key not in ("corpus", "excluded")}
-                file.write(json.dumps(said, ensure_ascii=False) + "\n")
-        os.replace(partial, self.path)
-        return self.path
+                file.write(f"{json.dumps(said, ensure_ascii=False)}\n".encode())
+
+        return write_whole(self.path, write)
 
     def check_share(self, total: int, max_share: float) -> None:
         """Raise UserError when more than `max_share` (0 to 1) of `total` rows are faulty, or all of them are left out.

@@ -31,6 +31,7 @@ import torch
 from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.waveform import mono_at, read_source
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
 from chatterbox_es.text import SymbolTable
 
 INDEX = np.dtype([("frame", "<i8"), ("frames", "<i4"), ("token", "<i8"), ("tokens", "<i4"), ("line", "<i8"), ("speaker", "<i4"),
@@ -267,8 +268,4 @@ class Copies:
         raise UserError(f"{self.storage.url}/{name} is damaged: it is not what its card says. Prepare the set anew")
 
     def _keep(self, name: str, content: bytes) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        write_whole(self.folder / name, lambda file: file.write(content), durable=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.files import disk_full_is_said, write_whole
+from chatterbox_es.files import disk_full_is_said, remove_partials, write_whole
 
 # as run.json says; one that is "running" and holds no lock was killed
 RUNNING, FINISHED, FAILED, STOPPED, KILLED = "running", "finished", "failed", "stopped", "killed"
@@ -60,6 +60,7 @@ class RunDirectory:
         card = read_card(folder)
         if card is None:
             raise UserError(f"{folder}/run.json is missing or damaged: that run cannot go on")
+        remove_partials(run.folder)
         run.card = card
         run.update(state=RUNNING, resumed=[*card.get("resumed", []), _now()])
         return run

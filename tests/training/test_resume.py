@@ -269,7 +269,7 @@ def test_another_command_does_not_go_on_with_it(go, at_step, outputs):
 
 def test_a_full_disk_says_so_and_the_states_before_stay(go, outputs, monkeypatch):
     never = go("never")
-    begin, room = files._Hashing.__init__, [6_000_000]
+    begin, room = files._Watched.__init__, [6_000_000]
 
     class FullDisk:
         def __init__(self, file):
@@ -284,7 +284,7 @@ def test_a_full_disk_says_so_and_the_states_before_stay(go, outputs, monkeypatch
         def flush(self):
             self.file.flush()
 
-    monkeypatch.setattr(files._Hashing, "__init__",
+    monkeypatch.setattr(files._Watched, "__init__",
                         lambda self, file: begin(self, FullDisk(file) if "state" in file.name else file))
     with pytest.raises(UserError, match="the disk is full.*resume=auto"):
         go("it")

@@ -6,7 +6,9 @@ a large one. A single file of a large corpus whose content is replaced without a
 ``prepare.check=full`` only.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import random
@@ -15,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
 
 SAMPLE = 5000  # files
 YOUNG = 2.0  # seconds: a folder that changed just before it was listed may have changed again within its clock's step
@@ -81,14 +86,11 @@ def _list(roots: dict[str, Path], record: Path) -> str:
 
 
 def _keep(record: Path, folders: list[str], times: list[int], names: list[str], stats: list[tuple], digest: str) -> None:
-    partial = record.with_name(f"{record.stem}.{os.getpid()}.partial.npz")
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(partial, folders=_packed(folders), folder_times=np.array(times, np.int64), files=_packed(names),
-                 stats=np.array(stats, np.int64).reshape(-1, 2), digest=digest)
-        os.replace(partial, record)
-    except OSError:  # a listing that cannot be kept is made again
-        partial.unlink(missing_ok=True)
+    stored = io.BytesIO()
+    np.savez(stored, folders=_packed(folders), folder_times=np.array(times, np.int64), files=_packed(names),
+             stats=np.array(stats, np.int64).reshape(-1, 2), digest=digest)
+    with contextlib.suppress(OSError, UserError):  # a listing that cannot be kept is made again
+        write_whole(record, lambda file: file.write(stored.getbuffer()), durable=False)
 
 
 def _walk(root: str) -> Iterator[tuple[str, int, list[str]]]:

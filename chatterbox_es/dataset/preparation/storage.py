@@ -14,7 +14,7 @@ from typing import BinaryIO
 import fsspec
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.files import flush_folder, write_durably
+from chatterbox_es.files import flush_folder, write_whole
 
 
 class Storage:
@@ -46,7 +46,7 @@ class Storage:
         write = content if callable(content) else lambda file: file.write(content)
         try:
             if self.is_local:
-                write_durably(self.path(name), write)
+                write_whole(self.path(name), write)
             else:
                 with self.files.open(f"{self.root}/{name}", "wb") as file:
                     write(file)
