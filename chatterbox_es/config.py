@@ -199,7 +199,7 @@ class TrainConfig:
     finetune: str | None = None  # a finished run of any data whose whole model is the start
     samples: int = 3  # held-out sentences spoken and drawn at each validation
     log_every: int = 10  # steps
-    ema: float | None = None  # such as 0.999: a running mean of the weights is kept beside them, as ema_….pt
+    ema: float | None = None  # such as 0.999: a running mean of the weights is kept beside them
     keep_best: int = 1  # checkpoints that were the best when they were written; older ones are deleted
     state_minutes: float = 5.0  # between states to go on from; one is also written at each validation
     keep_states: int = 2  # newest states; older ones are deleted, and all when the run has finished

@@ -30,6 +30,7 @@ from optuna import TrialPruned
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
 from chatterbox_es.errors import UserError
+from chatterbox_es.runs.run_directory import is_run
 from chatterbox_es.selection.reporter import Reporter
 from chatterbox_es.training.interruption import EXIT, InterruptedRun
 from chatterbox_es.training.run import remove_unbegun, run_phase
@@ -57,7 +58,7 @@ def job(config: Config) -> float:
         log.warning("SIGINT received before training began: nothing to save")
         sys.exit(EXIT + signal.SIGINT)
     finally:
-        if not (folder / "run.json").exists():
+        if not is_run(folder):
             remove_unbegun(folder)
 
 

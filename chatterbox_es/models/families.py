@@ -11,6 +11,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.family import Family
 from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.runs.run_directory import CONFIG
 
 
 def family_named(name: str) -> Family:
@@ -43,7 +44,7 @@ def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
     Raises:
         UserError: its configuration is gone, or names code, or its data has changed since.
     """
-    file = run / "config.yaml"
+    file = run / CONFIG
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
     config = read_config(file)

@@ -18,7 +18,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.report_curves import COLOURED, MEAN, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.runs.report_samples import embed_samples
-from chatterbox_es.runs.run_directory import DAMAGED, FAILED
+from chatterbox_es.runs.run_directory import CONFIG, DAMAGED, FAILED, PLAN, RUN_CARD
 from chatterbox_es.runs.summary import RunSummary, number, read_object, read_rows
 from chatterbox_es.runs.template import template
 
@@ -45,7 +45,7 @@ class ReportedRun:
         """Read a run's files; what is missing or damaged becomes a note. ``sets`` caches the cards of prepared sets."""
         folder, notes = summary.folder, []
         metrics = Metrics.read(folder)
-        config = _flat(_read_yaml(folder / "config.yaml", notes))
+        config = _flat(_read_yaml(folder / CONFIG, notes))
         arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", [])
         if metrics.unreadable:
             notes.append(f"{metrics.unreadable} lines of metrics.jsonl cannot be read and are not drawn")
@@ -57,7 +57,7 @@ class ReportedRun:
         if summary.reason or summary.state == FAILED:
             notes.insert(0, f"{summary.state}: {summary.reason or 'train.log says why'}")
         return cls(summary, metrics, config, [str(argument) for argument in arguments] if isinstance(arguments, list) else [],
-                   read_object(folder / "plan.json"), lineage_of(summary.card.get("lineage")),
+                   read_object(folder / PLAN), lineage_of(summary.card.get("lineage")),
                    PreparedSet.find(summary, config, sets), notes)
 
     def loss_at(self, epoch: int) -> float | None:
@@ -174,7 +174,7 @@ def lineage_of(stored: Any) -> list[dict[str, Any]]:
         metrics = parent.get("metrics") if isinstance(parent.get("metrics"), dict) else {}
         folder = str(parent.get("run") or Path(str(stored[how])).parent.parent)
         # What it is says the run itself, if it is still there; an encoder comes from the phase that trains encoders.
-        phase = read_object(Path(folder) / "run.json").get("phase") or ("4_2" if how == "encoder_from" else None)
+        phase = read_object(Path(folder) / RUN_CARD).get("phase") or ("4_2" if how == "encoder_from" else None)
         stages.append({"how": how, "run": folder, "checkpoint": str(stored[how]), "phase": phase, "data": parent.get("data"),
                        "content": parent.get("content"), "epoch": parent.get("epoch"), "step": parent.get("step"),
                        "val_loss": number(metrics.get("val_loss")), "baseline": number(metrics.get("baseline"))})

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from chatterbox_es.runs.run_directory import METRICS
 from chatterbox_es.runs.summary import number, read_rows
 
 POINTS = 120  # of a curve; of more rows the means of neighbours are drawn
@@ -41,7 +42,7 @@ class Metrics:
     def read(cls, folder: Path) -> "Metrics":
         """What can be read of a run's metrics; no file is no rows."""
         try:
-            rows, unreadable = read_rows((folder / "metrics.jsonl").read_bytes().splitlines())
+            rows, unreadable = read_rows((folder / METRICS).read_bytes().splitlines())
         except OSError:
             return cls()
         kept = [row for row in rows if _drawable(row.get("step")) is not None]

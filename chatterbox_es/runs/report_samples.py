@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatterbox_es.runs.media import MEDIA_BYTES, UNREADABLE, picture_uri, sound_uri
+from chatterbox_es.runs.run_directory import SAMPLES
 
 CLIPS = 48  # a sound and its picture; each takes some 80 ms
 CHECKPOINTS = 8  # of a sentence, of one run
@@ -86,12 +87,12 @@ def _samples_of(run: int, folder: Path, unreadable: list[str]) -> Iterable[tuple
     recordings: dict[str, Clip] = {}
     texts: dict[str, str] = {}
     try:
-        folders = sorted(path for path in (folder / "samples").iterdir() if path.is_dir())
+        folders = sorted(path for path in (folder / SAMPLES).iterdir() if path.is_dir())
         files = [path for one in folders for path in sorted(one.iterdir())]
     except FileNotFoundError:
         return
     except OSError as error:
-        unreadable.append(f"{folder / 'samples'}: {error.strerror}")
+        unreadable.append(f"{folder / SAMPLES}: {error.strerror}")
         return
     for path in files:
         epoch = re.fullmatch(r"epoch_(\d+)", path.parent.name)

@@ -16,7 +16,8 @@ from chatterbox_es.files import disk_full_is_said, remove_partials, write_whole
 # as run.json says; one that is "running" and holds no lock was killed
 RUNNING, FINISHED, FAILED, STOPPED, KILLED = "running", "finished", "failed", "stopped", "killed"
 DAMAGED = "damaged"  # what it says cannot be read
-LOCK = "run.lock"
+RUN_CARD, CONFIG, METRICS, PLAN, LOCK = "run.json", "config.yaml", "metrics.jsonl", "plan.json", "run.lock"
+CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 
 
 class RunDirectory:
@@ -27,8 +28,8 @@ class RunDirectory:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.checkpoints = self.folder / "checkpoints"
-        self.samples = self.folder / "samples"
+        self.checkpoints = self.folder / CHECKPOINTS
+        self.samples = self.folder / SAMPLES
         self.card: dict[str, Any] = {}
         self.is_read_only = False
         self._lock: BinaryIO | None = None
@@ -42,7 +43,7 @@ class RunDirectory:
         """
         run = cls(folder)
         run.folder.mkdir(parents=True, exist_ok=True)
-        if (run.folder / "run.json").exists():
+        if is_run(run.folder):
             raise UserError(f"{folder} holds a run already: go on with it (resume={folder}), or name another folder")
         run.lock()
         run.update(state=RUNNING, started=_now(), **card)
@@ -107,11 +108,11 @@ class RunDirectory:
         if self.is_read_only:
             return
         text = json.dumps(self.card, ensure_ascii=False, indent=1)
-        write_whole(self.folder / "run.json", lambda file: file.write(text.encode()))
+        write_whole(self.folder / RUN_CARD, lambda file: file.write(text.encode()))
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """plan.json: see `chatterbox_es.models.plan.Plan`."""
-        write_whole(self.folder / "plan.json", lambda file: file.write(json.dumps(plan, indent=1).encode()))
+        write_whole(self.folder / PLAN, lambda file: file.write(json.dumps(plan, indent=1).encode()))
 
     def end(self, state: str, **values: Any) -> None:
         self.update(state=state, ended=_now(), **values)
@@ -119,16 +120,16 @@ class RunDirectory:
 
     def log(self, **metrics: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with disk_full_is_said(self.folder), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with disk_full_is_said(self.folder), (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, ensure_ascii=False) + "\n")
 
     def metrics(self) -> list[dict]:
-        with (self.folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+        with (self.folder / METRICS).open(encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
     def metrics_bytes(self) -> int:
         """How long metrics.jsonl is."""
-        file = self.folder / "metrics.jsonl"
+        file = self.folder / METRICS
         return file.stat().st_size if file.exists() else 0
 
     def sync_metrics(self) -> None:
@@ -141,16 +142,26 @@ class RunDirectory:
     def cut_metrics(self, size: int) -> None:
         """Take back the lines that were written after metrics.jsonl had ``size`` bytes: their steps are made again."""
         if self.metrics_bytes() > size:
-            os.truncate(self.folder / "metrics.jsonl", size)
+            os.truncate(self.folder / METRICS, size)
 
 
 def read_card(folder: Path) -> dict | None:
     """A run's run.json, or None where there is none that can be read."""
     try:
-        card = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        card = json.loads((folder / RUN_CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return card if isinstance(card, dict) else None
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return (folder / RUN_CARD).exists()
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The run directories in and below a folder, in the order of their names."""
+    return sorted(file.parent for file in folder.glob(f"**/{RUN_CARD}"))
 
 
 def state_of(folder: Path) -> str:
@@ -176,8 +187,8 @@ def is_held(folder: Path) -> bool:
 
 def finished_runs(outputs: Path) -> list[Path]:
     """Finished runs anywhere below ``outputs``, the newest last; trials of studies, few of which are any good, first."""
-    found = [(not card.get("study"), card["ended"], file.parent) for file in outputs.glob("**/run.json")
-             if (card := read_card(file.parent)) and card.get("state") == FINISHED]
+    found = [(not card.get("study"), card["ended"], folder) for folder in runs_below(outputs)
+             if (card := read_card(folder)) and card.get("state") == FINISHED]
     return [folder for *_, folder in sorted(found)]
 
 
@@ -190,8 +201,8 @@ def newest_run(outputs: Path, phase: str, content: str) -> Path | None:
 
 def run_of_command(outputs: Path, command: str) -> Path | None:
     """The newest run of the same command (see `chatterbox_es.training.resumption.command_hash`), in whatever state."""
-    found = [(card.get("started", ""), file.parent) for file in outputs.glob("**/run.json")
-             if (card := read_card(file.parent)) and card.get("command") == command]
+    found = [(card.get("started", ""), folder) for folder in runs_below(outputs)
+             if (card := read_card(folder)) and card.get("command") == command]
     return max(found)[1] if found else None
 
 

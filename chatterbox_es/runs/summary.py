@@ -15,11 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatterbox_es.runs.run_directory import DAMAGED, FAILED, FINISHED, KILLED, RUNNING, STOPPED, is_held
+from chatterbox_es.runs.run_directory import (
+    CHECKPOINTS,
+    CONFIG,
+    DAMAGED,
+    FAILED,
+    FINISHED,
+    KILLED,
+    METRICS,
+    RUN_CARD,
+    RUNNING,
+    SAMPLES,
+    STOPPED,
+    is_held,
+)
 
 STATES = (RUNNING, FINISHED, FAILED, STOPPED, KILLED, DAMAGED)
-FILES = ("run.json", "metrics.jsonl", "train.log", "config.yaml")  # of a run; anything else with their name is damage
-FOLDERS = ("checkpoints", "samples", "wandb", ".hydra")
+FILES = (RUN_CARD, METRICS, "train.log", CONFIG)  # of a run; anything else with their name is damage
+FOLDERS = (CHECKPOINTS, SAMPLES, "wandb", ".hydra")
 KINDS = {"state": str, "phase": str, "started": str, "ended": str, "data": str, "corpus": str, "hw": str, "reason": str,
          "best_val_loss": float, "hours": float, "cost": float, "price_per_hour": float, "lineage": dict,
          "resumed": list}  # of the values in run.json
@@ -172,15 +185,15 @@ def _check_kinds(entries: dict[str, os.DirEntry]) -> None:
     for name in FOLDERS:
         if name in entries and not _is_folder(entries[name]):
             raise Damage(f"{name} is no folder")
-    if "run.json" not in entries:
-        began = "it was lost" if "metrics.jsonl" in entries or "checkpoints" in entries else \
+    if RUN_CARD not in entries:
+        began = "it was lost" if METRICS in entries or CHECKPOINTS in entries else \
             "its data is still being prepared, or it broke before it began (see train.log)"
         raise Damage(f"no run.json: {began}")
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
     """run.json, with the values that are read here of the right kind."""
-    text = (folder / "run.json").read_bytes()
+    text = (folder / RUN_CARD).read_bytes()
     if not text.strip():
         raise Damage("run.json is empty")
     try:
@@ -229,7 +242,7 @@ def _check_dates(card: dict[str, Any]) -> None:
 def _add_progress(summary: RunSummary, folder: Path, state: str) -> None:
     """Epochs, losses, minutes and cost, from the metrics and run.json."""
     card, finished = summary.card, state == FINISHED
-    text = _read_metrics(folder / "metrics.jsonl", finished)
+    text = _read_metrics(folder / METRICS, finished)
     rows, _ = read_rows(line for line in text.splitlines() if b'"val_loss"' in line)
     end = last_row(text)
     validated = rows[-1] if rows else {}

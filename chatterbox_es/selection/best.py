@@ -20,7 +20,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE
-from chatterbox_es.runs.run_directory import commit, read_card
+from chatterbox_es.runs.run_directory import CONFIG, commit, read_card
 from chatterbox_es.selection.ranking import Ranking
 
 LIMITS = {
@@ -61,7 +61,7 @@ def write(folder: Path, ranking: Ranking, notes: list[str], features: FeatureSet
     checkpoint = winner.load()
     folder.mkdir(parents=True)
     checkpoint.save(folder / VOICE)
-    shutil.copyfile(winner.run / "config.yaml", folder / "config.yaml")
+    shutil.copyfile(winner.run / CONFIG, folder / CONFIG)
     for name, content in (checkpoint.companions() | {"selection": _describe(ranking, notes)}).items():
         (folder / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "MODEL_CARD.md").write_text(model_card(ranking, notes, checkpoint, features), encoding="utf-8")

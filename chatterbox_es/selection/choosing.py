@@ -14,8 +14,8 @@ from chatterbox_es.evaluation.judge import Judge
 from chatterbox_es.evaluation.measures import MeasureOptions, direction_of, measure_of
 from chatterbox_es.hardware import set_up
 from chatterbox_es.models.families import features_of
-from chatterbox_es.runs.checkpoint_files import BEST, checkpoints_of
-from chatterbox_es.runs.run_directory import finished_runs, read_card
+from chatterbox_es.runs.checkpoint_files import BEST, PATTERNS, checkpoints_of, run_of
+from chatterbox_es.runs.run_directory import finished_runs, read_card, runs_below
 from chatterbox_es.selection.best import keep
 from chatterbox_es.selection.ranking import Judging, Ranking, Rule, check_comparable, load_candidates, rank, try_average
 from chatterbox_es.speech.voices import chosen_from
@@ -36,7 +36,7 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     rule = rule_of(by)
     files = [path for some in paths.values() for path in some]
     if not files:
-        raise UserError(f"there is no checkpoint (best_*.pt, final_*.pt) in {', '.join(map(str, paths)) or outputs}")
+        raise UserError(f"there is no checkpoint ({', '.join(PATTERNS)}) in {', '.join(map(str, paths)) or outputs}")
     content = check_comparable(files)
     features = features_of(next(iter(paths)), content)
     accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -89,16 +89,16 @@ def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
         if not runs:
             raise UserError(f"there is no finished run in {outputs}/; name runs, or folders that hold some")
         content = read_card(runs[-1])["content"]
-        found = [file.parent for file in sorted(outputs.glob("**/run.json"))]
+        found = runs_below(outputs)
         fitting = [run for run in found if (read_card(run) or {}).get("content") == content]
         print(f"{len(fitting)} of {len(found)} runs in {outputs}/ are on the data of the newest finished one, {runs[-1]}")
         return {run: checkpoints_of(run) for run in fitting}
     paths: dict[Path, list[Path]] = {}
     for path in map(Path, given):
         if path.is_file():
-            paths.setdefault(path.parent.parent, []).append(path)
+            paths.setdefault(run_of(path), []).append(path)
             continue
-        runs = [file.parent for file in sorted(path.glob("**/run.json"))]
+        runs = runs_below(path)
         if not runs:
             raise UserError(f"{path} {'holds no run' if path.is_dir() else 'does not exist'}; name a run, a folder of runs, or "
                             "a checkpoint")

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import states
-from chatterbox_es.runs.run_directory import read_card
+from chatterbox_es.runs.run_directory import CHECKPOINTS, CONFIG, read_card, runs_below
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -161,7 +161,7 @@ class Study:
                 if "space" in study.user_attrs:
                     _compare(sweep["study"], study.user_attrs, meaning)
                 else:
-                    if any(Path(sweep["folder"]).glob("trials/*/run.json")) and not study.user_attrs:
+                    if runs_below(Path(sweep["folder"], "trials")) and not study.user_attrs:
                         optuna.delete_study(study_name=sweep["study"], storage=study._storage)
                         raise UserError(f"{sweep['folder']}/trials holds runs of another study, whose database is not "
                                         f"{sweep['storage']}; move them away, or begin one of another name: sweep.study=NAME")
@@ -222,7 +222,7 @@ class Study:
     def arguments(self, trial: Trial) -> list[str]:
         """What a run is told of its trial; one that was killed goes on in its folder."""
         folder = self.folder(trial)
-        begun = read_card(folder) is not None and (folder / "config.yaml").exists()
+        begun = read_card(folder) is not None and (folder / CONFIG).exists()
         if not begun:
             shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed before there was anything to go on with
         return [f"sweep.trial={trial._trial_id}", f"sweep.slot={trial.user_attrs['slot']}",
@@ -277,7 +277,7 @@ class Study:
 
     def forget_states(self, trial: Trial) -> None:
         """A trial that will not go on needs not what it could go on from: three times its weights."""
-        for state in states(self.folder(trial) / "checkpoints"):
+        for state in states(self.folder(trial) / CHECKPOINTS):
             state.unlink(missing_ok=True)
 
     def give_back(self, trial: Trial) -> None:

@@ -9,7 +9,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
-from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, state_of
+from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, runs_below, state_of
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import load_voice
@@ -47,7 +47,7 @@ class Shelf:
 
     def offers(self) -> list[Offer]:
         """What `runs` gives, each looked at; then the runs that are damaged."""
-        torn = sorted(file.parent for file in self.outputs.glob("**/run.json") if state_of(file.parent) == DAMAGED)
+        torn = [run for run in runs_below(self.outputs) if state_of(run) == DAMAGED]
         return [self._offer(run) for run in self.runs().values()] + [
             Offer(self._name(run), run, reason=f"{run}/run.json cannot be read") for run in torn]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
+from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, voice_file
 from chatterbox_es.runs.run_directory import finished_runs
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Voice
@@ -64,7 +64,7 @@ def newest_voice(outputs: Path) -> Path:
     if (outputs / BEST / VOICE).is_file():
         return outputs / BEST
     runs = finished_runs(outputs)
-    whole = [run for run in runs if any((run / "checkpoints").glob("final_full_model.pt"))]
+    whole = [run for run in runs if holds_full_model(run)]
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
                         "(python -m chatterbox_es.train), or name a run or a checkpoint: run=PATH")

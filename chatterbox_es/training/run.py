@@ -18,7 +18,7 @@ from chatterbox_es.hardware import set_up
 from chatterbox_es.models.families import family_of
 from chatterbox_es.models.family import Frozen
 from chatterbox_es.runs.plots import draw_losses
-from chatterbox_es.runs.run_directory import FAILED, FINISHED, STOPPED, RunDirectory, commit, read_card
+from chatterbox_es.runs.run_directory import CONFIG, FAILED, FINISHED, STOPPED, RunDirectory, commit, is_run, read_card
 from chatterbox_es.training.interruption import InterruptedRun, Interruption, watching
 from chatterbox_es.training.loop import train
 from chatterbox_es.training.resumption import command_hash, finished_value, run_to_resume
@@ -120,7 +120,7 @@ def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path
             "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
             "study": config.sweep.study if config.sweep.trial is not None else None}
     run = RunDirectory.create(folder, **card)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    OmegaConf.save(config, folder / CONFIG, resolve=True)
     return run
 
 
@@ -138,7 +138,7 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
         return RunDirectory.beside(folder)
     run = RunDirectory.reopen(folder)
     move_log(folder)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    OmegaConf.save(config, folder / CONFIG, resolve=True)
     log.info("going on with %s, which was %s", folder, card.get("state") if card.get("state") != "running" else "killed")
     return run
 
@@ -180,7 +180,7 @@ def move_log(folder: Path) -> None:
         handler.baseFilename = str((folder / begun.name).resolve())
         handler.stream = None  # it is opened again with the next line
         handler.mode = "a"
-        if not (begun.parent / "run.json").exists():
+        if not is_run(begun.parent):
             remove_unbegun(begun.parent)
 
 

@@ -16,6 +16,7 @@ from chatterbox_es.config import Config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.family import Family, StoredModel
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.runs.checkpoint_files import best_checkpoints, best_name, ema_name, final_name
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.training.loop import Validated
 from chatterbox_es.training.state import tensor_bytes, writing_seconds
@@ -48,7 +49,7 @@ class RunWriter(Validated):
         if not self.fabric.is_global_zero:
             return
         if is_best:
-            path = self.run.checkpoints / f"best_{self.config.phase.trains}_epoch_{epoch}.pt"
+            path = self.run.checkpoints / best_name(self.config.phase.trains, epoch)
             self.checkpoint(model).save(path)
             self.best = [*(kept for kept in self.best if kept != path), path][-max(1, self.config.train.keep_best):]
         self.save_samples(model, epoch, step, check)
@@ -78,7 +79,7 @@ class RunWriter(Validated):
             checkpoint = self.checkpoint(mean)
             minutes = {"minutes": self.last["metrics"]["minutes"]}
             checkpoint.lineage |= {"ema": self.config.train.ema, "metrics": minutes}
-            checkpoint.save(self.run.checkpoints / f"ema_{self.config.phase.trains}.pt")
+            checkpoint.save(self.run.checkpoints / ema_name(self.config.phase.trains))
 
     def state(self) -> dict:
         return {"best": [path.name for path in self.best], "last": self.last}
@@ -86,7 +87,7 @@ class RunWriter(Validated):
     def saved(self) -> None:
         """Only now go former best checkpoints: a run that was killed before goes on with a state that has them."""
         if self.fabric.is_global_zero:
-            for path in self.run.checkpoints.glob("best_*.pt"):
+            for path in best_checkpoints(self.run.checkpoints):
                 if path not in self.best:
                     path.unlink(missing_ok=True)
 
@@ -97,7 +98,7 @@ class RunWriter(Validated):
 
     def save_final(self, model: nn.Module) -> Path:
         """The final checkpoint, as ours and, where it is complete in itself, as safetensors."""
-        path = self.run.checkpoints / f"final_{self.config.phase.trains}.pt"
+        path = self.run.checkpoints / final_name(self.config.phase.trains)
         final = self.checkpoint(model)
         if isinstance(final, Checkpoint):
             final.export(path.with_suffix(".safetensors"))

@@ -1,8 +1,7 @@
 """All that a run needs to go on as if it had never stopped, written while it trains.
 
-``checkpoints/state_<step>-<first 16 digits of its SHA-256>.pt`` holds weights, optimiser, loss scaler, random numbers,
-place in the epoch and figures so far. The name vouches for the content: a truncated or damaged file is found out, and
-the one before it used.
+A state holds weights, optimiser, loss scaler, random numbers, place in the epoch and figures so far. Its name vouches for
+the content: a truncated or damaged file is found out, and the one before it used.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 
 from chatterbox_es.files import write_whole
-from chatterbox_es.runs.checkpoint_files import states
+from chatterbox_es.runs.checkpoint_files import is_whole, state_name, states
 from chatterbox_es.runs.run_directory import read_card
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def save_state(folder: Path, step: int, content: dict[str, Any], keep: int) -> P
         UserError: the disk is full; the states before stay.
     """
     path = write_whole(folder / "state", lambda file: torch.save({"format": FORMAT, **content}, file),
-                       name=lambda digest: f"state_{step:08d}-{digest[:16]}.pt")
+                       name=lambda digest: state_name(step, digest))
     for old in states(folder)[keep:]:
         if old != path:
             old.unlink(missing_ok=True)
@@ -42,7 +41,7 @@ def load_newest_state(folder: Path) -> dict[str, Any] | None:
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if not path.name.endswith(f"-{digest[:16]}.pt"):
+            if not is_whole(path, digest):
                 raise ValueError(f"its SHA-256 begins with {digest[:16]}")
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content.get("format") != FORMAT:

@@ -13,7 +13,7 @@ from chatterbox_es.files import write_whole
 from chatterbox_es.models.checkpoints import load_mel_checkpoint
 from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.weights import weights_digest
-from chatterbox_es.runs.checkpoint_files import VOICE, final_checkpoint
+from chatterbox_es.runs.checkpoint_files import voice_file
 
 ALIGNMENT = np.dtype([("alignment", "<f4"), ("hurried", "<f4"), ("longest_phone", "<f4")])
 """Of an utterance under its best alignment: squared error a frame and bin (1 is what predicting the mean scores), the share
@@ -31,7 +31,7 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
     Raises:
         UserError: no checkpoint, or one with other symbols or mels than the set's.
     """
-    path = run / VOICE if (run / VOICE).is_file() else run if run.is_file() else final_checkpoint(run)
+    path = voice_file(run)
     checkpoint = load_mel_checkpoint(path)
     checkpoint.check_symbols(features.symbols, str(path), str(features.folder))
     differences = checkpoint.contract.differences(features.contract)
