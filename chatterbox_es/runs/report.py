@@ -16,6 +16,7 @@ import yaml
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.runs.lineage import origins
 from chatterbox_es.runs.report_curves import COLOURED, MEAN, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.runs.report_samples import embed_samples
 from chatterbox_es.runs.run_directory import CONFIG, DAMAGED, FAILED, PLAN, RUN_CARD
@@ -165,20 +166,16 @@ def _tried(runs: Sequence[ReportedRun], settings: dict[str, list[Any]]) -> dict[
 
 def lineage_of(stored: Any) -> list[dict[str, Any]]:
     """The runs that a run's weights come from, the oldest first: how, run, checkpoint, data, epoch, step, val_loss."""
-    stages: list[dict[str, Any]] = []
-    while isinstance(stored, dict) and len(stages) < 50:
-        how = next((key for key in LINEAGE_WORDS if stored.get(key)), None)
-        if how is None:
-            break
-        parent = stored.get("of") if isinstance(stored.get("of"), dict) else {}
-        metrics = parent.get("metrics") if isinstance(parent.get("metrics"), dict) else {}
-        folder = str(parent.get("run") or Path(str(stored[how])).parent.parent)
+    stages = []
+    for origin in origins(stored):
+        known = origin.lineage
+        metrics = known.get("metrics") if isinstance(known.get("metrics"), dict) else {}
         # What it is says the run itself, if it is still there; an encoder comes from the phase that trains encoders.
-        phase = read_object(Path(folder) / RUN_CARD).get("phase") or ("4_2" if how == "encoder_from" else None)
-        stages.append({"how": how, "run": folder, "checkpoint": str(stored[how]), "phase": phase, "data": parent.get("data"),
-                       "content": parent.get("content"), "epoch": parent.get("epoch"), "step": parent.get("step"),
-                       "val_loss": number(metrics.get("val_loss")), "baseline": number(metrics.get("baseline"))})
-        stored = parent
+        phase = read_object(Path(origin.run) / RUN_CARD).get("phase") or ("4_2" if origin.way == "encoder_from" else None)
+        stages.append({"how": origin.way, "run": origin.run, "checkpoint": origin.checkpoint, "phase": phase,
+                       "data": known.get("data"), "content": known.get("content"), "epoch": known.get("epoch"),
+                       "step": known.get("step"), "val_loss": number(metrics.get("val_loss")),
+                       "baseline": number(metrics.get("baseline"))})
     return stages[::-1]
 
 

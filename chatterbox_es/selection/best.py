@@ -20,9 +20,11 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE
+from chatterbox_es.runs.lineage import origins
 from chatterbox_es.runs.run_directory import CONFIG, commit, read_card
 from chatterbox_es.selection.ranking import Ranking
 
+WORDS = {"encoder_from": "text encoder from", "finetuned_from": "fine-tuned from"}
 LIMITS = {
     "fase4": "It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one "
              "voice.",
@@ -104,12 +106,6 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: Checkpoint, featu
 
 def ancestry(lineage: dict[str, Any]) -> list[tuple[str, str]]:
     """What the weights started from, and what that started from."""
-    found = []
-    while lineage:
-        for key, kind in (("encoder_from", "text encoder from"), ("finetuned_from", "fine-tuned from")):
-            if key in lineage:
-                of = lineage.get("of", {})
-                whence = f"run {of.get('run')}, step {of.get('step')}, data {of.get('data')}"
-                found.append((kind, f"{lineage[key]} ({whence}, content `{str(of.get('content'))[:12]}`)"))
-        lineage = lineage.get("of", {})
-    return found
+    return [(WORDS[origin.way], f"{origin.checkpoint} (run {known.get('run')}, step {known.get('step')}, data "
+                                f"{known.get('data')}, content `{str(known.get('content'))[:12]}`)")
+            for origin in origins(lineage) for known in (origin.lineage,)]
