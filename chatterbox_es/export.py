@@ -41,7 +41,7 @@ def main() -> None:
         raise UserError(f"out={options.out}: name a file that ends in .onnx (of model=chatterbox a folder)")
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
     if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).family == "chatterbox":
-        from chatterbox_es.models.t3.published import publish
+        from chatterbox_es.models.t3.published import publish  # whose packages are optional
 
         if not options.out:
             raise UserError("out=DIR: name the folder to write")

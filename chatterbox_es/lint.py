@@ -19,6 +19,7 @@ from chatterbox_es import command_line
 from chatterbox_es.config import compose
 from chatterbox_es.dataset.drop_rules import DUPLICATES
 from chatterbox_es.dataset.lint import Lint
+from chatterbox_es.dataset.lint_page import write_page
 from chatterbox_es.dataset.outliers import MEASURES
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
@@ -73,8 +74,6 @@ def main() -> None:
         sys.stdout = screen
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     if options.format == "html":
-        from chatterbox_es.dataset.lint_page import write_page  # sound and pictures, which the others do without
-
         path = write_page(lint, Path(options.out) if options.out else features.folder / "lint.html", options.worst)
         print(*lint.summary(), path, sep="\n")
         return

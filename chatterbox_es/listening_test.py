@@ -15,8 +15,11 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
+from chatterbox_es.listening.analysis import analyse as analysis_of
 from chatterbox_es.listening.answers import DATABASE, gather
 from chatterbox_es.listening.design import ANCHOR, REFERENCE, Design, plan
+from chatterbox_es.listening.results import describe, write_results
+from chatterbox_es.listening.server import Server
 
 LONG_MINUTES = 30
 """Tired listeners judge worse: BS.1534-3, 6.3 and P.800, B.4.4 advise sessions of about this length at most."""
@@ -59,9 +62,7 @@ class AnalyseOptions:
 
 def build(options: BuildOptions) -> None:
     """Make a test's folder: the page, and the design that says what is what."""
-    # Here, so that the server, which needs no sound, starts at once.
-    from chatterbox_es.listening import stimuli
-    from chatterbox_es.listening.page import write_page
+    from chatterbox_es.listening import page, stimuli  # here: a second to import, and the server needs no sound
 
     out = Path(options.out)
     if (out / DATABASE).exists():
@@ -83,10 +84,10 @@ def build(options: BuildOptions) -> None:
     design = dataclasses.replace(design, seconds={name: round(len(samples) / stimuli.RATE, 3)
                                                   for name, samples in complete.items()})
     out.mkdir(parents=True, exist_ok=True)
-    page = write_page(out, design, complete, [loud[training, system] for system in design.conditions], form=options.format,
-                      limit_mb=options.limit_mb, contact=options.contact)
+    written = page.write_page(out, design, complete, [loud[training, system] for system in design.conditions],
+                              form=options.format, limit_mb=options.limit_mb, contact=options.contact)
     design.write(out)
-    _describe(design, page, level, lacking, training in items, options.listeners)
+    _describe(design, written, level, lacking, training in items, options.listeners)
 
 
 def _describe(design: Design, page: Path, level: float, lacking: list[str], trained_on_judged: bool,
@@ -114,8 +115,6 @@ def _describe(design: Design, page: Path, level: float, lacking: list[str], trai
 
 def serve(options: ServeOptions) -> None:
     """Serve a test until Ctrl-C."""
-    from chatterbox_es.listening.server import Server
-
     server = Server(Path(options.test), options.host, options.port)
     for address in server.addresses():
         print(address)
@@ -131,9 +130,6 @@ def serve(options: ServeOptions) -> None:
 
 def analyse(options: AnalyseOptions) -> None:
     """Write what the answers say."""
-    from chatterbox_es.listening.analysis import analyse as analysis_of
-    from chatterbox_es.listening.results import describe, write_results
-
     folder = Path(options.test)
     design = Design.read(folder)
     listeners, faults = gather(folder, design, _answer_files(options.answers))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from chatterbox_es.audio.mel import MelContract, mel_basis
+from chatterbox_es.audio.spectrum import band_sums, windowed_frames
 
 CHUNK = 64  # frames whose spectra are computed at once: as much as the cache of one core holds
 
@@ -34,8 +35,6 @@ def log_mel(samples: np.ndarray | torch.Tensor, contract: MelContract = MelContr
     Raises:
         ValueError: fewer samples than the reflection needs (720 for S3Gen's contract), or more than one channel.
     """
-    from chatterbox_es.audio.spectrum import band_sums, windowed_frames  # compiles: nobody who only speaks waits for it
-
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 1 or len(samples) <= contract.margin:
         raise ValueError(f"log_mel takes (samples,) with more than {contract.margin} samples, got {samples.shape}")

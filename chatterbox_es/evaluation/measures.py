@@ -68,7 +68,7 @@ def _heard(options: MeasureOptions, wanted: Sequence[str], is_asked: bool, diale
            voices: Mapping[str, Voice]) -> list[Measure]:
     """The measures that a recogniser makes; the dialect only by one that can align, unless they were asked for."""
     try:
-        from chatterbox_es.evaluation.contrasts import Contrasts
+        from chatterbox_es.evaluation.contrasts import Contrasts  # as the next two: packages of recognisers are optional
         from chatterbox_es.evaluation.intelligibility import Intelligibility
         from chatterbox_es.evaluation.recognisers import load_recogniser
     except ImportError as error:

@@ -20,6 +20,7 @@ import numpy as np
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.recogniser import RATE, Recogniser, pcm, resampled
+from chatterbox_es.evaluation.sphinx import Sphinx, SphinxModel
 
 
 def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
@@ -50,8 +51,6 @@ def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
         return Whisper(model, **settings)
     if kind == "vosk":
         return Vosk(Path(model).expanduser())
-    from chatterbox_es.evaluation.sphinx import Sphinx, SphinxModel
-
     return Sphinx(SphinxModel.find(Path(model).expanduser(), **settings), dialect)
 
 

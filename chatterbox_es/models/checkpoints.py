@@ -54,7 +54,7 @@ def load_mel_checkpoint(path: Path) -> Checkpoint:
 
 def _read_t3(stored: dict[str, Any], path: Path) -> "T3Checkpoint":
     try:
-        from chatterbox_es.models.t3.checkpoint import T3Checkpoint
+        from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
     except ImportError as error:
         raise UserError(f"{path} is a voice of model=chatterbox, which needs packages that are not installed ({error}): "
                         "pip install 'chatterbox-es[chatterbox]'") from error

@@ -17,6 +17,8 @@ from optuna.visualization import matplotlib as plots
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.runs.checkpoint_files import checkpoints_of
+from chatterbox_es.selection.choosing import choose
 from chatterbox_es.selection.study import Study, locked, spent, was_killed
 
 log = logging.getLogger(__name__)
@@ -59,9 +61,6 @@ def conclude(study: Study) -> None:
 
 def select(study: Study, finished: list[FrozenTrial]) -> list[str]:
     """Keep the best checkpoint of the best trials; what is to be said of it."""
-    from chatterbox_es.runs.checkpoint_files import checkpoints_of
-    from chatterbox_es.selection.choosing import choose
-
     best = sorted(finished, key=lambda trial: trial.value)[:SELECTED_FROM]
     runs = [Path(study.sweep["folder"], "trials", str(trial.user_attrs["slot"])) for trial in best]
     here = {run: checkpoints_of(run) for run in runs if run.is_dir()}

@@ -45,7 +45,7 @@ class VoiceOptions:
             raise UserError(f"vocoder={self.vocoder} is not known; use griffin_lim or hift")
         if not self.weights:
             raise UserError("vocoder=hift needs the folder with Resemble's s3gen.pt: weights=DIR")
-        from chatterbox_es.models.t3.codec import load_hift
+        from chatterbox_es.models.t3.codec import load_hift  # whose packages are optional
 
         vocoder = load_hift(Path(self.weights).expanduser(), "cuda" if torch.cuda.is_available() else "cpu")
         if differences := contract.differences(vocoder.contract):

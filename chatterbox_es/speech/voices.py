@@ -8,6 +8,8 @@ from chatterbox_es.models.checkpoints import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, voice_file
 from chatterbox_es.runs.run_directory import finished_runs
+from chatterbox_es.speech.onnx_export import exported_beside
+from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Voice
 
@@ -29,9 +31,6 @@ def load_voice(run: Path, dialect: str | None = None, engine: str = "torch", spe
         raise UserError(f"engine={engine} is not known; use one of {', '.join(ENGINES)}")
     path, options = voice_file(run), options or VoiceOptions()
     if path.suffix == ".onnx" or engine == "onnx":
-        from chatterbox_es.speech.onnx_export import exported_beside
-        from chatterbox_es.speech.onnx_voice import OnnxModel
-
         if speaker:
             raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
                             f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
@@ -50,7 +49,7 @@ def voice_of(checkpoint: Checkpoint, name: str, dialect: str | None = None, spea
     options = options or VoiceOptions()
     if checkpoint.family == "fase4":
         return Voice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
-    from chatterbox_es.speech.t3_voice import T3Voice
+    from chatterbox_es.speech.t3_voice import T3Voice  # whose packages are optional
 
     return T3Voice(checkpoint, name, dialect, speaker, options)
 
