@@ -5,11 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from chatterbox_es.audio.mel import MelContract
-from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.checkpoint import FORMAT, Checkpoint, _read_safetensors
-from chatterbox_es.text import SymbolTable
+from chatterbox_es.models.fase4.checkpoint import Checkpoint, read_safetensors
 
 if TYPE_CHECKING:
     from chatterbox_es.models.t3.checkpoint import T3Checkpoint
@@ -24,20 +21,16 @@ def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoin
         UserError: it is not there, damaged, or not one of ours.
     """
     try:
-        stored = (_read_safetensors(path) if path.suffix == ".safetensors"
+        stored = (read_safetensors(path) if path.suffix == ".safetensors"
                   else torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from error
-    if isinstance(stored, dict) and stored.get("family") == "chatterbox":
-        return _read_t3(stored, path)
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
-    return Checkpoint(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
-                      SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
-                      stored["front_end"], stored["lineage"])
+    if not isinstance(stored, dict):
+        raise UserError(f"{path} is not a checkpoint of this version")
+    return _read_t3(stored, path) if stored.get("family") == "chatterbox" else Checkpoint.read(stored, path)
 
 
 def load_mel_checkpoint(path: Path) -> Checkpoint:

@@ -88,6 +88,19 @@ class Checkpoint:
         content = {"format": FORMAT, "weights": self.weights, **self.describe()}
         write_whole(path, lambda file: torch.save(content, file))
 
+    @classmethod
+    def read(cls, stored: dict[str, Any], path: Path) -> "Checkpoint":
+        """From what was in a file.
+
+        Raises:
+            UserError: it is of another version.
+        """
+        if stored.get("format") != FORMAT:
+            raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
+        return cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
+                   SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]), stored["front_end"],
+                   stored["lineage"])
+
     def describe(self) -> dict[str, Any]:
         """All but the weights, as plain values."""
         return {"model": self.model, "phase": self.phase, "mel": dataclasses.asdict(self.contract),
@@ -130,7 +143,8 @@ class Checkpoint:
                             "data on purpose: train.finetune=RUN")
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """What `Checkpoint.export` has written."""
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata()
         stored = {key: json.loads(value) for key, value in metadata.items()}
