@@ -36,6 +36,7 @@ ears: $(INSTALLED) ## what python -m chatterbox_es.evaluate needs: predictors of
 
 test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
