@@ -29,9 +29,9 @@ class AudioError(ValueError):
 
 
 class Recording(Protocol):
-    """An encoded sound file: a `Path`, or one that stands inside a data set. `dataset.preparation.manifest` writes each kind down.
+    """An encoded sound file: a `Path`, or one that stands inside a data set.
 
-    `str()` names it in messages and lists.
+    `dataset.preparation.manifest` writes each kind down. `str()` names it in messages and lists.
     """
 
     def read_bytes(self) -> bytes:

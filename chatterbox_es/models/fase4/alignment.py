@@ -10,7 +10,7 @@ import torch
 from monotonic_alignment_search.core import maximum_path_c
 from torch import Tensor
 
-from chatterbox_es.model.layout import Layout
+from chatterbox_es.models.fase4.layout import Layout
 
 CELLS = 1_000_000  # of B × N × T, from which on it is searched in several threads
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.model.layout import Layout
+from chatterbox_es.models.fase4.layout import Layout
 
 
 @dataclasses.dataclass

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chatterbox_es.model.layout import Layout
 from chatterbox_es.models.fase4.alignment import best_path, frame_positions, likeness, whole_frames
 from chatterbox_es.models.fase4.dropout import Dropout
+from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.speaker_embedding import NamedEmbedding
 
 LONGEST_TEXT = 4096  # tokens; the position table is a constant, not a parameter

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatterbox_es.model.layout import Layout
 from chatterbox_es.models.fase4 import alignment
 from chatterbox_es.models.fase4.alignment import best_path, frame_positions, likeness, whole_frames
+from chatterbox_es.models.fase4.layout import Layout
 
 
 def align(token_mels: torch.Tensor, mels: torch.Tensor, text: Layout, speech: Layout) -> torch.Tensor:

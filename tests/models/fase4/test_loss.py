@@ -6,9 +6,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
 from chatterbox_es.dataset.batches import Step
-from chatterbox_es.model.layout import Layout
 from chatterbox_es.models.fase4.batches import Batch
 from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.loss import losses_of, warped_error
 from chatterbox_es.models.fase4.network import Fase4, Prediction
 from chatterbox_es.training.optimisation import training_step

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from chatterbox_es.config import compose
-from chatterbox_es.model.layout import Layout
 from chatterbox_es.models.fase4.family import MelFamily
 from chatterbox_es.models.fase4.initialisation import start_model
+from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.loss import losses_of
 from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
 

@@ -19,7 +19,7 @@ from chatterbox_es.training.interruption import InterruptedRun, Interruption
 from chatterbox_es.training.progress import Progress
 from chatterbox_es.training.run import run_phase
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 STEP = 1.0  # seconds
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.model.layout import Layout
 from chatterbox_es.models.fase4.batches import Batch
 from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.models.fase4.layout import Layout
 from tests.fp16 import PRECISIONS, Run, check_two_hundred_steps, check_what_the_optimiser_sees
 from tests.models.fase4.test_loss import step_of, tiny, two_sentences
 
