@@ -89,12 +89,12 @@ def main() -> None:
         raise AssertionError("frozen weights have changed")
     flops = options.batch * utterance_flops(size, trains, options.seconds, options.rank, options.checkpointing)
     name = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
-    figures = {"device": name, **vars(options), "parameters": model.parameter_count(), "losses": losses,
+    metrics = {"device": name, **vars(options), "parameters": model.parameter_count(), "losses": losses,
                "seconds_per_step": seconds, "tflops": flops / seconds / 1e12, "planned_gb": plan.total() / GB,
                "peak_gb": peak / GB, "planned_over_peak": plan.total() / peak}
     if options.peak_tflops:
-        figures["share_of_peak"] = figures["tflops"] / options.peak_tflops
-    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}))
+        metrics["share_of_peak"] = metrics["tflops"] / options.peak_tflops
+    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in metrics.items()}))
 
 
 def optimizer_of(model: T3, options: BenchOptions) -> torch.optim.Optimizer:

@@ -2,7 +2,7 @@
 
     python scripts/bench_training.py data.path=DIR [steps=60] [outputs=DIR] [only=NAME,NAME]
 
-Each line is a run of `python -m chatterbox_es.train` on that corpus; figures are from its metrics.jsonl, plan.json and
+Each line is a run of `python -m chatterbox_es.train` on that corpus; metrics are from its metrics.jsonl, plan.json and
 run.json. Nothing else should run meanwhile.
 """
 
@@ -21,7 +21,7 @@ RUNS = {
     "4_2 batch 8": ("phase=4_2",),
     "4_3 batch 16": (*WHOLE, "phase.batch_size=16"),
     "4_3 batch 8 fp32": (*WHOLE, "phase.batch_size=8", "hw.precision=32-true"),
-    "4_3 batch 32 in pieces": (*WHOLE, "phase.batch_size=32", "hw.batch_frames=5000"),
+    "4_3 batch 32 in micro-batches": (*WHOLE, "phase.batch_size=32", "hw.batch_frames=5000"),
 }
 PROCESSES = (*WHOLE, "phase.batch_size=4", "hw.precision=32-true", "hw.dropout=0", "train.log_every=1", "hw.threads=1",
              "train.trial_steps=0")  # fmt: skip

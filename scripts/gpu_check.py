@@ -7,7 +7,7 @@ Its data are made from a seed and thrown away. Measured, the most important firs
 plan; the share of the matrix products that training reaches at batches of 256, 64 and 8; a run killed and gone on with; T3 4_3;
 synthesis; 300 steps of a small T3. minutes=3 ends after the first half of that. A part that fails is told as its error, and the
 rest goes on. Prints a JSON object and a row of a table (Markdown) under its head; exit code 1 where a bar does not hold or a
-part failed. small=true is for the tests: its figures mean nothing.
+part failed. small=true is for the tests: its metrics mean nothing.
 """
 
 import configparser
@@ -124,12 +124,12 @@ def run_parts(options: Options, check: Any, parts: tuple, result: dict) -> None:
         if left < LEAST:
             result["left_out"].append(name)
             continue
-        began, figures = time.monotonic(), result["parts"].setdefault(name, {})
+        began, metrics = time.monotonic(), result["parts"].setdefault(name, {})
         limit = min(left, usual * ROOM * max(1.0, options.minutes / 6))
-        error = in_its_process(method, work, check, limit, figures.__setitem__)
+        error = in_its_process(method, work, check, limit, metrics.__setitem__)
         if error and "forked subprocess" in error:  # some package has begun with CUDA when it was imported
             method = "spawn"
-            error = in_its_process(method, work, check, min(limit, end - time.monotonic()), figures.__setitem__)
+            error = in_its_process(method, work, check, min(limit, end - time.monotonic()), metrics.__setitem__)
         if error:
             result["errors"][name] = error
         result["seconds"][name] = round(time.monotonic() - began, 1)

@@ -33,7 +33,7 @@ from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.speech.voices import voice_of
 from chatterbox_es.training.interruption import watching
-from chatterbox_es.training.loop import Validated, train
+from chatterbox_es.training.loop import ValidationCallback, train
 from chatterbox_es.training.run import run_prepared
 from chatterbox_es.training.tracking import Tracker
 
@@ -125,7 +125,7 @@ def train_once(check: Check, name: str, features: FeatureSet, config: Config) ->
     torch.manual_seed(config.train.seed)
     run = RunDirectory.create(check.folder / "runs" / name)
     try:
-        train(fabric, family, model, features, config, run, Tracker("disabled", run.folder, name, {}), Validated())
+        train(fabric, family, model, features, config, run, Tracker("disabled", run.folder, name, {}), ValidationCallback())
     finally:
         run.unlock()
     return Trained(family, fabric, model, run)

@@ -17,10 +17,10 @@ class Step:
     """What one process computes of a batch, and what all of them do."""
 
     utterances: list[int]  # of all processes
-    pieces: list[Any]  # this one's, each of which its memory holds; of the kind that `Batches.collate` makes
+    micro_batches: list[Any]  # this one's, each of which its memory holds; of the kind that `Batches.collate` makes
     tokens: int  # of all processes
     frames: int
-    idle: bool = False  # whether this process has none: its piece then counts nothing
+    idle: bool = False  # whether this process has none: its micro-batch then counts nothing
     epoch: int = 1
 
 
@@ -84,7 +84,7 @@ class Order(Sequence):
 class Batches:
     """The training batches of an epoch: a permutation of the utterances, deterministic in (seed, epoch).
 
-    A batch is what one optimiser step sees, on however many processes and in however many pieces. Utterances of like
+    A batch is what one optimiser step sees, on however many processes and in however many micro-batches. Utterances of like
     length share one: within windows of ``WINDOW`` batches of a random order they are sorted, cut, and the batches
     shuffled again. The last of a window may be smaller; nothing is dropped. Batches have ``batch_size`` utterances, or, with
     ``batch_frames``, as many as those frames hold.
@@ -171,20 +171,20 @@ class Batches:
         return np.array([*starts, len(numbers)])
 
     def _fill(self, utterances: list[int], budget: Budget) -> list[list[int]]:
-        """Utterances in as few pieces as the budget allows, in their order; one that is above it stands alone."""
-        pieces: list[list[int]] = []
+        """Utterances in as few micro-batches as the budget allows, in their order; one that is above it stands alone."""
+        micro_batches: list[list[int]] = []
         frames = longest = 0
         for number in utterances:
             frames, longest = frames + int(self.frames[number]), max(longest, int(self.tokens[number]))
-            if pieces and budget.holds(frames, longest * (len(pieces[-1]) + 1)):
-                pieces[-1].append(number)
+            if micro_batches and budget.holds(frames, longest * (len(micro_batches[-1]) + 1)):
+                micro_batches[-1].append(number)
             else:
-                pieces.append([number])
+                micro_batches.append([number])
                 frames, longest = int(self.frames[number]), int(self.tokens[number])
-        return pieces
+        return micro_batches
 
-    def all_pieces(self, order: Order) -> Order:
-        """What one process computes of each batch, piece by piece; batches that the budget holds stay whole."""
+    def all_micro_batches(self, order: Order) -> Order:
+        """What one process computes of each batch, micro-batch by micro-batch; batches that the budget holds stay whole."""
         budget = self.budget
         within = np.ones(len(order), bool)
         if budget.frames is not None:
@@ -193,20 +193,20 @@ class Batches:
             within &= order.sizes() * order.largest(self.tokens) <= budget.tokens
         cuts = [order.starts]
         for batch in np.flatnonzero(~within).tolist():
-            sizes = [len(piece) for piece in self.pieces(order[batch])]
+            sizes = [len(micro_batch) for micro_batch in self.micro_batches(order[batch])]
             cuts.append(order.starts[batch] + np.cumsum(sizes[:-1], dtype=np.int64))
         return Order(order.numbers, np.sort(np.concatenate(cuts)))
 
-    def pieces(self, batch: list[int], rank: int = 0, processes: int = 1) -> list[list[int]]:
-        """What one of several processes computes of a batch, in pieces that its budget holds; none where it has nothing."""
+    def micro_batches(self, batch: list[int], rank: int = 0, processes: int = 1) -> list[list[int]]:
+        """What one of several processes computes of a batch, in micro-batches that fit its budget; maybe none."""
         return self._fill(batch[rank::processes], self.budget)
 
     def step(self, batch: list[int], rank: int = 0, processes: int = 1, pin: bool = False, epoch: int = 1) -> Step:
         """What one process computes of a batch."""
-        pieces = self.pieces(batch, rank, processes)
-        idle = not pieces  # fewer utterances than processes; the others wait for its share of the gradient
-        read = [self.collate(self.features, piece, epoch) for piece in (pieces or [batch[:1]])]
-        return Step(batch, [piece.pin() for piece in read] if pin else read, *self.size(batch), idle, epoch)
+        micro_batches = self.micro_batches(batch, rank, processes)
+        idle = not micro_batches  # fewer utterances than processes; the others wait for its share of the gradient
+        read = [self.collate(self.features, micro_batch, epoch) for micro_batch in (micro_batches or [batch[:1]])]
+        return Step(batch, [micro_batch.pin() for micro_batch in read] if pin else read, *self.size(batch), idle, epoch)
 
     def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
               pin: bool = False) -> Iterator[Step]:
@@ -237,10 +237,10 @@ class Batches:
 
     def padding(self) -> dict[str, float]:
         """Share of the padded squares that holds nothing: of the tokens' (attention), the frames' (alignment), and both."""
-        pieces = self.all_pieces(self.first_epoch)
-        sizes = pieces.sizes()
-        used = np.array([pieces.sums(what).sum() for what in (self.tokens, self.frames)], float)
-        square = np.array([(pieces.largest(what) * sizes).sum() for what in (self.tokens, self.frames)], float)
+        micro_batches = self.all_micro_batches(self.first_epoch)
+        sizes = micro_batches.sizes()
+        used = np.array([micro_batches.sums(what).sum() for what in (self.tokens, self.frames)], float)
+        square = np.array([(micro_batches.largest(what) * sizes).sum() for what in (self.tokens, self.frames)], float)
         tokens, frames = 1 - used / square
         return {"tokens": float(tokens), "frames": float(frames), "both": float(1 - used.sum() / square.sum())}
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 
-class Piece(Protocol):
+class MicroBatch(Protocol):
     """Utterances side by side, as a model is given them."""
 
     utterances: list[int]
@@ -26,20 +26,20 @@ class Piece(Protocol):
     @property
     def frames(self) -> int: ...
 
-    def to(self, device: torch.device | str) -> "Piece": ...
+    def to(self, device: torch.device | str) -> "MicroBatch": ...
 
-    def pin(self) -> "Piece": ...
+    def pin(self) -> "MicroBatch": ...
 
 
 class Losses(Protocol):
-    """What a piece adds to the losses of its batch."""
+    """What a micro-batch adds to the losses of its batch."""
 
     def total(self) -> Tensor:
         """What is minimised."""
         ...
 
     def parts(self) -> Tensor:
-        """(figures,) float64, without gradients; those of all pieces are added up."""
+        """(metrics,) float64, without gradients; those of all micro-batches are added up."""
         ...
 
 
@@ -105,11 +105,11 @@ class Family(Protocol):
         """What is trained, for the optimiser; a group without weight_decay has the phase's."""
         ...
 
-    def losses(self, fabric: "Fabric", model: nn.Module, piece: Any, step: Step) -> Losses:
-        """Of a piece of a step's batch, as shares of the whole batch's means."""
+    def losses(self, fabric: "Fabric", model: nn.Module, micro_batch: Any, step: Step) -> Losses:
+        """Of a micro-batch of a step's batch, as shares of the whole batch's means."""
         ...
 
-    def figures(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
+    def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         """What is logged of a step: `Losses.parts` of the batch, and the gradient norms of the model's parts."""
         ...
 

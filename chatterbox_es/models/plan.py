@@ -15,10 +15,10 @@ class Plan:
     parameters: dict[str, int]  # of each part of the model
     trained: int
     frozen: int
-    memory_gb: dict[str, float]  # what it holds before the first step, gradients, optimiser, activations of the largest piece
+    memory_gb: dict[str, float]  # what it holds before the first step, gradients, optimiser, activations of the largest step
     memory_needed_gb: float
     memory_present_gb: float
-    largest_piece: dict[str, int]  # utterances, tokens, frames of one forward and backward
+    largest_micro_batch: dict[str, int]  # utterances, tokens, frames of one forward and backward
     padding: float  # share of the padded squares that holds nothing
     steps: int = 0  # at most; a run by minutes ends earlier
     seconds_per_step: float | None = None
@@ -33,8 +33,8 @@ class Plan:
         memory = ", ".join(f"{name} {size:.2f}" for name, size in self.memory_gb.items())
         lines = [f"parameters: {self.trained:,} trained, {self.frozen:,} frozen ({parts})",
                  f"memory: {self.memory_needed_gb:.2f} GB needed ({memory}), {self.memory_present_gb:.2f} GB present; largest "
-                 "piece {utterances} utterances, {tokens} tokens, {frames} frames; padding {padding:.1%}".format(
-                     **self.largest_piece, padding=self.padding)]
+                 "micro-batch {utterances} utterances, {tokens} tokens, {frames} frames; padding {padding:.1%}".format(
+                     **self.largest_micro_batch, padding=self.padding)]
         if self.seconds_per_step is not None:
             cost = f", costs {self.cost:.2f} at {self.price_per_hour:g} an hour" if self.cost is not None else ""
             lines.append(f"time: {self.seconds_per_step:.3f} s a step, {self.seconds_per_validation:.1f} s a validation: "

@@ -130,7 +130,7 @@ def restore_random_state(fabric: Fabric, state: Tensor) -> None:
         torch.cuda.set_rng_state(state[size:].contiguous(), fabric.device)
 
 
-class Validated:
+class ValidationCallback:
     """What `train` calls after each validation, to save and to show; a run that goes on gives back what it had kept."""
 
     def __call__(self, model: nn.Module, epoch: int, step: int, metrics: dict, is_best: bool, is_last: bool,
@@ -155,7 +155,7 @@ class Validated:
 
 
 def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config, run: RunDirectory,
-          tracker: Tracker, on_validation: Validated, caught: Interruption | None = None,
+          tracker: Tracker, on_validation: ValidationCallback, caught: Interruption | None = None,
           state: dict[str, Any] | None = None) -> float:
     """Train ``model`` on the prepared set, from a ``state`` that was saved or from the beginning; the smallest validation loss.
 
@@ -270,17 +270,17 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
             if step is None:
                 break
             aligning = getattr(model, "alignment_seconds", 0.0)
-            figures = fitting_step(training, step, learning_rate(training.config, progress))
+            metrics = fitting_step(training, step, learning_rate(training.config, progress))
             clock.spent["alignment"] += getattr(model, "alignment_seconds", 0.0) - aligning
             progress.step, progress.batch, steps = progress.step + 1, progress.batch + 1, steps + 1
-            if training.mean and not figures["skipped"]:
+            if training.mean and not metrics["skipped"]:
                 training.mean.update_parameters(model)
-            note_skipped(training, step, figures)
-            if math.isfinite(figures["train_loss"]):
-                progress.losses, progress.counted = progress.losses + figures["train_loss"], progress.counted + 1
+            note_skipped(training, step, metrics)
+            if math.isfinite(metrics["train_loss"]):
+                progress.losses, progress.counted = progress.losses + metrics["train_loss"], progress.counted + 1
             flops += training.family.flops(model, step) / fabric.world_size
             with clock.on("logging"):
-                after_step(figures, steps / (time.monotonic() - epoch.began))
+                after_step(metrics, steps / (time.monotonic() - epoch.began))
             if agree(training, caught) and not progress.is_over():
                 save()
     seconds = time.monotonic() - epoch.began
@@ -313,19 +313,19 @@ def agree(training: Training, caught: Interruption) -> bool:
     return bool(due)
 
 
-def note_skipped(training: Training, step: Step, figures: dict[str, float]) -> None:
+def note_skipped(training: Training, step: Step, metrics: dict[str, float]) -> None:
     """Count a step that taught nothing, say whose it was, and end the run after too many in a row."""
     progress, limit = training.progress, training.config.train.max_skipped
-    if not figures.pop("skipped"):
+    if not metrics.pop("skipped"):
         progress.skipped_in_row = 0
         return
     progress.skipped, progress.skipped_in_row = progress.skipped + 1, progress.skipped_in_row + 1
     features = training.batches.features
     names = ", ".join(features.utterance(number)["id"] for number in step.utterances)
-    norms = ", ".join(f"{name} {value}" for name, value in figures.items() if name.startswith("grad_norm"))
-    what = f"train_loss {figures['train_loss']}, {norms} at step {progress.step} (epoch {progress.epoch}, utterances {names})"
+    norms = ", ".join(f"{name} {value}" for name, value in metrics.items() if name.startswith("grad_norm"))
+    what = f"train_loss {metrics['train_loss']}, {norms} at step {progress.step} (epoch {progress.epoch}, utterances {names})"
     scaler = loss_scaler(training.fabric)
-    if scaler and math.isfinite(figures["train_loss"]):  # usual in fp16 while the scale is being found
+    if scaler and math.isfinite(metrics["train_loss"]):  # usual in fp16 while the scale is being found
         what += f"; the loss was scaled too high and is scaled by {scaler.get_scale():g} now"
     log.warning("step skipped: %s", what)
     if progress.skipped_in_row >= limit:
@@ -334,7 +334,7 @@ def note_skipped(training: Training, step: Step, figures: dict[str, float]) -> N
 
 
 def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float]:
-    """`training_step`, in smaller pieces where the GPU's memory does not hold it.
+    """`training_step`, in smaller micro-batches where the GPU's memory does not hold it.
 
     Raises:
         UserError: a single utterance does not fit, or other processes wait for this one.
@@ -350,7 +350,7 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
         training.optimizer.zero_grad()
         if fabric.device.type == "cuda":
             torch.cuda.empty_cache()
-        largest = max(step.pieces, key=lambda piece: piece.frames)
+        largest = max(step.micro_batches, key=lambda micro_batch: micro_batch.frames)
         frames = largest.frames
         if len(largest.utterances) == 1:
             raise UserError(f"{not_even_one(batches, largest.utterances[0])} ({reason})")
@@ -360,11 +360,11 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
                             f"hw.batch_frames={budget} resume={training.run.folder}")
         batches.budget = Budget(budget, batches.budget.tokens)
         step = batches.step(step.utterances, epoch=step.epoch)
-        log.warning("out of memory on %d frames (%s): from here on a piece holds %d frames at most, the batch stays the same. "
+        log.warning("out of memory on %d frames (%s): from here on a micro-batch holds at most %d frames; batches stay. "
                     "To start with that: hw.batch_frames=%d", frames, reason, budget, budget)
 
 
-def make_plan(training: Training, features: FeatureSet, on_validation: Validated) -> Plan:
+def make_plan(training: Training, features: FeatureSet, on_validation: ValidationCallback) -> Plan:
     """Plan memory and time of a run, say and store it; what is tried leaves model and random numbers as they were.
 
     Raises:
@@ -440,7 +440,7 @@ def validation_seconds(training: Training, features: FeatureSet) -> float:
 
 def validate(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, utterances: Any = None,
              check: Callable[[], None] = lambda: None) -> dict[str, float]:
-    """The figures of `Family.values` over some ``utterances``, or all that are held out; each process measures its part."""
+    """The metrics of `Family.values` over some ``utterances``, or all that are held out; each process measures its part."""
     utterances = features.validation if utterances is None else utterances
     values = family.values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
     sums = torch.tensor([values.sums(name) for name in values.values], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""One optimiser step on one batch, in however many pieces and processes it is computed."""
+"""One optimiser step on one batch, in however many micro-batches and processes it is computed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
                   clip: float) -> dict[str, float]:
     """One optimiser step on one batch; what is logged of it.
 
-    The gradient is that of the mean over the whole batch, in however many pieces and processes it is computed. Without a
+    The gradient is that of the mean over the whole batch, in however many micro-batches and processes it is computed. Without a
     finite loss and gradient nothing is changed, and "skipped" is true.
 
     Raises:
@@ -74,11 +74,11 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
         group["lr"] = rate
     parts = torch.zeros((), dtype=torch.float64, device=fabric.device)
     counts = 0.0 if step.idle else 1.0
-    for piece in step.pieces:
-        more = fabric.world_size > 1 and piece is not step.pieces[-1]
+    for micro_batch in step.micro_batches:
+        more = fabric.world_size > 1 and micro_batch is not step.micro_batches[-1]
         with fabric.no_backward_sync(model) if more else nullcontext():
-            piece = piece.to(fabric.device)
-            losses = family.losses(fabric, model, piece, step)
+            micro_batch = micro_batch.to(fabric.device)
+            losses = family.losses(fabric, model, micro_batch, step)
             fabric.backward(losses.total() * (counts * fabric.world_size))  # processes average their gradients
             parts = parts + losses.parts() * counts
     if fabric.world_size > 1:
@@ -86,13 +86,13 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
     try:
         parts, norms, finite = move_weights(model.module, optimizer.optimizer, loss_scaler(fabric), parts, clip)
     except torch.OutOfMemoryError as error:
-        # Not tried again: some weights may have moved, and smaller pieces would not make the optimiser smaller.
+        # Not tried again: some weights may have moved, and smaller micro-batches would not make the optimiser smaller.
         reason = str(error).partition("\n")[0]
         raise UserError(f"out of memory in the optimiser's step ({reason}): some weights may have moved, so it is not tried "
                         "again; the last state is from before. What the optimiser keeps does not fit beside the weights: "
                         "phase.optimiser=adafactor keeps less, a larger GPU or a smaller model helps, smaller batches do "
                         "not") from None
-    return family.figures(parts, norms) | {"learning_rate": rate, "skipped": not finite}
+    return family.metrics(parts, norms) | {"learning_rate": rate, "skipped": not finite}
 
 
 def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, parts: Tensor,
@@ -100,7 +100,7 @@ def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: to
     """Clip the gradients and step, unless something is not finite; the losses' ``parts``, norms by child, whether it stepped.
 
     ``optimizer`` is torch's own, not Fabric's wrapper: a scaler knows optimisers by their identity, and would unscale the
-    gradients once for each. The host waits for the device once, to read all figures together.
+    gradients once for each. The host waits for the device once, to read all metrics together.
     """
     if scaler:
         scaler.unscale_(optimizer)

@@ -18,7 +18,7 @@ from chatterbox_es.models.family import Family, StoredModel
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import best_checkpoints, best_name, ema_name, final_name
 from chatterbox_es.runs.run_directory import RunDirectory
-from chatterbox_es.training.loop import Validated
+from chatterbox_es.training.loop import ValidationCallback
 from chatterbox_es.training.state import tensor_bytes, writing_seconds
 from chatterbox_es.training.tracking import Tracker
 
@@ -30,7 +30,7 @@ def no_report(*validation: Any) -> None:
     """For a run that belongs to no study."""
 
 
-class RunWriter(Validated):
+class RunWriter(ValidationCallback):
     """Saves checkpoints and samples when a run has validated."""
 
     def __init__(self, config: Config, family: Family, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,

@@ -88,15 +88,15 @@ def test_a_layout_says_where_packed_rows_stand_in_the_square():
 def test_processes_and_pieces_divide_a_batch_without_loss_or_doubles(many, processes):
     batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, budget=Budget(frames=2000, tokens=900))
     for batch in batches.order(1):
-        pieces = [piece for rank in range(processes) for piece in batches.pieces(batch, rank, processes)]
-        assert sorted(number for piece in pieces for number in piece) == sorted(batch)
-        for piece in pieces:
-            tokens, frames = batches.size(piece)
-            assert len(piece) == 1 or frames <= 2000
-            assert len(piece) == 1 or max(many.index["tokens"][piece]) * len(piece) <= 900
+        micro_batches = [part for rank in range(processes) for part in batches.micro_batches(batch, rank, processes)]
+        assert sorted(number for micro_batch in micro_batches for number in micro_batch) == sorted(batch)
+        for micro_batch in micro_batches:
+            tokens, frames = batches.size(micro_batch)
+            assert len(micro_batch) == 1 or frames <= 2000
+            assert len(micro_batch) == 1 or max(many.index["tokens"][micro_batch]) * len(micro_batch) <= 900
     whole = Batches(many, np.arange(1003), 8, seed=0, collate=collate)
     assert whole.order(1) == batches.order(1)  # a budget does not change what a step sees
-    assert all(whole.pieces(batch) == [batch] for batch in whole.order(1))
+    assert all(whole.micro_batches(batch) == [batch] for batch in whole.order(1))
 
 
 def test_batches_can_be_filled_by_frames(many):
@@ -113,7 +113,7 @@ def test_a_process_without_utterances_counts_nothing(features):
     batches = Batches(features, features.train, 3, seed=0, collate=collate)
     step = batches.step(features.train[:1].tolist(), rank=1, processes=2)
     assert step.idle
-    assert len(step.pieces) == 1
+    assert len(step.micro_batches) == 1
     assert not batches.step(features.train[:1].tolist(), rank=0, processes=2).idle
 
 
@@ -155,4 +155,4 @@ def test_an_order_reads_as_lists_and_in_parts():
 def test_all_pieces_are_those_of_each_batch(many, budget):
     batches = Batches(many, np.arange(1003), 8, seed=0, collate=collate, budget=budget)
     order = batches.order(1)
-    assert list(batches.all_pieces(order)) == [piece for batch in order for piece in batches.pieces(batch)]
+    assert list(batches.all_micro_batches(order)) == [part for batch in order for part in batches.micro_batches(batch)]

@@ -62,9 +62,9 @@ def test_a_gradient_that_is_not_finite_moves_nothing_and_lowers_the_scale(precis
         run.model.parameters(), [t for kept in run.inner.state.values() for t in kept.values()]))
     scale = run.scaler.get_scale() if precision == "16-mixed" else None
     handle = run.model.mel_decoder[0].weight.register_hook(lambda gradient: gradient * float("inf"))
-    figures, = run.steps(step)
+    metrics, = run.steps(step)
     handle.remove()
-    assert figures["skipped"]
+    assert metrics["skipped"]
     assert all(map(torch.equal, weights, run.model.parameters()))
     assert all(map(torch.equal, state, [t for kept in run.inner.state.values() for t in kept.values()]))
     if scale:

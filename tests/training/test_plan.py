@@ -66,7 +66,7 @@ def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_
     override = str(refusal.value).split("with ")[1].split(" ")[0]
     run_phase(config_of("phase=4_2", *big, f"hw.memory_gb={tight}", override, "train.samples=0"), tmp_path / "fits")
     plan = json.loads((tmp_path / "fits/plan.json").read_text())
-    assert plan["largest_piece"]["frames"] <= int(override.split("=")[1])
+    assert plan["largest_micro_batch"]["frames"] <= int(override.split("=")[1])
     with pytest.raises(UserError, match="one utterance, r.*data.max_seconds"):
         run_phase(config_of("phase=4_2", *big, "hw.memory_gb=0.005"), tmp_path / "never")
 
@@ -76,9 +76,9 @@ def test_activations_of_a_batch_are_foreseen_from_small_ones(config_of, features
     model, _ = start_model(config, features)
     fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0, collate)
     foreseen = Activations.measure(fabric, model, batches)
-    for piece in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
-        kept = kept_bytes(fabric, model, batches, piece)
-        assert np.dot(foreseen.weights, Activations.sizes(batches, piece)) == pytest.approx(kept, rel=0.02)
+    for micro_batch in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
+        kept = kept_bytes(fabric, model, batches, micro_batch)
+        assert np.dot(foreseen.weights, Activations.sizes(batches, micro_batch)) == pytest.approx(kept, rel=0.02)
 
 
 def test_time_and_cost_are_plain_products(run_of):

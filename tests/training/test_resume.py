@@ -362,9 +362,9 @@ def test_out_of_memory_makes_smaller_pieces_of_the_same_batch(go, small_gpu, cap
     small_gpu(150)
     run = go("it", "phase.batch_size=4", "train.trial_steps=0", "hw.dropout=0")
     assert "To start with that: hw.batch_frames=" in caplog.text
-    for (step, loss, *_), (step_in_pieces, loss_in_pieces, *_) in zip(losses(never), losses(run), strict=True):
-        assert step == step_in_pieces
-        assert loss_in_pieces == (loss and pytest.approx(loss, rel=1e-4))
+    for (step, loss, *_), (step_in_micro_batches, loss_in_micro_batches, *_) in zip(losses(never), losses(run), strict=True):
+        assert step == step_in_micro_batches
+        assert loss_in_micro_batches == (loss and pytest.approx(loss, rel=1e-4))
 
 
 def test_out_of_memory_on_one_utterance_ends_the_run(go, small_gpu):

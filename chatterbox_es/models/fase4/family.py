@@ -86,11 +86,11 @@ class MelFamily:
     def parameter_groups(self, model: Fase4) -> list[dict[str, Any]]:
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]
 
-    def losses(self, fabric: "Fabric", model: nn.Module, piece: Batch, step: Step) -> Losses:
-        prediction = model(*piece.inputs())
-        return losses_of(prediction, piece.mels, step.tokens, step.frames)
+    def losses(self, fabric: "Fabric", model: nn.Module, micro_batch: Batch, step: Step) -> Losses:
+        prediction = model(*micro_batch.inputs())
+        return losses_of(prediction, micro_batch.mels, step.tokens, step.frames)
 
-    def figures(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
+    def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         frame, token, duration = parts
         return {"train_loss": frame, "train_token_loss": token, "train_duration_loss": duration,
                 "grad_norm_text": norms["text_encoder"], "grad_norm_vocoder": norms["mel_decoder"]}

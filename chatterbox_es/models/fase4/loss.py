@@ -36,7 +36,7 @@ def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, f
     Durations are the rate of a Poisson distribution: its best rate is the mean duration, so that spoken sentences
     come out as long as recorded ones; the mean of log durations would make them shorter.
 
-    ``tokens`` and ``frames`` are those of the whole batch where this is a piece of it: the losses of all pieces, and
+    ``tokens`` and ``frames`` are those of the whole batch where this is a micro-batch of it: the losses of all of them, and
     their gradients, then add up to the batch's.
     """
     tokens, frames = tokens or len(prediction.durations), frames or len(mels)

@@ -65,7 +65,7 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
         smaller.budget = Budget(budget, batches.budget.tokens)
         if activations.of(smaller, activations.largest(smaller, batches.first_epoch)) <= room:
             break
-    return f"with hw.batch_frames={budget} it would fit: the same batch, in pieces"
+    return f"with hw.batch_frames={budget} it would fit: the same batch, in micro-batches"
 
 
 @dataclasses.dataclass
@@ -75,27 +75,27 @@ class Activations:
     weights: np.ndarray  # of `sizes`
 
     @staticmethod
-    def sizes(batches: Batches, piece: list[int]) -> list[float]:
+    def sizes(batches: Batches, micro_batch: list[int]) -> list[float]:
         """1, tokens, frames, and the square that attention keeps."""
-        tokens, frames = batches.size(piece)
-        return [1.0, tokens, frames, len(piece) * float(batches.tokens[piece].max()) ** 2]
+        tokens, frames = batches.size(micro_batch)
+        return [1.0, tokens, frames, len(micro_batch) * float(batches.tokens[micro_batch].max()) ** 2]
 
     @classmethod
     def measure(cls, fabric: "Fabric", model: nn.Module, batches: Batches) -> "Activations":
         """Fitted to a few utterances of different lengths, alone and together."""
         ordered = batches.utterances[np.argsort(batches.length[batches.utterances], kind="stable")].tolist()
         short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
-        pieces = [[short], [middle], [long], [short, long], [middle, long], [short, middle]]
+        micro_batches = [[short], [middle], [long], [short, long], [middle, long], [short, middle]]
         model.train()
         kept, sizes = [], []
-        for piece in pieces:
+        for micro_batch in micro_batches:
             try:
-                kept.append(kept_bytes(fabric, model, batches, piece))
+                kept.append(kept_bytes(fabric, model, batches, micro_batch))
             except torch.OutOfMemoryError as error:
-                if len(piece) == 1:
-                    raise UserError(not_even_one(batches, piece[0])) from error
+                if len(micro_batch) == 1:
+                    raise UserError(not_even_one(batches, micro_batch[0])) from error
                 continue
-            sizes.append(cls.sizes(batches, piece))
+            sizes.append(cls.sizes(batches, micro_batch))
         sizes = np.array(sizes)
         scale = sizes.max(0)
         from scipy.optimize import nnls  # half a second to import
@@ -104,23 +104,23 @@ class Activations:
         return cls(fitted / scale)
 
     def largest(self, batches: Batches, *orders: Order) -> list[int]:
-        """The piece of some epochs that takes most."""
+        """The micro-batch of some epochs that takes most."""
         found = []
         for order in orders:
-            pieces = batches.all_pieces(order)
-            sizes = np.stack([np.ones(len(pieces)), pieces.sums(batches.tokens), pieces.sums(batches.frames),
-                              pieces.sizes() * pieces.largest(batches.tokens).astype(float) ** 2], 1)
-            found.append(pieces[int(np.argmax(sizes @ self.weights))])
-        return max(found, key=lambda piece: self.of(batches, piece))
+            every = batches.all_micro_batches(order)
+            sizes = np.stack([np.ones(len(every)), every.sums(batches.tokens), every.sums(batches.frames),
+                              every.sizes() * every.largest(batches.tokens).astype(float) ** 2], 1)
+            found.append(every[int(np.argmax(sizes @ self.weights))])
+        return max(found, key=lambda micro_batch: self.of(batches, micro_batch))
 
-    def of(self, batches: Batches, piece: list[int]) -> float:
-        """Bytes of the forward pass of a piece, and of what its backward pass takes beside."""
-        return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, piece)))
+    def of(self, batches: Batches, micro_batch: list[int]) -> float:
+        """Bytes of the forward pass of a micro-batch, and of what its backward pass takes beside."""
+        return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, micro_batch)))
 
 
-def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, piece: list[int]) -> int:
-    """Bytes that the forward pass of a piece keeps for its backward pass, weights not counted."""
-    batch = collate(batches.features, piece).to(fabric.device)
+def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, micro_batch: list[int]) -> int:
+    """Bytes that the forward pass of a micro-batch keeps for its backward pass, weights not counted."""
+    batch = collate(batches.features, micro_batch).to(fabric.device)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
 

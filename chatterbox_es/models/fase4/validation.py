@@ -23,7 +23,7 @@ BATCH = 8  # utterances
 @torch.no_grad()
 def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                      numbers: Sequence[int] | None = None, check: Callable[[], None] = lambda: None) -> UtteranceValues:
-    """The figures of held-out utterances (all of them, or those of ``numbers``); ``check`` is called before each.
+    """The metrics of held-out utterances (all of them, or those of ``numbers``); ``check`` is called before each.
 
     ``val_loss``: squared error a frame and bin under the alignment that fits best. A low one proves nothing about
     speech, since the search picks the path that flatters it. So beside it stand ``val_own_durations``, the error of

@@ -10,7 +10,7 @@
     loss          what is minimised
     lora, phases  what a phase trains
     memory, cost  what a step takes, what a run costs
-    validation    figures of held-out utterances; samples says some of them
+    validation    metrics of held-out utterances; samples says some of them
     checkpoints   what a run keeps, and what it takes to build the model again
     generation    text to speech tokens; voice makes sound of them
     weights       files that Resemble's package reads and writes; published writes a checkpoint in that form

@@ -161,12 +161,12 @@ class TokenFamily:
     def parameter_groups(self, model: T3) -> list[dict[str, Any]]:
         return parameter_groups(model)
 
-    def losses(self, fabric: Fabric, model: nn.Module, piece: T3Batch, step: Step) -> "WeightedLosses":
+    def losses(self, fabric: Fabric, model: nn.Module, micro_batch: T3Batch, step: Step) -> "WeightedLosses":
         with fabric.autocast():
-            found = losses_of(model, piece, step.frames + len(step.utterances), self._texts(step), len(step.utterances))
+            found = losses_of(model, micro_batch, step.frames + len(step.utterances), self._texts(step), len(step.utterances))
         return WeightedLosses(found, self._weights)
 
-    def figures(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
+    def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         speech, text, accuracy, ends = parts
         of_text = {"text_emb", "text_pos_emb", "text_head"}
         return {"train_loss": speech, "train_text_loss": text, "train_token_accuracy": accuracy, "train_end_accuracy": ends,

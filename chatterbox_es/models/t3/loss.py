@@ -43,8 +43,8 @@ def losses_of(model: nn.Module, batch: T3Batch, speech_tokens: int | None = None
               utterances: int | None = None) -> T3Losses:
     """The losses of a batch.
 
-    ``speech_tokens``, ``text_tokens`` and ``utterances`` are those of the whole batch where this is a piece of it: the
-    losses of all pieces, and their gradients, then add up to the batch's. Of nothing to predict (no text is heard) the
+    ``speech_tokens``, ``text_tokens`` and ``utterances`` are those of the whole batch where this is a micro-batch of it: the
+    losses of all micro-batches, and their gradients, then add up to the batch's. Of nothing to predict (no text is heard) the
     mean is 0.
     """
     speech, text = token_losses(model, batch)

@@ -92,13 +92,13 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
     """
     chosen, hw = config.model, config.hw
 
-    def needed(piece: list[int], checkpointing: bool = chosen.checkpointing,
+    def needed(micro_batch: list[int], checkpointing: bool = chosen.checkpointing,
                optimiser: str = config.phase.optimiser) -> StepMemory:
-        shape = Shape(len(piece), int(batches.tokens[piece].max()), int(batches.frames[piece].max()))
+        shape = Shape(len(micro_batch), int(batches.tokens[micro_batch].max()), int(batches.frames[micro_batch].max()))
         return step_memory(model.size, config.phase.trains, shape, lora, fabric._precision.precision, optimiser, checkpointing)
 
-    largest = max((largest_piece(batches, order) for order in (batches.first_epoch, batches.order(2))),
-                  key=lambda piece: needed(piece).total())
+    largest = max((largest_micro_batch(batches, order) for order in (batches.first_epoch, batches.order(2))),
+                  key=lambda micro_batch: needed(micro_batch).total())
     step, held = needed(largest), held_memory(fabric)
     memory = {"before": held, "gradients": step.gradients, "optimiser": step.optimiser, "casts": step.casts,
               "activations": step.activations, "working": step.working}
@@ -119,18 +119,18 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
                 ways.append(said if said.startswith("model") or chosen.checkpointing else f"model.checkpointing=true {said}")
         longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
         if len(largest) > 1 and total - step.total() + needed(longest).total() <= ROOM * present:
-            ways.append(f"hw.batch_frames={int(batches.frames[longest[0]])} (the same batch, in pieces)")
+            ways.append(f"hw.batch_frames={int(batches.frames[longest[0]])} (the same batch, in micro-batches)")
         way = f"with {' or '.join(ways)} it would fit" if ways else (
             "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
         raise UserError(f"this run needs {total / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way}")
     return plan
 
 
-def largest_piece(batches: Batches, order: Order) -> list[int]:
-    """The piece of an epoch with the most padded positions."""
-    pieces = batches.all_pieces(order)
-    positions = pieces.sizes() * (pieces.largest(batches.tokens).astype(np.int64) + pieces.largest(batches.frames) + 36)
-    return pieces[int(np.argmax(positions))]
+def largest_micro_batch(batches: Batches, order: Order) -> list[int]:
+    """The micro-batch of an epoch with the most padded positions."""
+    every = batches.all_micro_batches(order)
+    positions = every.sizes() * (every.largest(batches.tokens).astype(np.int64) + every.largest(batches.frames) + 36)
+    return every[int(np.argmax(positions))]
 
 
 def layer_bytes(size: T3Size, shape: Shape, lora: LoraOptions | None, computed: int) -> int:

@@ -46,7 +46,7 @@ def place(batch: T3Batch, device: torch.device) -> T3Batch:
 @torch.no_grad()
 def utterance_values(fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None, starts: int = 2,
                      check: Callable[[], None] = lambda: None) -> UtteranceValues:
-    """The figures of held-out utterances (all of them, or those of ``numbers``), each read with its recorded tokens before it.
+    """The metrics of held-out utterances (all of them, or those of ``numbers``), each read with its recorded tokens before it.
 
     ``val_loss``: cross-entropy a speech token, the stop token among them. ``val_loss_other_text``: the same with the text
     of the next utterance, so that a voice which ignores its text shows: the two are then alike. ``val_token_error`` and

@@ -18,7 +18,7 @@ from chatterbox_es.training.optimisation import make_optimizer, training_step
 from tests.fp16 import fabric_of
 from tests.pretend_gpu import CUDA, PretendGpu
 
-WAITS = ["copy at alignment.py", "tolist at optimisation.py"]  # for the encoder, and to read all figures of the step
+WAITS = ["copy at alignment.py", "tolist at optimisation.py"]  # for the encoder, and to read all metrics of the step
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
     steps = list(Batches(features, features.train, 3, seed=0).steps(1, pin=True))
     for step in steps:
         count = len(gpu.waits)
-        figures = training_step(fabric, family, wrapped, optimizer, step, 1e-3, clip=0.05)
+        metrics = training_step(fabric, family, wrapped, optimizer, step, 1e-3, clip=0.05)
         assert unnumbered(gpu.since(count)) == WAITS
-        assert not figures["skipped"] and figures["grad_norm_text"] > 0.05, "the test wants a gradient that is clipped"
+        assert not metrics["skipped"] and metrics["grad_norm_text"] > 0.05, "the test wants a gradient that is clipped"
     assert len(steps) == 3
     moved = {name for name, weight in model.named_parameters() if not torch.equal(weight.detach().cpu(), before[name])}
     assert any(name.startswith("text_encoder") for name in moved)
@@ -59,15 +59,15 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
 
 def test_the_figures_are_those_of_the_cpu(gpu, features, config_of):
     """The pretended GPU takes the GPU's branches: attention, copies, indices without a wait."""
-    figures, config, family = [], config_of("phase=4_3", "phase.encoder_from=null", "hw.dropout=0"), MelFamily()
+    metrics, config, family = [], config_of("phase=4_3", "phase.encoder_from=null", "hw.dropout=0"), MelFamily()
     for fabric, place in ((fabric_of("32-true"), lambda model: model), (gpu.fabric(), gpu.move)):
         torch.manual_seed(0)
         model = place(build_model(config, features).train())
         wrapped, optimizer = fabric.setup(model, make_optimizer("adamw", family.parameter_groups(model), 1e-3, 0.01))
         steps = Batches(features, features.train, 3, seed=0).steps(1, pin=True)
-        figures.append([training_step(fabric, family, wrapped, optimizer, step, 1e-3, 1.0)["train_loss"] for step in steps])
-        figures[-1] += validate(fabric, family, model, features).values()
-    assert figures[0] == pytest.approx(figures[1], rel=1e-4)
+        metrics.append([training_step(fabric, family, wrapped, optimizer, step, 1e-3, 1.0)["train_loss"] for step in steps])
+        metrics[-1] += validate(fabric, family, model, features).values()
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
 
 
 def test_a_warp_on_the_cpu_does_not_keep_the_gpu_from_speaking_the_next(features, config_of, monkeypatch):

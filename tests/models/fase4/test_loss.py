@@ -98,23 +98,25 @@ def test_a_step_reports_the_norms_of_encoder_and_decoder_in_any_precision():
 
 
 def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
-    """Summed over pieces of unequal size, with the batch's tokens and frames as the divisors."""
-    gradients, figures = [], []
+    """Summed over micro-batches of unequal size, with the batch's tokens and frames as the divisors."""
+    gradients, metrics = [], []
     whole = two_sentences()
     counts, lengths = whole.text.lengths, whole.speech.lengths
     tokens, frames = sum(counts), sum(lengths)
-    pieces = [Batch([row], text, Layout.of([len(text)]), mels, Layout.of([len(mels)]), whole.speakers[:1], whole.dialects[:1])
-              for row, (text, mels) in enumerate(zip(whole.tokens.split(counts), whole.mels.split(lengths), strict=True))]
-    for parts in ([whole], pieces):
+    micro_batches = [Batch([row], text, Layout.of([len(text)]), mels, Layout.of([len(mels)]), whole.speakers[:1],
+                           whole.dialects[:1])
+                     for row, (text, mels) in enumerate(zip(whole.tokens.split(counts), whole.mels.split(lengths),
+                                                            strict=True))]
+    for parts in ([whole], micro_batches):
         torch.manual_seed(0)
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
         before = [p.detach().clone() for p in model.parameters()]
-        figures.append(training_step(fabric, MelFamily(), model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
+        metrics.append(training_step(fabric, MelFamily(), model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
         gradients.append([old - p for old, p in zip(before, model.parameters(), strict=True)])
     for key in ("train_loss", "train_token_loss", "train_duration_loss", "grad_norm_text", "grad_norm_vocoder"):
-        assert figures[1][key] == pytest.approx(figures[0][key], rel=1e-5)
+        assert metrics[1][key] == pytest.approx(metrics[0][key], rel=1e-5)
     for one, both in zip(*gradients, strict=True):
         torch.testing.assert_close(both, one, atol=1e-6, rtol=1e-4)
 

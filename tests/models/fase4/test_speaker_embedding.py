@@ -73,8 +73,8 @@ def learn(model: Fase4, batch: Batch, steps: int = 200) -> float:
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
     step = Step(batch.utterances, [batch], len(batch.tokens), len(batch.mels))
     for _ in range(steps):
-        figures = training_step(fabric, MelFamily(), wrapped, optimizer, step, 3e-3, 1.0)
-    return figures["train_loss"]
+        metrics = training_step(fabric, MelFamily(), wrapped, optimizer, step, 3e-3, 1.0)
+    return metrics["train_loss"]
 
 
 @pytest.fixture(scope="module")

@@ -91,8 +91,8 @@ def test_pieces_add_up_to_the_batch(make_t3, make_spoken):
     expected = losses_of(whole, batch)
     expected.total().backward()
     total = torch.zeros(4, dtype=torch.float64)
-    for piece in (spoken[:1], spoken[1:4], spoken[4:]):
-        losses = losses_of(parts, collate(piece), *batch.counts(), len(spoken))
+    for micro_batch in (spoken[:1], spoken[1:4], spoken[4:]):
+        losses = losses_of(parts, collate(micro_batch), *batch.counts(), len(spoken))
         losses.total().backward()
         total += losses.parts()
     assert torch.allclose(total, expected.parts(), atol=1e-6)

@@ -95,6 +95,6 @@ def test_a_step_of_the_full_size_takes_what_was_reckoned(phase, room):
         pytest.skip(f"needs {room} GB of free memory")
     output = subprocess.run([sys.executable, str(SCRIPT), f"phase={phase}", "precision=32-true", "seconds=1", "steps=1",
                              "digest=true"], check=True, capture_output=True, text=True).stdout
-    figures = json.loads(output.splitlines()[-1])
-    assert figures["parameters"] > 535e6 and 8 < figures["losses"][0] < 12
-    assert 0.85 < figures["planned_over_peak"] < 1.15
+    metrics = json.loads(output.splitlines()[-1])
+    assert metrics["parameters"] > 535e6 and 8 < metrics["losses"][0] < 12
+    assert 0.85 < metrics["planned_over_peak"] < 1.15

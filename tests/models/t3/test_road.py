@@ -259,7 +259,7 @@ def test_a_voice_is_evaluated_beside_its_recordings(road):
     rows = [json.loads(line) for line in (road.folder / "judged/rows.jsonl").read_text(encoding="utf-8").splitlines()]
     systems = {row["system"] for row in rows}
     assert len(systems) == 3 and {"recordings"} <= systems, output.stdout  # beside the round trip and the voice
-    assert all(row["figures"] for row in rows), [row["failures"] for row in rows]
+    assert all(row["metrics"] for row in rows), [row["failures"] for row in rows]
 
 
 def test_runs_of_both_kinds_are_reviewed_together(road):

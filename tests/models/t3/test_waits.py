@@ -31,7 +31,7 @@ generate_there = torch.no_grad()(generate.__wrapped__)
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
 @pytest.mark.parametrize("phase", [TEXT_AND_LORA, FULL_MODEL])
 def test_a_step_waits_for_the_gpu_once(make_t3, make_spoken, phase, precision):
-    """However many pieces it is computed in: forward, backward, clipping and the optimiser's step."""
+    """However many micro-batches it is computed in: forward, backward, clipping and the optimiser's step."""
     model, family = make_t3(), TokenFamily()
     set_phase(model, phase, LoraOptions(rank=4), torch.float16 if precision == "16-mixed" else torch.float32)
     model.save_memory()
@@ -40,14 +40,14 @@ def test_a_step_waits_for_the_gpu_once(make_t3, make_spoken, phase, precision):
         fabric = gpu.fabric(precision)
         optimizer = make_optimizer("adamw", family.parameter_groups(gpu.move(model)), 1e-3, 0.01)
         wrapped, optimizer = fabric.setup(model.train(), optimizer)
-        pieces = [collate([make_spoken(9, 31, 20), make_spoken(20, 60, 0)]).pin(),
+        micro_batches = [collate([make_spoken(9, 31, 20), make_spoken(20, 60, 0)]).pin(),
                   collate([make_spoken(12, 40, 30, unheard=True)]).pin()]
-        step = Step([0, 1, 2], pieces, 29, 131)
+        step = Step([0, 1, 2], micro_batches, 29, 131)
         for _ in range(2):
             before = len(gpu.waits)
-            figures = training_step(fabric, family, wrapped, optimizer, step, 1e-3, 0.01)
+            metrics = training_step(fabric, family, wrapped, optimizer, step, 1e-3, 0.01)
             assert len(gpu.since(before)) <= 1, gpu.since(before)
-            assert np.isfinite(figures["train_loss"]) and not figures["skipped"]
+            assert np.isfinite(metrics["train_loss"]) and not metrics["skipped"]
 
 
 def test_what_a_batch_knows_of_itself(make_spoken):
