@@ -53,9 +53,11 @@ def test_weights_that_do_not_fit_are_named(upstream, folder, tmp_path):
     load_strictly(encoder, tmp_path / "less.pt", may_miss=["proj.bias"])
     (tmp_path / "broken.pt").write_bytes(b"<html>")
     torch.save({"proj.bias": torch.zeros(3)}, tmp_path / "shape.pt")
-    for broken in ("broken.pt", "shape.pt", "nowhere.pt"):
+    for broken in ("broken.pt", "nowhere.pt"):
         with pytest.raises(UserError, match=f"{broken} cannot be read.*hf download"):
             load_strictly(encoder, tmp_path / broken)
+    with pytest.raises(UserError, match="shape.pt does not fit chatterbox-tts 0.1.7: .*size mismatch for proj.bias"):
+        load_strictly(encoder, tmp_path / "shape.pt")
 
 
 def test_a_part_that_is_missing_comes_with_its_command(folder, monkeypatch, upstream):
