@@ -199,7 +199,7 @@ def t3(check: Check, tell: Tell, phase: str) -> None:
     from chatterbox_es.t3.model import T3Size  # optional packages
 
     size = T3Size(**SMALL_T3) if check.small else T3Size()
-    weights = write_weights(check.folder / "weights", size)
+    weights = write_weights(check.folder / "weights", size, check.device)
     features = cut(write_tokens(check.features(), size), 16 if check.small else 32)
     precision = "bf16-mixed" if check.device == "cpu" else "16-mixed"
     config = check.config(phase, f"model.weights={weights}", f"hw.precision={precision}", "train.trial_steps=3",
@@ -246,7 +246,7 @@ def t3_losses(check: Check, tell: Tell) -> None:
     from chatterbox_es.t3.model import T3Size  # optional packages
 
     size, steps = (T3Size(**SMALL_T3), 20) if check.small else (T3Size(**LEARNING_T3), 300)
-    weights = write_weights(check.folder / "weights_learning", size)
+    weights = write_weights(check.folder / "weights_learning", size, check.device)
     features = cut(write_tokens(check.features(), size), 48)
     for precision in check.precisions():
         config = check.config("4_3", f"model.weights={weights}", f"hw.precision={precision}", "hw.dropout=0", "hw.tf32=false",
