@@ -103,10 +103,11 @@ class Trained:
     run: RunDirectory
 
     def losses(self, last: int) -> dict[str, float]:
-        """Of the last steps, and held out."""
+        """Of the last steps, of the first one, so that it is seen whether there was something to learn, and held out."""
         rows = self.run.metrics()
-        mean = float(np.mean([row["train_loss"] for row in rows if "train_loss" in row][-last:]))
-        return {"train_loss": round(mean, 5), "val_loss": round(rows[-1]["val_loss"], 5)}
+        steps = [row["train_loss"] for row in rows if "train_loss" in row]
+        return {"train_loss": round(float(np.mean(steps[-last:])), 5), "first": round(steps[0], 5),
+                "val_loss": round(rows[-1]["val_loss"], 5)}
 
     def mean(self, key: str) -> float:
         """Of a figure over all epochs but the first, in which kernels are chosen and memory is found."""
