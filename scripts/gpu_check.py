@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]  # from the tree, installed or
 from chatterbox_es.command_line import parse, run  # noqa: E402
 from chatterbox_es.errors import UserError  # noqa: E402
 
-ROOM = 1.5  # times what a part takes on a T4, before it is ended
+ROOM = 1.5  # times what a part takes on a T4 it may take at least, before it is ended
 STARTED = time.monotonic()
 LEAST = 5  # seconds without which a part is not begun
 LOSS_BAR, SHARE_BAR, MEMORY_BAR = 0.02, 0.35, 15.0
@@ -119,13 +119,14 @@ def run_parts(options: Options, check: Any, parts: tuple, result: dict) -> None:
     """All parts that the minutes have room for, into the result."""
     end = time.monotonic() + 60 * options.minutes - (time.monotonic() - STARTED)
     method = "fork" if sys.platform == "linux" else "spawn"  # a fork has imported everything already
-    for name, work, usual in parts:
+    for place, (name, work, usual) in enumerate(parts):
         left = end - time.monotonic()
         if left < LEAST:
             result["left_out"].append(name)
             continue
         began, metrics = time.monotonic(), result["parts"].setdefault(name, {})
-        limit = min(left, usual * ROOM * max(1.0, options.minutes / 6))
+        share = usual / sum(seconds for *_, seconds in parts[place:])  # of what the parts before have left
+        limit = min(left, max(usual * ROOM, left * share))
         error = in_its_process(method, work, check, limit, metrics.__setitem__)
         if error and "forked subprocess" in error:  # some package has begun with CUDA when it was imported
             method = "spawn"

@@ -83,8 +83,8 @@ def write_tokens(features: FeatureSet, size: object, seed: int = 0) -> FeatureSe
     return TokenSet(features, folder)
 
 
-def write_weights(folder: Path, size: object, seed: int = 0) -> Path:
-    """A folder as Resemble publishes it, with random weights in fp16; once."""
+def write_weights(folder: Path, size: object, device: str, seed: int = 0) -> Path:
+    """A folder as Resemble publishes it, with random weights in fp16, drawn on a device; once."""
     from safetensors.torch import save_file  # optional packages
 
     from chatterbox_es.models.t3.network import T3
@@ -97,9 +97,9 @@ def write_weights(folder: Path, size: object, seed: int = 0) -> Path:
     with torch.device("meta"):
         shapes = {name: weight.shape for name, weight in T3(size).state_dict().items()}
     torch.manual_seed(seed)
-    state = {name: torch.ones(shape) if "norm" in name and name.endswith("weight") else torch.zeros(shape) if len(shape) < 2
-             else torch.randn(shape) * 0.02 for name, shape in shapes.items()}
+    state = {name: (torch.ones(shape) if "norm" in name and name.endswith("weight") else torch.zeros(shape) if len(shape) < 2
+                    else torch.randn(shape, device=device) * 0.02).half().cpu() for name, shape in shapes.items()}
     partial = folder / "partial"
-    save_file({name: weight.half() for name, weight in state.items()}, partial)
+    save_file(state, partial)
     os.replace(partial, folder / MULTILINGUAL_T3)
     return folder

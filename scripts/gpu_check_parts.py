@@ -105,10 +105,11 @@ class Trained:
     run: RunDirectory
 
     def losses(self, last: int) -> dict[str, float]:
-        """Of the last steps, and held out."""
+        """Of the last steps, of the first one, so that it is seen whether there was something to learn, and held out."""
         rows = self.run.metrics()
-        mean = float(np.mean([row["train_loss"] for row in rows if "train_loss" in row][-last:]))
-        return {"train_loss": round(mean, 5), "val_loss": round(rows[-1]["val_loss"], 5)}
+        steps = [row["train_loss"] for row in rows if "train_loss" in row]
+        return {"train_loss": round(float(np.mean(steps[-last:])), 5), "first": round(steps[0], 5),
+                "val_loss": round(rows[-1]["val_loss"], 5)}
 
     def mean(self, key: str) -> float:
         """Of a figure over all epochs but the first, in which kernels are chosen and memory is found."""
@@ -201,7 +202,7 @@ def t3(check: Check, tell: Tell, phase: str) -> None:
     from chatterbox_es.models.t3.network import T3Size  # optional packages
 
     size = T3Size(**SMALL_T3) if check.small else T3Size()
-    weights = write_weights(check.folder / "weights", size)
+    weights = write_weights(check.folder / "weights", size, check.device)
     features = cut(write_tokens(check.features(), size), 16 if check.small else 32)
     precision = "bf16-mixed" if check.device == "cpu" else "16-mixed"
     config = check.config(phase, f"model.weights={weights}", f"hw.precision={precision}", "train.trial_steps=3",
@@ -248,7 +249,7 @@ def t3_losses(check: Check, tell: Tell) -> None:
     from chatterbox_es.models.t3.network import T3Size  # optional packages
 
     size, steps = (T3Size(**SMALL_T3), 20) if check.small else (T3Size(**LEARNING_T3), 300)
-    weights = write_weights(check.folder / "weights_learning", size)
+    weights = write_weights(check.folder / "weights_learning", size, check.device)
     features = cut(write_tokens(check.features(), size), 48)
     for precision in check.precisions():
         config = check.config("4_3", f"model.weights={weights}", f"hw.precision={precision}", "hw.dropout=0", "hw.tf32=false",
