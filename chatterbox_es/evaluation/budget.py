@@ -24,12 +24,14 @@ def sentences_that_fit(features: FeatureSet, systems: Sequence[System], measures
     except UserError:  # nothing could be said: the evaluation itself says why
         return held_out(features), f"sentences: all {everything} held-out ones"
     each = cost * float(features.index["frames"][features.validation].mean())
-    count = min(everything, max(PROBED, int((seconds - (time.monotonic() - began)) / each)))
+    fitting = int((seconds - (time.monotonic() - began)) / each)
+    count = min(everything, max(PROBED, fitting))
     if count == everything:
         return held_out(features), f"sentences: all {everything} held-out ones ({each:.1f} s a sentence, measured on {PROBED})"
     return held_out(features, count), (
-        f"sentences: {count} of {everything} held-out ones, evenly over their order, as fit into the time ({each:.1f} s a "
-        f"sentence, measured on {PROBED}); sentences=all takes some {each * everything / 60:.0f} minutes")
+        f"sentences: {count} of {everything} held-out ones, evenly over their order, "
+        f"{'as fit into the time' if fitting >= PROBED else 'the fewest that are taken, for which the time is too short'} "
+        f"({each:.1f} s a sentence, measured on {PROBED}); sentences=all takes some {each * everything / 60:.0f} minutes")
 
 
 def _cost(features: FeatureSet, systems: Sequence[System], measures: Sequence[Measure]) -> float:

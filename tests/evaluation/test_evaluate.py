@@ -172,7 +172,8 @@ def test_as_many_sentences_are_taken_as_fit_into_the_time(features, monkeypatch)
     systems = [Recordings(features.contract.sample_rate)]
     few, said = sentences_that_fit(features, systems, [measure, whole], 0.0)
     assert [sentence.utterance for sentence in few] == [sentence.utterance for sentence in held_out(features, 1)]
-    assert said.startswith(f"sentences: 1 of {len(everything)} held-out ones") and "sentences=all takes" in said
+    assert said.startswith(f"sentences: 1 of {len(everything)} held-out ones") and "the time is too short" in said
+    assert "sentences=all takes" in said
     assert len(measure.said) == 2 and not whole.said  # one to begin with, one that is timed
     enough, said = sentences_that_fit(features, systems, [measure], 600.0)
     assert [sentence.utterance for sentence in enough] == everything and said.startswith(f"sentences: all {len(everything)}")
