@@ -108,6 +108,14 @@ def initial(match: re.Match, place: Place) -> str | None:
     return match.group()[0] if before is None or before[1][0].isupper() or before[1] in ("don", "y", "de") else None
 
 
+def last_initial(match: re.Match, place: Place) -> str | None:
+    """Washington D. C. y …: the last of several initials."""
+    return match.group()[0] if INITIAL_BEFORE.search(place.text[max(0, place.start - 4) : place.start]) else None
+
+
+INITIAL_BEFORE = re.compile(r"(?:^| )[A-ZÁÉÍÓÚÑ]\. $")
+
+
 def before_figure(match: re.Match, place: Place) -> str | None:
     """el km 21 → el kilómetro 21."""
     return "kilómetro"
@@ -148,6 +156,7 @@ CENTURY_BEHIND = rf"{SPACE}?[IVXLCDMivxlcdm]{{1,7}}(?![{LETTER}])"
 ABBREVIATIONS_IN_CONTEXT: tuple[Rule, ...] = (
     Rule("abbreviation", re.compile(rf"[sS](?P<plural>s)?\.(?={CENTURY_BEHIND})(?!{SPACE}?[ivx]\.)"), century),
     Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= ?[A-ZÁÉÍÓÚÑ])"), initial),
+    Rule("abbreviation", re.compile(r"[A-ZÁÉÍÓÚÑ]\.(?= [a-záéíóúñ])"), last_initial),
     Rule("abbreviation", re.compile(rf"km\.?(?={SPACE}\d)", re.IGNORECASE), before_figure),
     Rule("abbreviation", re.compile(rf"y/o(?![{LETTER}])", re.IGNORECASE), either),
 )

@@ -12,7 +12,7 @@ from chatterbox_es.text.written import LETTER, Place, Rule
 
 PLAIN = re.compile(rf"[{LETTER} .,;:?!¿¡…'—]*")
 FOLDED = {
-    "’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "‑": "-", "‐": "-", "―": "—", "⸺": "—", "﹣": "-", "⁻": "⁻",
+    "’": "'", "‘": "'", "´": "'", "`": "'", "‑": "-", "‐": "-", "―": "—", "⸺": "—", "﹣": "-", "⁻": "⁻",
     "\u2044": "/", "º": "º", "；": ";", "。": ".", "、": ",", "।": ".", "؟": "?", "،": ",", "！": "!", "？": "?",
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ CYRILLIC = dict(zip(CYRILLIC_ALPHABET, CYRILLIC_LETTERS.split(), strict=True))
 LETTERS = {
     "ç": "s", "ß": "ss", "æ": "e", "œ": "e", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ı": "i", "ħ": "j",
     "ŋ": "n", "ə": "e", "ƒ": "f", "ă": "a", "ș": "sh", "ş": "sh", "š": "sh", "č": "ch", "ć": "ch", "ž": "y", "ř": "r",
-    "ţ": "ts", "ț": "ts", "ğ": "g", "ľ": "l", "ĺ": "l", "ḷ": "l", "ŀ": "l", "ñ": "ñ", "ü": "ü", "ʻ": "",
+    "ţ": "ts", "ț": "ts", "ğ": "g", "ľ": "l", "ĺ": "l", "ḷ": "l", "ŀ": "l", "ñ": "ñ", "ü": "ü",
 }  # fmt: skip
 LETTERS |= {letter: spoken.replace("-", "") for letter, spoken in CYRILLIC.items()}
 SYMBOLS = {
@@ -89,6 +89,10 @@ def say(place: Place) -> tuple[str, str]:
         return ("—" if before in ("", " ") and behind in ("", " ") else " "), "punctuation"
     if character in PAUSES:
         return PAUSES[character], "punctuation"
+    if character in "ʼʻ":  # letters of other spellings that Spanish writes as an apostrophe: Hawaiʻi
+        return ("'", "letter") if is_letter(before or " ") and is_letter(behind or " ") else ("", "dropped")
+    if character in "™®℠":
+        return "", "punctuation"
     if character in QUOTES:
         return " ", "punctuation"
     if character == "/" and before == " " == behind:
@@ -106,7 +110,8 @@ def _letter(character: str, before: str, behind: str) -> tuple[str, str]:
         alone = not (before.isalpha() or behind.isalpha())
         return (GREEK[small], "symbol") if alone else (GREEK_LETTERS[small], "letter")
     if small in LETTERS:
-        return LETTERS[small], "letter"
+        silent = not LETTERS[small] and not (before.isalpha() or behind.isalpha())
+        return LETTERS[small], "dropped" if silent else "letter"
     if small in ACCENTS:
         return ACCENTS[small], "letter"
     if character in SCRIPT_DIGITS:

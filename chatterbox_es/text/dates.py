@@ -52,6 +52,13 @@ def in_roman(match: re.Match, place: Place) -> str | None:
     return f"{_day(day)} de {MONTH_NAMES[month - 1]} de {_year(match['year'])}"
 
 
+def in_roman_without_year(match: re.Match, place: Place) -> str | None:
+    """el 5-XII."""
+    day, month = int(match["day"]), value_of(match["m"])
+    told = place.before in ("el", "del", "al", "día") and 1 <= day <= 31 and 1 <= month <= 12
+    return f"{_day(day)} de {MONTH_NAMES[month - 1]}" if told else None
+
+
 def without_year(match: re.Match, place: Place) -> str | None:
     """lunes 5/6, del 5/6 al 7/8, 24/12: a day and a month where the text says so or no fraction looks like it."""
     day, month = int(match["day"]), int(match["m"])
@@ -147,6 +154,7 @@ DATES: tuple[Rule, ...] = (
     rule("date", rf"(?P<day>\d{{1,2}})(?P<sep>[-./])(?P<m>\d{{1,2}})(?P=sep){YEAR}(?![\d]|[-./]\d)", in_digits),
     rule("date", r"(?P<year>\d{4})(?P<sep>[-./])(?P<m>\d{1,2})(?P=sep)(?P<day>\d{1,2})(?![\d]|[-./]\d)", in_digits),
     Rule("date", re.compile(rf"(?P<day>\d{{1,2}})(?P<sep>[-./ ]){ROMAN_MONTH}(?P=sep){YEAR}(?![\d{LETTER}])"), in_roman),
+    Rule("date", re.compile(rf"(?P<day>\d{{1,2}})[-/]{ROMAN_MONTH}(?![\d{LETTER}/-])"), in_roman_without_year),
     rule("date", r"(?P<day>\d{1,2})/(?P<m>\d{1,2})(?![\d/]|[.,]\d|[a-zñ])", without_year),
     rule("date", r"(?P<m>0\d|1[0-2])/(?P<year>(?:19|20)\d{2})(?![\d/]|[.,]\d)", month_in_digits),
     rule(

@@ -83,7 +83,7 @@ RULES = (
     (r"gn(?=on$)", "ɲ"),
     (r"cci(?=[ao]s?$)", "C"),  # focaccia, carpaccio; not dirección
     (r"(?<=r)ts(?=[aeo])", "C"),  # bertso
-    (r"c(?=yb)", "θ"),
+    (r"c(?=y)", "θ"),  # cyborg, Lucy
     (r"igh(?=t)", "ai"),
     (r"ou(?=[rvpbl])", "u"),
     (r"y(?=[aáeéoóuúií])", "ʝ"),
@@ -140,7 +140,7 @@ def _glides(run: re.Match) -> str:
 # Mary, Kelly, Ashley: the last y takes no stress, as it does in rey and jersey
 ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[ln]|ds|nc|(?<!^o)k)ey$")
 # Mmm, shhh, pst, brrr, zzz: sounds, not letters by their names
-SOUND = re.compile("h?m+|s+h+|c?h+s+t*|ps+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|k?s+h+")
+SOUND = re.compile("h?m+|s+h+|c?h+s+t*|[ps]s+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|k?s+h+")
 
 
 def _stress_place(spoken: str, written: str) -> int:

@@ -29,7 +29,7 @@ from chatterbox_es.text.quantities import EXPONENTS, FRACTIONS, NUMBERS, ORDINAL
 from chatterbox_es.text.repair import repaired
 from chatterbox_es.text.roman import ROMANS
 from chatterbox_es.text.times import TIMES, ZONE_ALONE
-from chatterbox_es.text.units import NAMES, RATE_ALONE, UNITS_OF_NUMBERS
+from chatterbox_es.text.units import DEGREES_ALONE, NAMES, RATE_ALONE, UNITS_OF_NUMBERS
 from chatterbox_es.text.word_lists import listed
 from chatterbox_es.text.written import LETTER, LOCALES, Place, Rule, Span
 
@@ -40,7 +40,7 @@ AT_FIGURES: tuple[Rule, ...] = (
 )  # fmt: skip
 AT_SIGNS: tuple[Rule, ...] = (
     *TELEPHONES, *MONEY_BEFORE, *MONEY, *UNITS_OF_NUMBERS, *FRACTIONS, *HANDLES, *EXPONENTS, *NUMBERS,
-    *characters.DAMAGES, EMOTICON,
+    *characters.DAMAGES, EMOTICON, DEGREES_ALONE,
 )  # fmt: skip
 FACES: tuple[Rule, ...] = (*characters.DAMAGES, EMOTICON)
 AT_LETTERS: tuple[Rule, ...] = (

@@ -28,6 +28,11 @@ SCORE = re.compile(
 )
 
 
+MARK = re.compile(
+    r"\b(?:notas?|puntuación|calificación|valoración|puntúa|calificado|sacó)(?: de| con| media de| un| una)? $", re.IGNORECASE
+)
+
+
 def _before(place: Place) -> str:
     return place.text[max(0, place.start - 40) : place.start]
 
@@ -50,6 +55,8 @@ def slashed(match: re.Match, place: Place) -> str | None:
         return f"{numbers.whole(left)} {numbers.whole(right)}"
     if SCREEN.search(before) or ((first, last) in ((16, 9), (21, 9)) and place.before not in ("el", "del", "al", "día")):
         return f"{numbers.whole(left)} {numbers.whole(right)}"
+    if last in (5, 10, 20, 100) and MARK.search(before):
+        return f"{numbers.whole(left)} sobre {numbers.whole(right)}"
     if 1000 > first > last > 10 and place.after[0] != "mmhg" and not (first <= 31 and last <= 12):
         return f"{numbers.cardinal(first)} sobre {numbers.cardinal(last)}"
     return None

@@ -29,8 +29,10 @@ def plain(match: re.Match, place: Place) -> str | None:
     """A cardinal or a decimal, in agreement with the noun behind it."""
     number = amount(match["number"], place.locale)
     sign = SIGN_WORDS[match["sign"] or None]
-    if SCALE.match(place.text, place.end):
-        spoken = number.words(before_noun=True)
+    if scale := SCALE.match(place.text, place.end):
+        counted = Place(place.text, place.start, scale.end(), place.locale)
+        gender = counted.agreement()[0] if scale[1].lower() == "mil" else numbers.MASCULINE  # 200 mil toneladas
+        spoken = number.words(gender, before_noun=True)
         return sign + ("" if spoken == "un" and place.text[place.end :].lstrip().lower().startswith("mil ") else spoken)
     gender, before_noun = place.agreement()
     if number.is_one:
@@ -73,13 +75,20 @@ def ordinal(match: re.Match, place: Place) -> str | None:
         return None
     value, mark = int(number.whole), ORDINAL_MARKS[match["mark"].lower()]
     bare = match["mark"] == "º" and match.group()[-2] != "."
-    if bare and value >= 30 and place.before in BEFORE_DEGREES and not place.after[0]:
+    told = DEGREES_TOLD.search(place.text, max(0, place.start - 32), place.start)
+    if bare and (told or (value >= 30 and place.before in BEFORE_DEGREES and not place.after[0])):
         return f"{numbers.cardinal(value, before_noun=True)} grados"
     if not 0 < value <= numbers.LONGEST_ORDINAL:
         return None
     gender = numbers.FEMININE if mark[0] == "f" else numbers.MASCULINE
     words = numbers.ordinal(value, gender, mark == "er")
     return words + "s" if mark.endswith("p") else words
+
+
+DEGREES_TOLD = re.compile(
+    r"\b(?:temperaturas?|ángulos?|giros?|termómetro|fiebre|latitud|inclinación|pendiente|máximas?|mínimas?|rotación)\b[^.;\d]{0,20}$",
+    re.IGNORECASE,
+)
 
 
 def typed_ordinal(match: re.Match, place: Place) -> str | None:
@@ -104,6 +113,8 @@ def degrees_or_ordinal(match: re.Match, place: Place) -> str | None:
     """28° alone is an ordinal, as the sign º is often typed; with a word of measure before it, it is an angle."""
     if DEGREES_BESIDE.search(place.text, max(0, place.start - 8), place.start) or DEGREES_BEHIND.match(place.text, place.end):
         return None
+    if match["number"] in ("45", "90", "180", "270", "360"):
+        return None
     if place.before and place.before not in ("el", "del", "al", "su", "un"):
         return None
     return ordinal(match, place)
@@ -121,6 +132,8 @@ def fraction(match: re.Match, place: Place) -> str | None:
     noun = place.after[0]
     if value == "un medio" and not match["sign"]:
         return _half(whole, noun)
+    if noun == "parte" and above == "1" and numbers.part(int(below)) and 2 < int(below) < 11 and not whole:
+        return f"una {'tercera' if int(below) == 3 else numbers.part(int(below))[:-1] + 'a'}"
     if place.after[0] == "partes" and numbers.part(int(below)) and int(above) > 1 and int(below) < 11 and not whole:
         name = "tercera" if int(below) == 3 else numbers.part(int(below))[:-1] + "a"
         return f"{numbers.cardinal(int(above))} {name}s"

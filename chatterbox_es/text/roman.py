@@ -99,6 +99,8 @@ def _behind(upper: str, written: str, cue: str, place: Place) -> str | None:
         return numbers.cardinal(value)
     is_initial = len(written) == 1 and (upper not in "IVX" or (capitals and INITIAL_BEHIND.match(place.text, place.end)))
     is_verb = upper in ("DI", "MI") or (upper == "VI" and not capitals and not CUE_SMALL.search(before))
+    if cue in ("y", "e", "o") and (king := KING_LISTED.search(before)) and king[1].lower() in NAMES_OF_KINGS:
+        return _after_name(value, king[1].lower())
     if cue in NAMES_OF_KINGS and not is_initial and not is_verb:
         return _after_name(value, cue)
     if capitals and ROAD.search(before):
@@ -169,6 +171,8 @@ NUMERALS = "(?:[ivxlc]{1,7}|(?!y )[a-zé]{3,12})"
 CENTURIES = re.compile(rf"\bsiglos? {NUMERALS}(?:, {NUMERALS}){{0,3}}(?: (?:y|al?|o|e)|,| ?[-–]) ?$", re.IGNORECASE)
 LABELS = "|".join(re.escape(label) for label in sorted(CARDINAL_LABEL) if label.endswith(("s", "s.")))
 LABELLED = re.compile(rf"\b(?:{LABELS}) [IVXLC]{{1,7}}(?:, [IVXLC]{{1,7}}){{0,4}}(?: (?:y|al?|o|e)|,| ?[-–]) ?$", re.IGNORECASE)
+# Carlos I y V
+KING_LISTED = re.compile(rf"(?:^|[^{LETTER}])([{LETTER}]{{3,20}}) [IVX]{{1,5}}(?:, [IVX]{{1,5}}){{0,3}},? [yeo] $")
 CUE_SMALL = re.compile(rf"(?:^|[^{LETTER}])[a-záéíóúüñ]+ $")
 # what nobody writes in small letters but as a numeral (vi, xi, xx are words, names or signs)
 SMALL_NUMERAL = re.compile("(?!(?:vi|xi|xx|xxx)$)[ivx]{2,6}")

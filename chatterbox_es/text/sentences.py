@@ -34,11 +34,11 @@ def _ends(text: str, end: re.Match) -> bool:
         return not ("…" in end.group() or "..." in end.group()) or STARTS.match(behind) is not None
     last = LAST_WORD.search(text[max(0, end.start() - 24) : end.start()])
     word = last.group().lower().lstrip('¿¡"«“(') if last else ""
+    if numeral := LAST_NUMERAL.search(text[max(0, end.start() - 24) : end.start()]):
+        return numeral[1].lower() in CENTURY | CARDINAL_LABEL
     form = word + "."
     if form in TABLE:
         return TABLE[form][1] == "closes"
-    if numeral := LAST_NUMERAL.search(text[max(0, end.start() - 24) : end.start()]):
-        return numeral[1].lower() in CENTURY | CARDINAL_LABEL
     # an initial (J. Pérez) or the beginning of an abbreviation of two words (EE. UU.)
     return not (len(word) == 1 and word.isalpha()) and not any(known.startswith(form + " ") for known in TWO_WORDS)
 

@@ -109,6 +109,11 @@ def rate_alone(match: re.Match, place: Place) -> str | None:
     return f"{above[1]} por {_with_power(below, match['power2'])[0]}"
 
 
+def degrees_alone(match: re.Match, place: Place) -> str | None:
+    """en °C → grados centígrados."""
+    return NAMES["°" + match["unit"].upper()][1]
+
+
 def with_power_of_ten(match: re.Match, place: Place) -> str | None:
     """10⁸ TB, 10^8 TB: the power is the count."""
     names = _names(match["unit"])
@@ -173,6 +178,7 @@ UNITS_OF_NUMBERS: tuple[Rule, ...] = (
     rule("measure", rf"{POWER_OF_NUMBER}{SPACE}(?P<unit>{UNIT}){END}", with_power_of_ten),
     rule("measure", rf"{N}-(?P<letter>[a-zA-Z])(?![{LETTER}\d])", with_letter),
 )
+DEGREES_ALONE = rule("measure", rf"[º°]{SPACE}?(?P<unit>[CF])(?![{LETTER}])", degrees_alone)
 RATE_ALONE = Rule(
     "measure",
     re.compile(

@@ -59,6 +59,7 @@ OF_WHOLE = re.compile(
     rf"|(?P<each>cada){SPACE}\d{{1,6}}{SPACE}(?P<noun>[{LETTER}]{{2,30}}))",
     re.IGNORECASE,
 )
+JOINED = re.compile(rf"{SPACE}(?:[you]|[aó]){SPACE}(?:\d{{1,3}}(?:\.?\d{{3}})*|pico){SPACE}(?P<noun>[{LETTER}]{{2,30}})")
 SCALE = re.compile(
     rf"{SPACE}(mil|millón|mill[oó]nes|bill[oó]n(?:es)?|trill[oó]n(?:es)?|cuatrill[oó]n(?:es)?)\b", re.IGNORECASE
 )
@@ -137,6 +138,8 @@ class Place:
         gender = gender_of_noun(noun, next_word)
         if gender is not None:
             return gender, True
+        if joined := JOINED.match(self.text, self.end):  # 200 o 300 casas
+            return (gender_of_noun(joined["noun"].lower()) or numbers.MASCULINE), False
         if before in FEMININE_BEFORE and before != "la":  # unas 300, las 200 de ayer
             return numbers.FEMININE, False
         return (self._gender_of_whole() if noun == "de" else numbers.MASCULINE), False

@@ -16,6 +16,9 @@ WRITTEN_FORMS = """
     1 21 007 1.234 1,5 1.234,5 12/10/1492 1/2 ½ 15:30 3.er 2.ª º ° € $ 20€ US$ % km/h m² °C kg h min p. m. a. C. s. XIX
     siglo V vi xi Felipe II Sr. Dra. EE. UU. etc. pág. n.º d. art. y/o ONU DNI CO2 H₂O #Hola @ana ana@gmail.com
     www.rae.es http://a.b/c v1.2 versión +34 912 345 678 123-123-5678 - — … ... ¿ ? ¡ ! ( ) « » ' " & + = × 10⁶ x² α ß
+    MUY NO ES ESO TI vols. I V X VI y II 12-IX-1978 24/12 27/2014 98/99 50/50 c/u 10€-20€ -5-10 30€/noche l/100 km 2^3 msnm
+    mdd 1a 2o 1ero 20avo 37'5 1'500.000 16:9 Juan 3:16 Mª Fco. S.A. de C.V. ss. q. e. p. d. Tlf: opiniones crisis alma de
+    ellas cada Ã± &ntilde; <b> :-) xD Hmm shhh
     ç 東 😀 de mayo enero mil millones casas libros la el entre J. R. km no. vs et al Tel. l' d' MIL
 """
 PIECES = st.sampled_from(WRITTEN_FORMS.split())

@@ -68,6 +68,9 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
     reading = front_end(utterance.dialect or treatment.dialect, treatment.lexicon).read(utterance.spoken or utterance.text)
     if not reading.is_speakable:
         return fault(utterance, "no-speakable-symbol", f"nothing in {utterance.text!r} can be spoken")
+    if lost := [span.written for span in reading.unknown if span.kind == "unknown"]:
+        return fault(utterance, "unreadable-text", f"{''.join(lost)!r} in {utterance.text!r} cannot be read: a sign of another "
+                     "script, or bytes in a wrong encoding; write the words that are said")
     contract = treatment.contract
     try:
         source, (samples, *cut) = read_speech(utterance.audio, contract.sample_rate, treatment)

@@ -22,6 +22,7 @@ FAULTS = {  # id: (text, reason)
     "notext": ("", "empty-text"),
     "r1": ("Otra vez el mismo.", "duplicate-id"),
     "marks": ("¿...? — 。", "no-speakable-symbol"),
+    "script": ("Llegamos a 東京 de noche.", "unreadable-text"),
     "short": ("Esta frase es demasiado larga para lo poco que dura el sonido que la acompaña.", "too-short-for-phones"),
 }
 
@@ -34,7 +35,7 @@ def faulty(tmp_path_factory, make_corpus):
     (wavs / "broken.wav").write_bytes(b"RIFF nothing that follows is a sound file")
     (wavs / "empty.wav").write_bytes(b"")
     soundfile.write(wavs / "nosamples.wav", np.zeros(0), 24_000)
-    for name in ("notext", "marks"):
+    for name in ("notext", "marks", "script"):
         soundfile.write(wavs / f"{name}.wav", np.sin(np.arange(24_000) / 20) / 2, 24_000)
     soundfile.write(wavs / "short.wav", np.sin(np.arange(7_200) / 20) / 2, 24_000)
     with (folder / "metadata.csv").open("a", encoding="utf-8") as file:
