@@ -9,8 +9,9 @@ state is written after every step, so that kills also fall into writing. Compare
 (by the losses of every step, and as the state has the epoch and batch) and every weight of the final and the best checkpoint,
 bit by bit. A run is trained anew if its second command begins at step 0; all must end finished, with no state left.
 
-The last second is found in the run that is never killed: how many lines of metrics it had then. In the others it begins when
-they have as many.
+The last second is found in the run that is never killed: it begins with the line of metrics that was the last one a second
+before the end (or with whatever ``last=`` says), and ends 0.2 s after the run is said to have finished. In the others it begins
+with the same line. Runs that were over before their kill are compared too, and others are killed in their place.
 """
 
 import json
@@ -96,7 +97,8 @@ def never_killed(outputs: Path, settings: tuple[str, ...], last: float) -> tuple
     run, = outputs.glob("4_*/*/run.json")
     end = run.stat().st_mtime  # when it was said to have finished
     begin = max(seen[0][0], end - last) if last else seen[0][0]
-    return end + 0.2 - begin, max(count for moment, count in seen if moment <= begin)
+    count = max(count for moment, count in seen if moment <= begin)
+    return end + 0.2 - next(moment for moment, now in seen if now == count), count
 
 
 def kill_once(number: int, reference: Path, folder: Path, window: tuple[float, int], settings: tuple[str, ...],
@@ -140,21 +142,19 @@ def main() -> None:
         print(f"never killed: {len(losses(reference))} rows; kills come within {window[0]:.1f} s after row {window[1]}",
               flush=True)
         chance = random.Random(int(options["seed"]))
-        seeds = [random.Random(chance.random()) for _ in range(int(options["kills"]))]
-        results = []
-        for number, chance in enumerate(seeds):
-            results.append(kill_once(number, reference, folder, window, settings, chance))
+        results, killed = [], 0
+        while killed < int(options["kills"]):
+            results.append(kill_once(len(results), reference, folder, window, settings, chance))
+            killed += results[-1]["killed"]
             print(json.dumps(results[-1]), flush=True)
     same = sum(not result["differences"] for result in results)
-    killed = sum(result["killed"] for result in results)
     writing = sum(bool(result["half_written"]) for result in results)
     anew = sum(result["goes_on_at"] == 0 for result in results)
     print(f"{same} of {len(results)} bit-identical, {anew} trained anew; {killed} were killed while they ran, {writing} of them"
           " while writing")
     if options["out"]:
         Path(options["out"]).write_text(json.dumps(results, indent=1))
-    # Of a whole run some may be killed before the first state; in the last second some may be over already.
-    sys.exit(same != len(results) or bool(anew) if float(options["last"]) else same != len(results) or killed != len(results))
+    sys.exit(same != len(results) or bool(anew and float(options["last"])))  # others may be killed before the first state
 
 
 if __name__ == "__main__":
