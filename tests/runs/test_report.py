@@ -411,7 +411,7 @@ def test_one_sound_plays_at_a_time(browser, pages):
     assert wait_for(browser, "return [...document.querySelectorAll('audio')].every(a => a.readyState >= 3)")
     playing = browser.execute_async_script("""
         const done = arguments[0], [first, second] = document.querySelectorAll("audio");
+        const tell = () => second.currentTime > 0 ? done([first.paused, true]) : setTimeout(tell, 50);
         first.muted = second.muted = true;
-        first.play().then(() => second.play()).then(() => setTimeout(() => done([first.paused, second.currentTime > 0]), 200))
-          .catch(error => done(String(error)))""")
+        first.play().then(() => second.play()).then(tell).catch(error => done(String(error)))""")
     assert playing == [True, True]
