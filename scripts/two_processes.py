@@ -9,7 +9,6 @@ processes when training has ended. torchrun starts this file again as the two pr
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -52,11 +51,11 @@ def train_once(number: int, folder: Path, options: dict[str, str], settings: lis
               f"train.max_minutes={float(options['seconds']) / 60}", f"train.seed={number}"]
     began = time.monotonic()
     with (folder / f"run_{number:03d}.log").open("w") as log:
-        both = subprocess.Popen(launch, stdout=log, stderr=log, start_new_session=True)
+        both = subprocess.Popen(launch, stdout=log, stderr=log)
         try:
             code = both.wait(float(options["limit"]))
         except subprocess.TimeoutExpired:
-            os.killpg(both.pid, signal.SIGKILL)
+            both.terminate()  # torchrun ends the processes that it started, by force after half a minute
             both.wait()
             return {"run": number, "hung": True}
     digests = {path.read_text() for path in outputs.glob("weights_*")}

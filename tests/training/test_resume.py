@@ -175,14 +175,24 @@ def killed_when(run, moment: str, monkeypatch) -> None:
         if path.name.startswith("state_") and "train_loss_epoch" in RunDirectory(run).metrics()[-1]:
             copy()
 
+    save_samples = RunWriter.save_samples
+
+    def after_another_best(writer, *arguments) -> None:
+        state = load_newest_state(run / "checkpoints")
+        if state["kept"]["best"] and writer.state()["best"] != state["kept"]["best"]:
+            copy()
+        save_samples(writer, *arguments)
+
     if moment == "a state is deleted":
         monkeypatch.setattr(Path, "unlink", and_unlink)
+    elif moment == "another best is kept":
+        monkeypatch.setattr(RunWriter, "save_samples", after_another_best)
     else:
-        before(*{"the best is kept": (RunWriter, "save_samples"), "the final checkpoint is written": (RunWriter, "save_final"),
+        before(*{"the final checkpoint is written": (RunWriter, "save_final"),
                  "the losses are drawn": (train, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
 
 
-@pytest.mark.parametrize("moment", ["the best is kept", "the final checkpoint is written", "the losses are drawn",
+@pytest.mark.parametrize("moment", ["another best is kept", "the final checkpoint is written", "the losses are drawn",
                                     "it is said to have finished", "a state is deleted"])
 def test_a_kill_while_a_run_finishes_costs_neither_steps_nor_figures(moment, go, outputs, monkeypatch, caplog):
     never = go("never")
