@@ -26,18 +26,22 @@ class Model:
     checkpoint: Any  # class of its `StoredModel`
 
 
+MODELS = {"fase4": Model(Fase4Recipe, Checkpoint)}
+OPTIONAL = ("chatterbox",)  # whose packages need not be there
+
+
 def model_named(name: str) -> Model:
     """
     Raises:
         UserError: no such model, or packages that it needs are missing.
     """
-    if name == "fase4":
-        return Model(Fase4Recipe, Checkpoint)
-    if name != "chatterbox":
-        raise UserError(f"model={name} is not known; use fase4 or chatterbox")
+    if name in MODELS:
+        return MODELS[name]
+    if name not in OPTIONAL:
+        raise UserError(f"model={name} is not known; use {' or '.join((*MODELS, *OPTIONAL))}")
     try:
-        from chatterbox_es.models.t3.checkpoint import T3Checkpoint
-        from chatterbox_es.models.t3.recipe import T3Recipe  # whose packages are optional
+        from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
+        from chatterbox_es.models.t3.recipe import T3Recipe
     except ImportError as error:
         raise UserError(f"model=chatterbox needs packages that are not installed ({error}): "
                         "pip install 'chatterbox-es[chatterbox]'") from error

@@ -25,10 +25,10 @@ class Metric:
 
 def metrics_of(card: Mapping[str, Any], logged: Sequence[Mapping[str, Any]] = ()) -> list[Metric]:
     """The metrics of a run by its card; of a run of 0.1, whose card has none, what it ``logged``, by its name."""
-    known = {field.name for field in dataclasses.fields(Metric)}
     listed = card.get("metrics")
     if isinstance(listed, list) and all(isinstance(one, dict) and {"name", "label", "unit"} <= one.keys() for one in listed):
-        return [Metric(**{key: value for key, value in one.items() if key in known}) for one in listed]
+        return [Metric(str(one["name"]), str(one["label"]), str(one["unit"]), bool(one.get("by_frames")),
+                       bool(one.get("higher_is_better"))) for one in listed]
     names = dict.fromkeys(key for row in logged for key in row if key.startswith("val_"))
     unit = TOKEN_UNIT if "val_token_error" in names else MEL_UNIT
     return [Metric(name, name, unit if name in LOSSES else "") for name in names]

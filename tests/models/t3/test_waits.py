@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from chatterbox_es.config import compose
-from chatterbox_es.dataset.batches import Step
+from chatterbox_es.dataset.batches import Budget, Step
 from chatterbox_es.models.families import recipe_of
 from chatterbox_es.models.t3 import samples
 from chatterbox_es.models.t3.batches import collate
@@ -93,6 +94,20 @@ def test_a_validation_waits_once_and_finds_what_the_cpu_finds(adapted_t3, featur
         assert len(gpu.waits) == 1, gpu.waits
     for name, values in expected.values.items():
         assert np.array_equal(found.values[name], values)
+
+
+def test_a_step_knows_how_many_text_tokens_its_whole_batch_predicts(config, features):
+    """What the mean of the text's loss is over, in however many micro-batches and processes; some texts are dropped."""
+    changed = OmegaConf.merge(config, {"model": {"text_drop_prob": 0.4}, "phase": {"batch_size": 4}})
+    recipe, counts = T3Recipe.of(changed), []
+    batches = recipe.batches(changed, features, Budget(frames=1), None)
+    for epoch in (1, 2, 3):
+        for one, other in zip(batches.steps(epoch, 0, 0, 2), batches.steps(epoch, 0, 1, 2), strict=True):
+            predicted = sum(len(part.text_places) for step in (one, other) if not step.idle for part in step.micro_batches)
+            assert one.text_targets == other.text_targets == predicted
+            counts.append(predicted < sum(len(part.text_places) + int(part.text_dropped.sum())
+                                          for step in (one, other) if not step.idle for part in step.micro_batches))
+    assert any(counts)
 
 
 class Watched:
