@@ -48,7 +48,7 @@ class StoredModel(Protocol):
     """Weights with all that gives them meaning, as they are written to disk."""
 
     family: str  # the model's name, ``model.name``
-    output: str  # what it predicts, which `speech.voices` makes sound of: mels | speech_tokens
+    output: str  # as `InferenceRecipe.output`
     limits: str  # what whoever uses it should know, for the model card
     weights: dict[str, Tensor]
     lineage: dict[str, Any]
@@ -157,6 +157,7 @@ class TrainingRecipe(Protocol):
 class InferenceRecipe(Protocol):
     """How a model is measured and heard."""
 
+    output: str  # what it predicts, which `speech.voices` makes sound of: mels | speech_tokens
     validation_metrics: tuple[Metric, ...]  # ``val_loss`` first
 
     def values(self, fabric: "Fabric", model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,

@@ -9,7 +9,7 @@ from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, voice_file
-from chatterbox_es.runs.run_directory import finished_runs
+from chatterbox_es.runs.run_directory import finished_runs, read_card
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
@@ -74,7 +74,7 @@ def newest_voice(outputs: Path) -> Path:
     """
     if (outputs / BEST / VOICE).is_file():
         return outputs / BEST
-    runs = finished_runs(outputs)
+    runs = [run for run in finished_runs(outputs) if (read_card(run) or {}).get("output", "mels") in VOICES]  # 0.1 says none
     whole = [run for run in runs if holds_full_model(run)]
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,8 +17,8 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import set_up
 from chatterbox_es.models.families import recipe_of
-from chatterbox_es.models.recipe import Frozen
-from chatterbox_es.runs.metrics import Metric, metrics_of
+from chatterbox_es.models.recipe import Frozen, Recipe
+from chatterbox_es.runs.metrics import metrics_of
 from chatterbox_es.runs.plots import draw_losses
 from chatterbox_es.runs.run_directory import CONFIG, FAILED, FINISHED, STOPPED, RunDirectory, commit, is_run, read_card
 from chatterbox_es.training.interruption import InterruptedRun, Interruption, watching
@@ -73,7 +72,7 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     else:
         model, lineage = recipe.start(config, features, fabric)
         if earlier is None:
-            run = start_run(config, fabric, features, recipe.validation_metrics, folder, lineage)
+            run = start_run(config, fabric, features, recipe, folder, lineage)
         else:  # it ended before its first state: from the beginning, in its folder
             run.update(lineage=lineage)
     folder = run.folder
@@ -114,12 +113,12 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         tracker.finish(failed=end != FINISHED)
 
 
-def start_run(config: Config, fabric: Fabric, features: FeatureSet, metrics: Sequence[Metric], folder: Path,
+def start_run(config: Config, fabric: Fabric, features: FeatureSet, recipe: Recipe, folder: Path,
               lineage: dict) -> RunDirectory:
     """A new run directory; processes beside the first one have one of their own, which is thrown away."""
-    card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
+    card = {"phase": config.phase.name, "output": recipe.output, "data": config.data.name, "corpus": features.card["corpus"],
             "synthetic": features.card["synthetic"], "naive": features.naive, "content": features.card["content"],
-            "metrics": [dataclasses.asdict(metric) for metric in metrics], "hw": config.hw.name,
+            "metrics": [dataclasses.asdict(metric) for metric in recipe.validation_metrics], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
             "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
             "study": config.sweep.study if config.sweep.trial is not None else None}

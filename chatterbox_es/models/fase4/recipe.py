@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Fase4Recipe:
     """See `models.recipe.Recipe`."""
 
-    name = Checkpoint.family
+    name, output = Checkpoint.family, Checkpoint.output
     validation_metrics = METRICS
 
     @classmethod

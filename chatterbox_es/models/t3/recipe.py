@@ -55,7 +55,7 @@ class T3Recipe:
     loss_weights: LossWeights = LossWeights()
     checkpointing: bool = True  # layers are computed again in the backward pass
 
-    name = T3Checkpoint.family
+    name, output = T3Checkpoint.family, T3Checkpoint.output
     validation_metrics = METRICS
 
     @classmethod
