@@ -17,7 +17,7 @@ from pathlib import Path
 
 SETTINGS = ("phase=4_3", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4", "train.finetune=null",
             "model.width=64", "model.heads=2", "model.layers=1", "model.feedforward=128", "phase.encoder_from=null",
-            "phase.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
+            "model.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
             "phase.lr=1e-3", "train.log_every=1", "train.samples=0", "train.state_minutes=0.03",
             "train.wandb=disabled")  # fmt: skip
 OWN = {"runs": "20", "seconds": "8", "slow": "1", "limit": "400", "out": ""}
@@ -33,8 +33,8 @@ def process(slow: float, folder: Path) -> None:
         time.sleep(slow)
         return state.save_state(*arguments)
 
-    def train_and_tell(fabric, family, model, features, config, run, *more):
-        best = loop.train(fabric, family, model, features, config, run, *more)
+    def train_and_tell(fabric, recipe, model, features, config, run, *more):
+        best = loop.train(fabric, recipe, model, features, config, run, *more)
         (folder / f"weights_{fabric.global_rank}").write_text(weights_digest(model.state_dict()))
         return best
 

@@ -45,7 +45,7 @@ class ReportedRun:
     def read(cls, summary: RunSummary, sets: dict[Path, dict]) -> "ReportedRun":
         """Read a run's files; what is missing or damaged becomes a note. ``sets`` caches the cards of prepared sets."""
         folder, notes = summary.folder, []
-        metrics = Metrics.read(folder)
+        metrics = Metrics.read(folder, summary.card)
         config = _flat(_read_yaml(folder / CONFIG, notes))
         arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", [])
         if metrics.unreadable:
@@ -146,6 +146,7 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
         tried=draw_settings(_tried(runs, settings), [run.summary.best_val_loss for run in runs]),
         samples=embed_samples([run.summary.folder for run in runs]), settings=settings, coloured=COLOURED, listed=LISTED,
         chains=_chains(runs), prepared=list({run.prepared.content: run.prepared for run in runs}.values()),
+        validated=list(dict.fromkeys(metric.name for run in runs for metric in run.metrics.validated())),
         facts=_facts(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
 
 
@@ -202,10 +203,8 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
         ("processes", card.get("processes") if card.get("processes") != 1 else None), ("epochs", summary.epochs),
         ("best val_loss", summary.best_val_loss and digits(summary.best_val_loss) + share),
         (f"{naive} scores", digits(summary.baseline)),
-        ("last val_own_durations", digits(number(last.get("val_own_durations")))),
-        ("last val_length_error", digits(number(last.get("val_length_error")))),
-        ("last val_loss with another text", digits(number(last.get("val_loss_other_text")))),
-        ("last val_token_error", digits(number(last.get("val_token_error")))),
+        *((f"last {metric.name}", digits(number(last.get(metric.name)))) for metric in run.metrics.validated()
+          if metric.name != "val_loss"),
         ("minutes", digits(summary.minutes)), ("cost", digits(summary.cost)),
         ("parameters", ", ".join(f"{name} {shown(count)}" for name, count in parameters.items())),
         ("frozen", _frozen(frozen)),

@@ -16,7 +16,7 @@ import torch
 from chatterbox_es import files, train
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4 import validation
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.runs.checkpoint_files import states
@@ -146,14 +146,14 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(go, at_step, output
 
 
 def test_a_run_whose_states_are_all_damaged_starts_over(go, at_step, outputs, caplog):
-    never = go("never", "phase.decoder_start=mels")
+    never = go("never", "model.decoder_start=mels")
     at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun):
-        go("it", "phase.decoder_start=mels")
+        go("it", "model.decoder_start=mels")
     run = outputs / "it/run"
     for path in states(run / "checkpoints"):
         path.write_bytes(path.read_bytes()[:-100])
-    go("it", "phase.decoder_start=mels", "resume=auto")
+    go("it", "model.decoder_start=mels", "resume=auto")
     assert caplog.text.count("is damaged") == 2
     assert same(never, run)
 

@@ -10,12 +10,12 @@ import torch
 from monotonic_alignment_search.core import maximum_path_c
 from torch import Tensor
 
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 
 CELLS = 1_000_000  # of B × N × T, from which on it is searched in several threads
 
 
-def likeness(token_mels: Tensor, mels: Tensor, text: Layout, speech: Layout) -> Tensor:
+def likeness(token_mels: Tensor, mels: Tensor, text: Packing, speech: Packing) -> Tensor:
     """How well each token's mel fits each recorded frame: (B, N, T) float32 on the CPU, for `best_path`.
 
     -|t - m|² without |m|²: the same for every token, it does not change which path is best.
@@ -33,7 +33,7 @@ def likeness(token_mels: Tensor, mels: Tensor, text: Layout, speech: Layout) -> 
     return torch.empty(found.shape, dtype=found.dtype, pin_memory=True).copy_(found)  # the host waits for the encoder here
 
 
-def best_path(likeness: Tensor, text: Layout, speech: Layout) -> Tensor:
+def best_path(likeness: Tensor, text: Packing, speech: Packing) -> Tensor:
     """Frames of each token on the monotonic path that fits best: (tokens,) int64 on the CPU, packed.
 
     Each is 1 or more, and those of a sentence add up to its recording's frames. ``likeness``, that of `likeness`, is
@@ -42,7 +42,7 @@ def best_path(likeness: Tensor, text: Layout, speech: Layout) -> Tensor:
     Raises:
         ValueError: a recording has fewer frames than tokens, so that no monotonic path exists.
     """
-    counts, ends = (np.array(layout.lengths, np.int32) for layout in (text, speech))
+    counts, ends = (np.array(packing.lengths, np.int32) for packing in (text, speech))
     if (ends < counts).any():
         raise ValueError(f"fewer frames than tokens in batch rows {np.flatnonzero(ends < counts).tolist()}")
     values = likeness.numpy()

@@ -1,4 +1,4 @@
-"""How sequences of unlike lengths stand side by side: packed, one after the other, or in a padded square."""
+"""Sequences of unequal lengths in one tensor: packed, one after the other, or in a padded square."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-class Layout:
+class Packing:
     """Where the packed rows of B sequences stand in the padded square (B, longest).
 
-    It is made on the CPU, where the lengths are known: a GPU that was asked how many places of a mask are true would have
-    to finish first all that it was told before.
+    It is made on the CPU, where the lengths are known: to count the true places of a mask on a GPU, the host would have to
+    wait for all that is queued there.
     """
 
     def __init__(self, lengths: list[int], mask: Tensor, places: Tensor):
@@ -19,23 +19,23 @@ class Layout:
         self.places = places  # (rows,) int64, where each packed row stands in the flattened square
 
     @classmethod
-    def of(cls, lengths: Sequence[int]) -> "Layout":
+    def of(cls, lengths: Sequence[int]) -> "Packing":
         mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
         return cls(list(lengths), mask, mask.flatten().nonzero()[:, 0])
 
     @classmethod
-    def alone(cls, length: int, device: torch.device | str = "cpu") -> "Layout":
+    def alone(cls, length: int, device: torch.device | str = "cpu") -> "Packing":
         """That of one sequence."""
         return cls([length], torch.ones(1, length, dtype=torch.bool, device=device), torch.arange(length, device=device))
 
-    def to(self, device: torch.device | str) -> "Layout":
+    def to(self, device: torch.device | str) -> "Packing":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin(self) -> "Layout":
+    def pin(self) -> "Packing":
         return self._with(Tensor.pin_memory)
 
-    def _with(self, change: Callable[[Tensor], Tensor]) -> "Layout":
-        return Layout(self.lengths, change(self.mask), change(self.places))
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Packing":
+        return Packing(self.lengths, change(self.mask), change(self.places))
 
     def rows(self) -> Tensor:
         """(rows,) the sequence that each packed row belongs to."""
