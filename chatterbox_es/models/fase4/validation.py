@@ -53,6 +53,7 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                             "val_length_error": np.array(length)})
 
 
+@torch.inference_mode()
 def speak(fabric: "Fabric", model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
     """`Fase4.speak` of an utterance's text, as its speaker and in its dialect, in the run's precision; on the CPU."""
     told = model.told(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))
