@@ -14,22 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-
-
-@dataclass
-class MelConfig:
-    """See `chatterbox_es.audio.mel.MelContract`."""
-
-    sample_rate: int = 24_000
-    n_fft: int = 1920
-    hop: int = 480
-    window: int = 1920
-    bins: int = 80
-    f_min: float = 0.0
-    f_max: float = 8000.0
-    floor: float = 1e-5
 
 
 @dataclass
@@ -231,7 +218,7 @@ class SweepConfig:
 
 @dataclass
 class Config:
-    mel: MelConfig = field(default_factory=MelConfig)
+    mel: MelContract = field(default_factory=MelContract)
     data: DataConfig = MISSING
     model: ModelConfig = MISSING
     phase: PhaseConfig = MISSING

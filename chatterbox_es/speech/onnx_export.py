@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from chatterbox_es import __version__
+from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.network import LONGEST_TEXT
-from chatterbox_es.models.fase4.onnx_graph import SpeakingGraph, encode, predict_durations
+from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
+from chatterbox_es.models.fase4.packing import Packing
 from chatterbox_es.speech.onnx_voice import FORMAT, INPUTS, INSTALL, OUTPUTS, OnnxModel, file_digest
 from chatterbox_es.speech.voice import MelVoice
 
@@ -34,6 +36,19 @@ TEXTS = (
     "astillero, adarga antigua, rocín flaco y galgo corredor.",
 )
 SPEEDS = (1.0, 0.7, 1.6)
+
+
+class SpeakingGraph(nn.Module):
+    """`Fase4.speak`, in log-mels instead of standardised, as torch exports it."""
+
+    def __init__(self, model: Fase4, statistics: Statistics):
+        super().__init__()
+        self.model, self.statistics = model, statistics
+
+    def forward(self, tokens: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
+        """``tokens`` (tokens,) int64 and ``speed`` () float32 to log-mels (frames, bins) and durations (tokens,)."""
+        mels, durations = self.model.speak(tokens, speed)
+        return self.statistics.restore(mels), durations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +147,8 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
 def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
     """Whether a token's predicted end lies so near to the middle of a frame that rounding it either way is right."""
     with torch.inference_mode():
-        model = voice.acoustic.model
-        durations = predict_durations(model.duration_predictor, encode(model.text_encoder, torch.tensor(ids)))
+        model, text = voice.acoustic.model, Packing.alone(len(ids))
+        durations = model.duration_predictor(model.text_encoder(torch.tensor(ids), text), text).exp()
     ends = torch.cumsum(durations.double() / float(np.float32(speed)), 0)
     return bool(((ends % 1 - 0.5).abs() < TIE).any())
 

@@ -13,7 +13,6 @@ import soundfile
 from chatterbox_es import export
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4 import onnx_graph
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.speech import onnx_export
 from chatterbox_es.speech.onnx_export import exported_beside
@@ -168,8 +167,13 @@ def test_a_damaged_file_is_no_traceback_on_the_command_line(command, tmp_path):
 
 
 def test_a_graph_that_says_something_else_is_not_kept(road, monkeypatch, tmp_path):
-    right = onnx_graph.SpeakingGraph.whole_frames
-    monkeypatch.setattr(onnx_graph.SpeakingGraph, "whole_frames", lambda self, *given: right(self, *given) + 1)
+    right = onnx_export.SpeakingGraph.forward
+
+    def longer(self, tokens, speed):
+        mels, durations = right(self, tokens, speed)
+        return mels, durations + 1
+
+    monkeypatch.setattr(onnx_export.SpeakingGraph, "forward", longer)
     with pytest.raises(UserError, match="other durations"):
         onnx_export.export_voice(final_checkpoint(road.whole_run), tmp_path / "voice.onnx")
     assert not list(tmp_path.iterdir())

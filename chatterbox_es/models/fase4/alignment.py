@@ -64,7 +64,7 @@ def tokens_of_frames(durations: Tensor, frames: int | None = None) -> Tensor:
 
     Where ``frames``, their sum, is known, a GPU need not be waited for.
     """
-    return torch.repeat_interleave(torch.arange(len(durations), device=durations.device), durations, output_size=frames)
+    return torch.repeat_interleave(torch.arange(durations.shape[0], device=durations.device), durations, output_size=frames)
 
 
 def frame_positions(durations: Tensor, frames: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,11 +81,11 @@ def frame_positions(durations: Tensor, frames: int | None = None) -> tuple[Tenso
     """
     token = tokens_of_frames(durations, frames)
     start = torch.cumsum(durations, 0) - durations
-    since = torch.arange(len(token), device=durations.device) - start[token]
+    since = torch.arange(token.shape[0], device=durations.device) - start[token]
     return token, since, durations[token] - 1 - since
 
 
-def whole_frames(durations: Tensor, speed: float = 1.0) -> Tensor:
+def whole_frames(durations: Tensor, speed: float | Tensor = 1.0) -> Tensor:
     """Predicted durations as whole frames whose running sum stays within half a frame of the prediction's.
 
     Args:

@@ -33,14 +33,16 @@ def sinusoids(positions: int, width: int, longest_wave: float) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Scaled dot-product attention, (B, heads, N, depth), to the tokens of ``mask`` (B, N)."""
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention, (B, heads, N, depth), to the tokens of ``mask`` (B, N), or to all."""
+    mask = None if mask is None else mask[:, None, None, :]
     if query.device.type != "cpu":
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-    # For the short squares of sentences torch's fused CPU kernel took six times as long as these three lines.
-    likeness = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
-    weights = likeness.float().masked_fill(~mask[:, None, None, :], -torch.inf).softmax(3)
-    return weights.to(value.dtype) @ value
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    # For the short squares of sentences torch's fused CPU kernel took six times as long as these lines.
+    likeness = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).float()
+    if mask is not None:
+        likeness = likeness.masked_fill(~mask, -torch.inf)
+    return likeness.softmax(3).to(value.dtype) @ value
 
 
 class EncoderLayer(nn.Module):
@@ -130,7 +132,9 @@ class DurationPredictor(nn.Module):
         """Packed states (tokens, width) to the logarithm of their expected durations in frames, (tokens,)."""
         padded = text.pad(states)
         x = self.first_norm(functional.relu(self.first(padded.transpose(1, 2))).transpose(1, 2))
-        x = self.dropout(x) * text.mask[:, :, None]
+        x = self.dropout(x)
+        if text.mask is not None:  # the next convolution sees no padding
+            x = x * text.mask[:, :, None]
         x = self.second_norm(functional.relu(self.second(x.transpose(1, 2))).transpose(1, 2))
         return self.output(text.pack(self.dropout(x))).squeeze(1)
 
@@ -237,13 +241,14 @@ class Fase4(nn.Module):
         return sum((6 if layer.weight.requires_grad else 4) * layer.weight.numel() * rows
                    for layer, rows in self.products(tokens, frames))
 
-    @torch.inference_mode()
-    def speak(self, tokens: Tensor, speed: float = 1.0, conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def speak(self, tokens: Tensor, speed: float | Tensor = 1.0,
+              conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,).
 
-        ``conditioning`` (1, width) is what `conditioning` gives.
+        ``conditioning`` (1, width) is what `conditioning` gives. A graph of this is what is exported: nothing in it may depend
+        on values.
         """
-        text = Packing.alone(len(tokens), tokens.device)
+        text = Packing.alone(tokens.shape[0], tokens.device)
         states = self.text_encoder(tokens, text, conditioning)
         durations = whole_frames(self.duration_predictor(states, text).float().exp(), speed)
         return self.mel_decoder(self.frame_states(states, durations)).float(), durations

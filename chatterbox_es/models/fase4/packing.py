@@ -13,20 +13,20 @@ class Packing:
     wait for all that is queued there.
     """
 
-    def __init__(self, lengths: list[int], mask: Tensor, places: Tensor):
+    def __init__(self, lengths: list[int], places: Tensor, mask: Tensor | None):
         self.lengths = lengths  # of the sequences
-        self.mask = mask  # (B, longest) bool, true where a row stands
         self.places = places  # (rows,) int64, where each packed row stands in the flattened square
+        self.mask = mask  # (B, longest) bool, true where a row stands; None where nothing is padded
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> "Packing":
         mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        return cls(list(lengths), mask, mask.flatten().nonzero()[:, 0])
+        return cls(list(lengths), mask.flatten().nonzero()[:, 0], mask)
 
     @classmethod
     def alone(cls, length: int, device: torch.device | str = "cpu") -> "Packing":
-        """That of one sequence."""
-        return cls([length], torch.ones(1, length, dtype=torch.bool, device=device), torch.arange(length, device=device))
+        """That of one sequence, of a length that an exported graph does not know yet."""
+        return cls([length], torch.arange(length, device=device), None)
 
     def to(self, device: torch.device | str) -> "Packing":
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
@@ -35,21 +35,23 @@ class Packing:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Packing":
-        return Packing(self.lengths, change(self.mask), change(self.places))
+        return Packing(self.lengths, change(self.places), None if self.mask is None else change(self.mask))
 
     def rows(self) -> Tensor:
         """(rows,) the sequence that each packed row belongs to."""
-        return self.places // self.mask.shape[1]
+        return self.places // max(self.lengths)
 
     def positions(self) -> Tensor:
         """(rows,) how many rows of its sequence stand before each."""
-        return self.places % self.mask.shape[1]
+        return self.places if self.mask is None else self.places % max(self.lengths)
 
     def pad(self, packed: Tensor) -> Tensor:
         """(rows, width) → (B, longest, width), with zeros between."""
+        if self.mask is None:
+            return packed[None]
         square = packed.new_zeros(self.mask.numel(), packed.shape[1])
         return square.index_copy_(0, self.places, packed).unflatten(0, self.mask.shape)
 
     def pack(self, padded: Tensor) -> Tensor:
         """(B, longest, …) → (rows, …)."""
-        return padded.flatten(0, 1).index_select(0, self.places)
+        return padded[0] if self.mask is None else padded.flatten(0, 1).index_select(0, self.places)

@@ -59,6 +59,7 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                               found)
 
 
+@torch.inference_mode()
 def speak(fabric: "Fabric", model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
     """`Fase4.speak` of an utterance's text, as its speaker and in its dialect, in the run's precision; on the CPU."""
     conditioning = model.conditioning(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))

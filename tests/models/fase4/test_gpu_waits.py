@@ -9,6 +9,7 @@ import torch
 
 from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.models.fase4 import validation
+from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.initialisation import build_model
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.models.fase4.validation import speak
@@ -41,7 +42,7 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
     gpu.move(model)
     before = {name: weight.detach().cpu() for name, weight in model.named_parameters()}
     wrapped, optimizer = fabric.setup(model.train(), make_optimizer("adamw", recipe.parameter_groups(model), 1e-3, 0.01))
-    steps = list(Batches(features, features.train, 3, seed=0).steps(1, pin=True))
+    steps = list(Batches(features, features.train, 3, 0, collate).steps(1, pin=True))
     for step in steps:
         count = len(gpu.waits)
         metrics = training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, clip=0.05)
@@ -64,7 +65,7 @@ def test_the_figures_are_those_of_the_cpu(gpu, features, config_of):
         torch.manual_seed(0)
         model = place(build_model(config, features).train())
         wrapped, optimizer = fabric.setup(model, make_optimizer("adamw", recipe.parameter_groups(model), 1e-3, 0.01))
-        steps = Batches(features, features.train, 3, seed=0).steps(1, pin=True)
+        steps = Batches(features, features.train, 3, 0, collate).steps(1, pin=True)
         metrics.append([training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, 1.0)["train_loss"] for step in steps])
         metrics[-1] += validate(fabric, recipe, model, features).values()
     assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
