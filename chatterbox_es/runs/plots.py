@@ -8,6 +8,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 
 def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: list[str], spoken_durations: np.ndarray,
@@ -57,7 +58,7 @@ def draw_losses(path: Path, metrics: list[dict], title: str, unit: str, naive: s
     _save(figure, path)
 
 
-def _save(figure: pyplot.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
