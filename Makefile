@@ -16,7 +16,7 @@ RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 confo
 # What evaluation hears with, without the torchaudio and the compiler that they ask for and do not need.
 EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 resemblyzer==0.1.4
 
-.PHONY: help install demo chatterbox ears test test-slow docs clean
+.PHONY: help install demo chatterbox ears test typecheck test-slow docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -34,10 +34,13 @@ ears: $(INSTALLED) ## what python -m chatterbox_es.evaluate needs: predictors of
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[evaluate]"
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(EARS)
 
-test: $(INSTALLED_TEST) ## lint, and the tests that take seconds
+test: $(INSTALLED_TEST) typecheck ## lint, types, and the tests that take seconds
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
+
+typecheck: $(INSTALLED_TEST) ## the type checker over the package
+	$(VENV)/bin/mypy
 
 test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
 	$(VENV)/bin/python -m pytest -m slow --timeout=3600
@@ -46,7 +49,7 @@ docs: $(INSTALLED_DOCS) ## the guides as a site in site/; a broken link is an er
 	$(VENV)/bin/properdocs build --strict --quiet
 
 clean: ## remove the environment and what tools have cached; runs in outputs/ stay
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find chatterbox_es tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp, so that a second call costs nothing; made again when the dependencies may have changed.

@@ -1,14 +1,18 @@
 """The command line that every ``python -m chatterbox_es.X`` shares: ``key=value`` arguments and errors a user can read."""
 
 import dataclasses
+import io
 import sys
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatterbox_es.errors import UserError
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 USER_ERROR_EXIT = 2
 
 
@@ -57,7 +61,7 @@ def _convert(key: str, value: str, kind: Any) -> Any:
     return value
 
 
-def describe(options: type, doc: str) -> str:
+def describe(options: "type[DataclassInstance]", doc: str) -> str:
     """The help text: ``doc``, then one line for each field."""
     lines = [doc.strip(), "", "arguments (key=value):"]
     for field in dataclasses.fields(options):
@@ -65,6 +69,12 @@ def describe(options: type, doc: str) -> str:
         default = "required" if required else f"default: {field.default if field.default != '' else 'none'}"
         lines.append(f"  {field.name:<14} {field.metadata.get('help', '')} [{default}]")
     return "\n".join(lines)
+
+
+def print_utf8(errors: str = "strict") -> None:
+    """Let what is printed be UTF-8, whatever the terminal's locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors=errors)
 
 
 def run(main: Callable[[], int | None]) -> None:

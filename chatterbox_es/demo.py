@@ -68,7 +68,8 @@ class Demo:
     def speak(self, text: str, name: str, dialect: str, speed: float, speaker: str | None = None) -> Iterator[tuple]:
         """The sounds so far, how it stands, details and the link to download: a sentence's sound first, then its details."""
         nothing = _gradio().skip()
-        began, said, sounds, details, folder = time.monotonic(), [], [], [], self._folder()
+        began, said, sounds, folder = time.monotonic(), [], [], self._folder()
+        details: list[str] = []
         try:
             self._check(text, name)
             voice = self.shelf.voice(name, speaker or "")

@@ -39,8 +39,9 @@ def disk_full_is_said(where: Path) -> Iterator[None]:
 class _Watched:
     """A file that knows why a write failed, which torch hides, and if it is asked for the SHA-256 of what went into it."""
 
-    def __init__(self, file: BinaryIO):
-        self.file, self.digest, self.error = file, None, None
+    def __init__(self, file: BinaryIO, is_hashed: bool):
+        self.file, self.is_hashed, self.digest = file, is_hashed, hashlib.sha256()
+        self.error: OSError | None = None
 
     def write(self, content: Any) -> int:
         try:
@@ -48,7 +49,7 @@ class _Watched:
         except OSError as error:
             self.error = error
             raise
-        if self.digest is not None:
+        if self.is_hashed:
             self.digest.update(content)
         return written
 
@@ -56,9 +57,9 @@ class _Watched:
         return getattr(self.file, name)
 
 
-def write_whole(path: Path, write: Callable[[Any], Any], name: Callable[[str], str] | None = None,
+def write_whole(path: Path, content: bytes | memoryview | Callable[[Any], Any], name: Callable[[str], str] | None = None,
                 durable: bool = True) -> Path:
-    """Write a file whole or not at all, killed or out of space at any instant.
+    """Write a file whole or not at all, killed or out of space at any instant: its bytes, or what a function writes into it.
 
     It is written beside its place, under a name that no other process or thread uses, flushed to the disk, and moved. ``name``
     makes its name of its SHA-256. Without ``durable`` nothing is flushed: of many small files that can be made again.
@@ -71,10 +72,9 @@ def write_whole(path: Path, write: Callable[[Any], Any], name: Callable[[str], s
     try:
         with disk_full_is_said(path):
             with partial.open("wb") as file:
-                watched = _Watched(file)
-                watched.digest = hashlib.sha256() if name is not None else None
+                watched = _Watched(file, is_hashed=name is not None)
                 try:
-                    write(watched)
+                    content(watched) if callable(content) else watched.write(content)
                     file.flush()
                 except Exception:
                     if watched.error is not None:

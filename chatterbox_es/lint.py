@@ -72,7 +72,7 @@ def main() -> None:
         lint = Lint.of(features, alignment, only)
     finally:
         sys.stdout = screen
-    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    command_line.print_utf8("replace")
     if options.format == "html":
         path = write_page(lint, Path(options.out) if options.out else features.folder / "lint.html", options.worst)
         print(*lint.summary(), path, sep="\n")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from chatterbox_es.command_line import parse, run
+from chatterbox_es.command_line import parse, print_utf8, run
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import DIALECTS, FrontEnd, Reading
 from chatterbox_es.text.written import LOCALES
@@ -82,7 +82,7 @@ def main() -> int:
     options = parse(PhonemizeOptions, sys.argv[1:], doc=__doc__)
     if options.format not in FORMATS:
         raise UserError(f"format={options.format} is not known; use one of {', '.join(FORMATS)}")
-    sys.stdout.reconfigure(encoding="utf-8")
+    print_utf8()
     front_end = FrontEnd(options.dialect, lexicon=options.lexicon, locale=options.locale)
     for number, text in enumerate(texts(options.text)):
         reading = front_end.read(text)

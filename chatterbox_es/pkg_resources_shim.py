@@ -23,8 +23,8 @@ def import_old(name: str) -> types.ModuleType:
         return importlib.import_module(name)
     lent = types.ModuleType(LACKED)
     lent.__spec__ = importlib.machinery.ModuleSpec(LACKED, None)
-    lent.get_distribution = importlib.metadata.distribution
-    lent.resource_filename = lambda package, resource: str(importlib.resources.files(package) / resource)
+    vars(lent).update(get_distribution=importlib.metadata.distribution,
+                      resource_filename=lambda package, resource: str(importlib.resources.files(package) / resource))
     sys.modules[LACKED] = lent
     try:
         return importlib.import_module(name)

@@ -73,7 +73,7 @@ def write(folder: Path, weaknesses: Weaknesses, plan: Plan | None) -> None:
         files["left_out.jsonl"] = "".join(json.dumps({"text": text, "reason": reason}, ensure_ascii=False) + "\n"
                                           for text, reason in plan.candidates.left_out)
     for name, content in files.items():
-        write_whole(folder / name, lambda file, content=content: file.write(content.encode()))
+        write_whole(folder / name, content.encode())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from chatterbox_es.command_line import parse, run
+from chatterbox_es.command_line import parse, print_utf8, run
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import DAMAGED
 from chatterbox_es.runs.summary import STATES, RunSummary, date_of, find_runs
@@ -169,7 +169,7 @@ def main() -> int:
     if not found and options.format != "json":
         raise UserError(f"there is no run in {', '.join(map(str, folders))}; python -m chatterbox_es.train makes one")
     summaries = select(found, options)
-    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    print_utf8("replace")
     if options.format == "json":
         for summary in summaries:
             print(json.dumps(summary.record(), ensure_ascii=False))

@@ -3,7 +3,6 @@
 import io
 import re
 from pathlib import Path
-from typing import BinaryIO
 
 import soundfile
 
@@ -35,7 +34,7 @@ def misnamed(path: Path, format: str) -> str:
     return f"is named .{extension} and holds {'MP3' if format == 'MPEG' else format}"
 
 
-def foreign_format(encoded: Path | BinaryIO) -> str:
+def foreign_format(encoded: Path | io.BytesIO) -> str:
     """What a file that is no sound holds instead, in words; nothing where that cannot be told."""
     try:
         head = _bytes_of(encoded, 0, 512)
@@ -55,7 +54,7 @@ def foreign_format(encoded: Path | BinaryIO) -> str:
     return f"text ({text[:30].splitlines()[0]!r})" if text.isprintable() or not _controls(text) else ""
 
 
-def shortfall(file: soundfile.SoundFile, frames: int, encoded: Path | BinaryIO) -> str:
+def shortfall(file: soundfile.SoundFile, frames: int, encoded: Path | io.BytesIO) -> str:
     """How an opened file that gave `frames`, all it has, lacks what its own header promises; nothing where it is whole.
 
     A length of the kind that programs write to pipes (0, or near 2^31 and above) is no promise.
@@ -77,7 +76,7 @@ def shortfall(file: soundfile.SoundFile, frames: int, encoded: Path | BinaryIO) 
     return ""
 
 
-def _has_length_tag(encoded: Path | BinaryIO) -> bool:
+def _has_length_tag(encoded: Path | io.BytesIO) -> bool:
     """Whether the first frame of an MP3 says how many follow (the tag that Xing's encoder began with)."""
     head = _bytes_of(encoded, 0, 10)
     # ID3v2's size is written in four bytes of seven bits.
@@ -86,7 +85,7 @@ def _has_length_tag(encoded: Path | BinaryIO) -> bool:
     return b"Xing" in first or b"Info" in first
 
 
-def _ends_with_a_last_page(encoded: Path | BinaryIO) -> bool:
+def _ends_with_a_last_page(encoded: Path | io.BytesIO) -> bool:
     """Whether an Ogg file's last page is whole and marked as the last of its stream (RFC 3533, section 6)."""
     tail = _bytes_of(encoded, -2 * _OGG_PAGE, 2 * _OGG_PAGE)
     start = tail.rfind(b"OggS")
@@ -96,7 +95,7 @@ def _ends_with_a_last_page(encoded: Path | BinaryIO) -> bool:
     return bool(page[5] & 4) and len(page) >= 27 + page[26] + sum(page[27:27 + page[26]])
 
 
-def _bytes_of(encoded: Path | BinaryIO, start: int, count: int) -> bytes:
+def _bytes_of(encoded: Path | io.BytesIO, start: int, count: int) -> bytes:
     """Up to `count` bytes from `start`, from the end where it is negative."""
     with encoded.open("rb") if isinstance(encoded, Path) else io.BytesIO(encoded.getbuffer()) as file:
         size = file.seek(0, io.SEEK_END)

@@ -75,12 +75,12 @@ def measure(source: Source, samples: np.ndarray, mel: np.ndarray, contract: MelC
     silent_head, silent_tail = (count + (beside if count else 0) for count in (first, len(mel) - last))
     head, tail = cut[0] + silent_head * frame, cut[1] + silent_tail * frame
     level, offset, clipping = _file_levels(source, active * frame)
-    return np.array((  # fmt: skip
+    return np.void((  # fmt: skip
         seconds, source.rate, source.samples.shape[1], level, offset, clipping,
         bandwidth(samples, mel, energies >= loudest * _SILENT, contract),
         signal_to_noise(powers, speech), min((head + tail + paused * frame) / max(seconds, frame), 1.0),
         longest * frame, head, tail, phones / max((len(mel) - silent_head - silent_tail - paused) * frame, frame),
-        _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)[()]
+        _hash(energies.tobytes()), fingerprint(mel[first:last]), _hash(text_identity(words).encode())), QUALITY)
 
 
 def signal_to_noise(powers: np.ndarray, speech: float) -> float:

@@ -92,8 +92,8 @@ class FilterBank:
         self.total = basis.sum(1)  # (bins,)
         self.share = 1 / basis.sum(0).clamp(min=1e-6)  # (frequencies,)
         self.bands = []
-        for bins in torch.arange(len(basis)).tensor_split(BANDS):
-            bins = slice(int(bins[0]), int(bins[-1]) + 1)
+        for numbers in torch.arange(len(basis)).tensor_split(BANDS):
+            bins = slice(int(numbers[0]), int(numbers[-1]) + 1)
             heard = basis[bins].any(0).nonzero()
             span = slice(int(heard.min()), int(heard.max()) + 1) if len(heard) else slice(0, 1)
             self.bands.append((bins, span, basis[bins, span].contiguous()))

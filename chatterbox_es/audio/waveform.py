@@ -169,7 +169,7 @@ def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:
     integers = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
     encoded = io.BytesIO()
     soundfile.write(encoded, integers, rate, format="WAV", subtype="PCM_16")
-    write_whole(path, lambda file: file.write(encoded.getbuffer()), durable=False)
+    write_whole(path, encoded.getbuffer(), durable=False)
 
 
 class Trimmed(NamedTuple):

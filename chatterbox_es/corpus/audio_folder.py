@@ -59,7 +59,7 @@ def _records(metadata: Path) -> Iterator[tuple[int, dict | Fault]]:
             for values in reader:
                 if None in values or None in values.values():
                     yield reader.line_num, Fault(reader.line_num, str(values.get("file_name")), "bad-row",
-                                                 f"the row has not the {len(reader.fieldnames)} fields of the header")
+                                                 f"the row has not the {len(reader.fieldnames or ())} fields of the header")
                 else:
                     yield reader.line_num, values
         return

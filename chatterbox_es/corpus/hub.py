@@ -82,7 +82,7 @@ def hub_rows(path: Path | str, source: SourceConfig) -> Iterator[Utterance | Fau
     names = {column: getattr(data.features[column], "int2str", None) for column in columns.read()}
     rows = _streamed(data, columns, handle) if source.streaming else _mapped(data, columns, handle)
     for number, values, audio in rows:
-        said = {column: names[column](value) if names.get(column) and isinstance(value, int) and value >= 0 else value
+        said = {column: name(value) if (name := names.get(column)) and isinstance(value, int) and value >= 0 else value
                 for column, value in values.items()}
         yield _utterance(number, said, audio, columns, source)
 
@@ -116,7 +116,7 @@ def _streamed(data: Any, columns: HubColumns, handle: HubSource) -> Iterator[tup
             return
         number += 1
         sound = values.pop(columns.audio) or {}
-        audio = None
+        audio: EmbeddedRecording | Path | None = None
         if sound.get("bytes") is not None:
             audio = EmbeddedRecording(f"{handle}#{number}", sound["bytes"])
         elif sound.get("path"):
@@ -154,17 +154,20 @@ def _columns(features: Mapping[str, Any] | None, source: SourceConfig, handle: H
     if not features:
         raise UserError(f"{handle} does not say what its columns are: read it without data.streaming")
 
-    def column(key: str, given: str | None, names: tuple[str, ...], needed: bool = False) -> str | None:
+    def column(key: str, given: str | None, names: tuple[str, ...]) -> str | None:
         if given and given not in features:
             raise UserError(f"{handle} has no column {given!r} (data.{key}); its columns are {', '.join(features)}")
-        found = given or next((name for name in names if name in features), None)
-        if needed and not found:
+        return given or next((name for name in names if name in features), None)
+
+    def needed(key: str, given: str | None, names: tuple[str, ...]) -> str:
+        found = column(key, given, names)
+        if not found:
             raise UserError(f"which column of {handle} is meant? data.{key}=NAME; its columns are {', '.join(features)}")
         return found
 
     sounds = tuple(name for name, feature in features.items() if type(feature).__name__ == "Audio")
-    return HubColumns(column("audio_column", source.audio_column, sounds or AUDIO_NAMES, needed=True),
-                      column("text_column", source.text_column, TEXT_NAMES, needed=True),
+    return HubColumns(needed("audio_column", source.audio_column, sounds or AUDIO_NAMES),
+                      needed("text_column", source.text_column, TEXT_NAMES),
                       None if source.text_column else column("text_column", None, SPOKEN_NAMES),
                       column("speaker_column", source.speaker_column, SPEAKER_NAMES),
                       column("dialect_column", source.dialect_column, DIALECT_NAMES))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -50,11 +51,11 @@ def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
                         "as '+data.sources={NAME:{kind:folder,path:DIR},NAME:{kind:common_voice,path:DIR}}'")
     if not data.temperature > 0:
         raise UserError(f"data.temperature={data.temperature:g}: must be above 0; 1 draws corpora by their sizes and weights")
-    sources = dict(data.sources) if data.kind == "mix" else {"": data}
+    sources: dict[str, SourceConfig] = dict(data.sources) if data.kind == "mix" else {"": data}
     for name, source in sources.items():
         where = f"data.sources.{name}" if name else "data"
-        if "kind" not in source or source.kind not in KINDS:  # OmegaConf: one without a value is not in it
-            given = source.kind if "kind" in source else "???"
+        given = "???" if OmegaConf.is_missing(source, "kind") else source.kind
+        if given not in KINDS:
             raise UserError(f"{where}.kind={given} is not known; use one of {', '.join(KINDS)}{'' if name else ', mix'}")
         if not source.path:
             raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")
@@ -72,25 +73,27 @@ def corpus_roots(data: DataConfig) -> dict[str, Path | str]:
 
     A `str` is a data set that is fetched by its name.
     """
-    roots = {}
+    roots: dict[str, Path | str] = {}
     for name, source in corpus_sources(data).items():
-        folder = Path(source.path).expanduser()
-        roots[name] = source.path if source.kind == "hf" and not folder.exists() else folder
+        path = source.path or ""
+        folder = Path(path).expanduser()
+        roots[name] = path if source.kind == "hf" and not folder.exists() else folder
     return roots
 
 
 def _plain(source: SourceConfig) -> SourceConfig:
     """The same as a plain object: to look a key up in OmegaConf's takes as long as to read a row."""
-    values = OmegaConf.to_container(source, resolve=True)
+    values: Any = OmegaConf.to_container(source, resolve=True)
     return SourceConfig(**{field.name: values[field.name] for field in dataclasses.fields(SourceConfig)})
 
 
 def _rows(name: str, source: SourceConfig, dialect: str) -> Iterator[Utterance | Fault]:
     """The rows of one corpus, no id twice, those that are not wanted as excluded."""
-    folder = Path(source.path).expanduser()
+    path = source.path or ""
+    folder = Path(path).expanduser()
     if source.kind == "hf":
         metadata = audio_folder_metadata(folder, source.hf_split) if folder.is_dir() else None
-        rows = audio_folder_rows(metadata, source) if metadata else hub_rows(source.path, source)
+        rows = audio_folder_rows(metadata, source) if metadata else hub_rows(path, source)
     elif source.kind in ("demo", "folder"):
         if source.kind == "demo":
             make_demo(folder, dialect)

@@ -75,9 +75,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str | bytes]]:
     with path.open("rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     # A damaged byte becomes a lone surrogate, which no text holds and which encodes back to that byte.
-    coding = {"encoding": "utf-16"} if utf16 else {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+    encoding, errors = ("utf-16", None) if utf16 else ("utf-8-sig", "surrogateescape")
     try:
-        with path.open(newline=None, **coding) as file:
+        with path.open(newline=None, encoding=encoding, errors=errors) as file:
             for row, line in enumerate(file, start=1):
                 line = line.removesuffix("\n")
                 try:
@@ -93,7 +93,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str | bytes]]:
 class _Survey:
     """What one pass over a metadata file finds; nothing of it grows with the file."""
 
-    first: tuple[int, str] | None = None
+    first: tuple[int, str] = 0, ""  # its number and the line; 0: none was found
     separator: str = "|"
     rows: int = 0  # non-blank ones under the first
     counts: Counter[int] = field(default_factory=Counter)  # fields a row, the first one's left out
@@ -113,7 +113,7 @@ def _survey(metadata: Path) -> _Survey:
         found.accented += not line.isascii()
         if not line.strip():
             continue
-        if found.first is None:
+        if not found.first[0]:
             found.first = row, line
             found.separator = separator_of(line, metadata)
             continue
@@ -128,7 +128,7 @@ def _survey(metadata: Path) -> _Survey:
             f"{metadata} is not UTF-8 ({found.damaged} lines, the first is line {found.first_damaged}): convert it, for "
             f"example with `iconv -f WINDOWS-1252 -t UTF-8 {metadata.name} > metadata.utf8.csv`, and put it in its place"
         )
-    if found.first is None:
+    if not found.first[0]:
         raise UserError(f"{metadata} has no rows: write one line a recording, `id|text`")
     return found
 

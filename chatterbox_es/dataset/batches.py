@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -46,6 +46,12 @@ class Order(Sequence):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    @overload
+    def __getitem__(self, place: int) -> list[int]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Order": ...
+
     def __getitem__(self, place: int | slice) -> "list[int] | Order":
         if isinstance(place, slice):
             first, last, step = place.indices(len(self))
@@ -59,8 +65,6 @@ class Order(Sequence):
     def __eq__(self, other: object) -> bool:
         return (isinstance(other, Order) and np.array_equal(self.numbers, other.numbers)
                 and np.array_equal(self.starts, other.starts))
-
-    __hash__ = None
 
     def sizes(self) -> np.ndarray:
         """(batches,) utterances of each."""

@@ -15,7 +15,7 @@ from chatterbox_es.audio.quality import QUALITY
 from chatterbox_es.dataset.duplicates import first_of_same, first_of_same_audio
 from chatterbox_es.errors import UserError
 
-MEASURES = tuple(name for name in QUALITY.names if name not in ("audio", "fingerprint", "text"))
+MEASURES = tuple(name for name in QUALITY.fields or () if name not in ("audio", "fingerprint", "text"))
 """What a rule can compare with a number."""
 
 DUPLICATES = {"duplicate_audio": "the recording", "duplicate_text": "the text"}
@@ -45,8 +45,10 @@ class Rule:
             raise UserError(f"data.drop: {measure or written!r} is not measured{also if measure == 'alignment' else ''}; "
                             f"use one of {', '.join((*MEASURES, *DUPLICATES))}")
         try:
+            if parts is None:
+                raise ValueError(written)
             return cls(measure, parts[2], float(parts[3]))
-        except (TypeError, ValueError):
+        except ValueError:
             raise UserError(f"data.drop: {written!r} is no rule; write {measure}<NUMBER or {measure}>NUMBER") from None
 
     @property

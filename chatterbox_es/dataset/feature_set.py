@@ -24,6 +24,7 @@ import mmap
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,6 +34,9 @@ from chatterbox_es.audio.waveform import mono_at, read_source
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.text import SymbolTable
+
+if TYPE_CHECKING:
+    from chatterbox_es.dataset.preparation.storage import Storage
 
 INDEX = np.dtype([("frame", "<i8"), ("frames", "<i4"), ("token", "<i8"), ("tokens", "<i4"), ("line", "<i8"), ("speaker", "<i4"),
                   ("dialect", "<i2"), ("corpus", "<i2"), ("validation", "?")])
@@ -202,7 +206,7 @@ class FeatureSet:
 
     def baseline(self) -> float:
         """What predicting the training mean scores on the validation frames: mean squared standardised value."""
-        total = sum(float(self.mel(number).square().sum(dtype=torch.float64)) for number in self.validation)
+        total = sum(self.mel(number).square().sum(dtype=torch.float64).item() for number in self.validation.tolist())
         return total / (int(self.index["frames"][self.validation].sum()) * self.contract.bins)
 
 
@@ -229,7 +233,7 @@ def content_hash(folder: Path | str) -> str:
     """The hash of a set's content, computed from its files; equal to the card's "content" where nothing has changed since."""
     features, content = FeatureSet(folder), ContentHash()
     for number, row in enumerate(features.index):
-        digest = hashlib.sha256(np.ascontiguousarray(features.stored_mel(number)))
+        digest = hashlib.sha256(np.ascontiguousarray(features.stored_mel(number)).data)
         digest.update(features.tokens[row["token"]:row["token"] + row["tokens"]].tobytes())
         content.add(digest.digest())
     content.finish(features.index, {what: features.names(what) for what in ("speaker", "dialect")}, features.statistics)
@@ -239,8 +243,8 @@ def content_hash(folder: Path | str) -> str:
 class Copies:
     """The local copies of a set that lies behind fsspec."""
 
-    def __init__(self, storage, folder: Path):
-        """``storage`` is a `dataset.preparation.storage.Storage` with a whole set; its small files are fetched at once."""
+    def __init__(self, storage: "Storage", folder: Path):
+        """``storage`` holds a whole set; its small files are fetched at once."""
         self.storage, self.folder = storage, folder
         card = storage.read(CARD)
         if not (folder / CARD).is_file() or (folder / CARD).read_bytes() != card:
@@ -268,4 +272,4 @@ class Copies:
         raise UserError(f"{self.storage.url}/{name} is damaged: it is not what its card says. Prepare the set anew")
 
     def _keep(self, name: str, content: bytes) -> None:
-        write_whole(self.folder / name, lambda file: file.write(content), durable=False)
+        write_whole(self.folder / name, content, durable=False)

@@ -36,7 +36,7 @@ class Lint:
         """Gather it; ``alignment`` (utterances,) is how badly each text fits its sound, where a voice said so; ``only`` names
         measures and leaves the others' findings out."""
         quality = np.asarray(features.quality)
-        figures = {measure.name: quality[measure.name] for measure in MEASURES if measure.name in quality.dtype.names}
+        figures = {measure.name: quality[measure.name] for measure in MEASURES if measure.name in (quality.dtype.fields or ())}
         if alignment is not None:
             figures["alignment"] = alignment
         wanted = {name: values for name, values in figures.items() if not only or name in only}

@@ -61,7 +61,7 @@ def write_page(lint: Lint, path: Path, worst: int = 30) -> Path:
     """
     page = render(lint, worst)
     try:
-        return write_whole(path, lambda file: file.write(page.encode()))
+        return write_whole(path, page.encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); name another file with out=FILE") from None
 

@@ -23,7 +23,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.minimal_pairs import PAIR, Voice, minimal_pairs, say_pairs
 from chatterbox_es.evaluation.places import Aligner, Place, cut
-from chatterbox_es.evaluation.recogniser import in_processes
+from chatterbox_es.evaluation.recogniser import Recogniser, in_processes
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Metric, Sound
 from chatterbox_es.text import DIALECTS, FrontEnd
 
@@ -102,11 +102,11 @@ class Contrasts:
         "contrasts": Metric("", "higher", "places of dialect contrasts that are said as the dialect says them")}
     rates: Mapping[str, tuple[str, str]] = {"contrasts": ("contrasts_kept", "contrasts_places")}
 
-    def __init__(self, aligner: Aligner, dialect: str = "castilian", voices: Mapping[str, Voice] | None = None,
+    def __init__(self, aligner: Aligner | Recogniser, dialect: str = "castilian", voices: Mapping[str, Voice] | None = None,
                  processes: int | None = None):
         if dialect not in DIALECTS:
             raise UserError(f"dialect={dialect} is not known; use one of {', '.join(DIALECTS)}")
-        if not hasattr(aligner, "align"):
+        if not isinstance(aligner, Aligner):
             raise UserError(f"{getattr(aligner, 'name', 'this recogniser')} cannot align sounds with phonemes, which dialect "
                             "contrasts need; use recogniser=pocketsphinx:DIR")
         self.aligner, self.dialect, self.processes, self.voices = aligner, dialect, processes, voices or {}
@@ -169,7 +169,9 @@ class Hearing:
         if min(first.sum(), (~first).sum()) < FEWEST_PLACES or len(set(utterances)) < FEWEST_SENTENCES:
             return cls({}, [], 0.0)
         spectra = np.stack([place.spectrum for place in places])
-        folds, classifiers, right = {}, [], np.zeros(len(places), dtype=bool)
+        folds: dict[str, int] = {}
+        classifiers: list[LinearDiscriminantAnalysis] = []
+        right = np.zeros(len(places), dtype=bool)
         for train, test in GroupKFold(FEWEST_SENTENCES).split(spectra, first, groups):
             if len(set(first[train])) < 2:
                 return cls({}, [], 0.0)

@@ -29,7 +29,8 @@ class Judge:
             UserError: a package or a model that a metric needs is missing.
         """
         options = dataclasses.replace(options, recogniser=recogniser_of(options.recogniser))
-        measures = build_measures(options, features.card["dialect"], [measure_of(metric) for metric in metrics])
+        asked = [measure for metric in metrics if (measure := measure_of(metric))]
+        measures = build_measures(options, features.card["dialect"], asked)
         return cls(metrics, measures, held_out(features), features.contract.sample_rate)
 
     def __call__(self, checkpoint: Checkpoint, name: str) -> dict[str, dict[str, float]]:
@@ -48,7 +49,7 @@ class Judge:
             lacking = [row for row in rows if row.utterance not in values]
             if lacking:
                 failures = lacking[0].failures
-                reason = failures.get(SOUND) or failures.get(measure_of(metric)) or "it is undefined there"
+                reason = failures.get(SOUND) or failures.get(measure_of(metric) or "") or "it is undefined there"
                 raise UserError(f"by=: {len(lacking)} of {len(rows)} sentences of {name} have no {metric}, such as "
                                 f"{lacking[0].utterance} ({reason})")
         return found

@@ -21,7 +21,8 @@ def write_trigram(sentences: Iterable[Sequence[str]], path: Path) -> None:
     counts = _counts(sentences)
     if not counts[1]:
         raise ValueError("a language model needs a sentence")
-    places, kinds = Counter(), defaultdict(int)
+    places: Counter[tuple[str, ...]] = Counter()
+    kinds: defaultdict[tuple[str, ...], int] = defaultdict(int)
     for order in range(1, ORDER + 1):
         for gram, count in counts[order].items():
             if gram != (BEGIN,):  # is never predicted
@@ -50,9 +51,9 @@ def write_trigram(sentences: Iterable[Sequence[str]], path: Path) -> None:
         file.write("\n\\end\\\n")
 
 
-def _counts(sentences: Iterable[Sequence[str]]) -> list[Counter]:
+def _counts(sentences: Iterable[Sequence[str]]) -> list[Counter[tuple[str, ...]]]:
     """How often each run of 1 … ORDER tokens stands in the sentences, their ends marked; index 0 is empty."""
-    counts = [Counter() for _ in range(ORDER + 1)]
+    counts: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(ORDER + 1)]
     for sentence in sentences:
         if not sentence:
             continue

@@ -30,7 +30,7 @@ def write_page(results: Results, folder: Path, path: Path, title: str = "") -> P
     """
     page = render(results, folder, title)
     try:
-        return write_whole(path, lambda file: file.write(page.encode()))
+        return write_whole(path, page.encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror})") from None
 
@@ -75,13 +75,13 @@ def _cells(found: list[Estimate | None]) -> list[dict[str, Any] | None]:
     def place(value: float) -> float:
         return round(2 + 96 * (value - low) / (high - low), 1) if high > low else 50.0
 
-    cells = []
+    cells: list[dict[str, Any] | None] = []
     for estimate in found:
         if estimate is None:
             cells.append(None)
             continue
         texts = {key: shown_value(getattr(estimate, key), estimate.mean) for key in ("mean", "low", "high")}
-        beside = "" if estimate.beside is None else (
+        beside = "" if estimate.beside is None or estimate.beside_low is None or estimate.beside_high is None else (
             f"{shown_value(estimate.beside, estimate.mean, sign=True)} [{shown_value(estimate.beside_low, estimate.mean)}, "
             f"{shown_value(estimate.beside_high, estimate.mean)}]")
         cells.append(texts | {"n": estimate.n, "missing": estimate.missing, "beside": beside, "x": place(estimate.mean),
@@ -91,7 +91,8 @@ def _cells(found: list[Estimate | None]) -> list[dict[str, Any] | None]:
 
 def _worst(results: Results, judged: list[str], folder: Path) -> list[dict[str, Any]]:
     """The sentences that each system says worst, with the sounds that the page has room for."""
-    groups, room, uris = [], [ROOM], {}
+    groups, room = [], [ROOM]
+    uris: dict[str, str] = {}
     for system in judged:
         rows = results.of(system)
         names = [*RANKED_BY, *(name for name in results.shown() if results.metrics[name].better in ("lower", "higher"))]

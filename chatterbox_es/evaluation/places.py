@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ PLACES = {"θ": ("θ",), "ʎ": ("ʎ",), "ʝ": ("ʝ",), "f x": ("f", "x"), "sonor
 NEUTRAL = {"θ": "s", "ʎ": "ʝ"}
 
 
+@runtime_checkable
 class Aligner(Protocol):
     """Where the phonemes of a sound lie, such as `sphinx.Sphinx`."""
 

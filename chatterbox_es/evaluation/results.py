@@ -106,7 +106,7 @@ class Results:
             return None
         counts, units = self._parts(name, [row.metrics for row in having])
         pairs = [(row.metrics, recorded[row.utterance]) for row in having if name in recorded.get(row.utterance, {})]
-        beside = (None, None, None)
+        beside: tuple[float | None, float | None, float | None] = None, None, None
         # Where the recordings all have the same value, the metric is one of being compared with them; a rate is not.
         varies = name in self.rates or len({theirs[name] for _, theirs in pairs}) > 1
         if rows[0].system != RECORDINGS and len(pairs) > 1 and varies:
@@ -119,7 +119,8 @@ class Results:
         """(rows,) each: the counts and units whose sums a rate divides; of a metric that is no rate, its values and ones."""
         parts = self.rates.get(name)
         if parts and all(part in row for row in metrics for part in parts):
-            return tuple(np.array([row[part] for row in metrics]) for part in parts)
+            counts, units = (np.array([row[part] for row in metrics]) for part in parts)
+            return counts, units
         return np.array([row[name] for row in metrics]), np.ones(len(metrics))
 
     def difference(self, name: str, first: str, second: str, seed: int = 0) -> Difference | None:
@@ -138,7 +139,7 @@ class Results:
 
     def scores(self, seed: int = 0) -> dict[str, Estimate]:
         """System → 1 - per / per_control, where a recogniser has a phone loop: 1 perfect, 0 babble."""
-        scores = {}
+        scores: dict[str, Estimate] = {}
         if not {"per", "per_control"} <= set(self.rates):
             return scores
         parts = [*self.rates["per"], *self.rates["per_control"]]
@@ -184,9 +185,9 @@ class Results:
             UserError: the disk is full.
         """
         rows = "".join(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n" for row in self.rows)
-        write_whole(folder / "rows.jsonl", lambda file: file.write(rows.encode()))
+        write_whole(folder / "rows.jsonl", rows.encode())
         summary = json.dumps(self.summary(), ensure_ascii=False, indent=1)
-        write_whole(folder / "summary.json", lambda file: file.write(summary.encode()))
+        write_whole(folder / "summary.json", summary.encode())
 
 
 def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Sequence[Measure],

@@ -92,10 +92,10 @@ class SpeakerSimilarity:
         self._recordings: dict[str, dict[str, np.ndarray]] = {}  # speaker → utterance → embedding
 
     def __call__(self, sounds: Sequence[Sound]) -> list[dict[str, float] | Failure]:
-        unknown = {sound.utterance: sound for sound in sounds
+        unknown = {sound.utterance: (sound, sound.recording) for sound in sounds
                    if sound.recording is not None and sound.utterance not in self._recordings.get(sound.speaker, {})}
-        embeddings = on_all_cores(lambda sound: self.embed(sound.recording, sound.rate), list(unknown.values()))
-        for sound, embedding in zip(unknown.values(), embeddings, strict=True):
+        embeddings = on_all_cores(lambda one: self.embed(one[1], one[0].rate), list(unknown.values()))
+        for (sound, _), embedding in zip(unknown.values(), embeddings, strict=True):
             if isinstance(embedding, np.ndarray):
                 self._recordings.setdefault(sound.speaker, {})[sound.utterance] = embedding
         return on_all_cores(self._one, sounds)
@@ -103,7 +103,7 @@ class SpeakerSimilarity:
     def _one(self, sound: Sound) -> dict[str, float] | Failure:
         known = self._recordings.get(sound.speaker, {})
         if sound.samples is sound.recording and sound.utterance in known:
-            mine = known[sound.utterance]
+            mine: np.ndarray | Failure = known[sound.utterance]
         else:
             mine = self.embed(sound.samples, sound.rate)
         if isinstance(mine, Failure):

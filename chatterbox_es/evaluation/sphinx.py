@@ -206,8 +206,8 @@ class Sphinx:
     def _write_dictionary(self, words: Sequence[str], own: dict[str, list[tuple[str, ...]]]) -> None:
         rows = []
         for word in words:
-            ways = dict.fromkeys([tuple(self._phones(word)), *own.get(word, ())])
-            ways = [way for way in ways if way and self.names.issuperset(way)]
+            known = dict.fromkeys([tuple(self._phones(word)), *own.get(word, ())])
+            ways = [way for way in known if way and self.names.issuperset(way)]
             rows += [f"{word}{f'({number})' if number > 1 else ''} {' '.join(way)}\n" for number, way in enumerate(ways, 1)]
         (self.folder / "words.dict").write_text("".join(rows), encoding="utf-8")
 
@@ -215,7 +215,7 @@ class Sphinx:
         if search not in self._decoders:
             from pocketsphinx import Decoder
 
-            settings = {"hmm": str(self.model.hmm), "cmn": "batch", "loglevel": "FATAL"}
+            settings: dict[str, Any] = {"hmm": str(self.model.hmm), "cmn": "batch", "loglevel": "FATAL"}
             if search == "words":
                 settings |= {"lm": str(self.model.lm or self.folder / "words.arpa"), "dict": str(self.folder / "words.dict"),
                              "lw": 6.5, "beam": 1e-60, "wbeam": 1e-40}
@@ -258,7 +258,8 @@ class Sphinx:
         Raises:
             ValueError: the sound cannot hold these phonemes.
         """
-        runs, places = [[]], []
+        runs: list[list[str]] = [[]]
+        places: list[int] = []
         for place, phoneme in enumerate(phonemes):
             if phoneme in self.name_of:
                 runs[-1].append(self.name_of[phoneme])

@@ -104,6 +104,8 @@ class RoundTrip:
     name: str = ROUND_TRIP
 
     def __call__(self, sentence: Sentence) -> Sound | Failure:
+        if sentence.number is None:
+            return Failure("it is not in the prepared set")
         rate = self.features.contract.sample_rate
         mel = self.features.statistics.restore(self.features.mel(sentence.number)).numpy()
         return sound_of(self.name, sentence, treat(self.vocoder(mel), rate), rate)

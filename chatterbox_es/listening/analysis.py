@@ -164,9 +164,9 @@ def two_way_variance(share: np.ndarray, listeners: np.ndarray, items: np.ndarray
 
 def holm(estimates: list[Estimate]) -> list[Estimate]:
     """The estimates with p values for all of them together (S. Holm, 1979)."""
-    known = sorted((estimate for estimate in estimates if estimate.p is not None), key=lambda estimate: estimate.p)
+    known = sorted((estimate.p, estimate.name) for estimate in estimates if estimate.p is not None)
     together, before = {}, 0.0
-    for rank, estimate in enumerate(known):
-        before = min(1.0, max(before, estimate.p * (len(known) - rank)))
-        together[estimate.name] = before
+    for rank, (p, name) in enumerate(known):
+        before = min(1.0, max(before, p * (len(known) - rank)))
+        together[name] = before
     return [Estimate(**estimate.__dict__ | {"p_holm": together.get(estimate.name)}) for estimate in estimates]

@@ -153,7 +153,7 @@ def plan(method: str, systems: list[str], items: list[str], *, reference: bool =
     if anchor and method in ("ab", "cmos") and checks:
         names.append((items[0], ANCHOR))
     ids = {name: f"s{number:04d}" for number, name in enumerate(shuffled.sample(names, len(names)))}
-    stimuli = {ids[name]: Stimulus(*name) for name in sorted(ids, key=ids.get)}
+    stimuli = {ids[name]: Stimulus(*name) for name in sorted(ids, key=ids.__getitem__)}
     maker = _Orders(method, items, ids, judged, heard, pairs)
     orders = maker.make()
     trials = dict(sorted(maker.trials.items()))

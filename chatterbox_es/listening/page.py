@@ -46,7 +46,7 @@ def write_page(folder: Path, design: Design, sounds: Mapping[str, np.ndarray], t
     if len(page) > limit_mb * 1e6:
         raise UserError(f"the page would have {len(page) / 1e6:.1f} MB, more than limit_mb={limit_mb:g}: take fewer sentences "
                         "(items=N), shorter ones, or format=mp3; phones have trouble with much more than 50 MB")
-    return write_whole(folder / PAGE_FILE, lambda file: file.write(page))
+    return write_whole(folder / PAGE_FILE, page)
 
 
 def _questions(design: Design, examples: list[str]) -> dict[str, Any]:

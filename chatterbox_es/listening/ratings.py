@@ -27,8 +27,11 @@ def pair_name(first: str, second: str) -> str:
 def compared_pairs(design: Design) -> list[tuple[str, str]]:
     """The pairs that an AB or CMOS test judges, in the order of its conditions."""
     places = {condition: place for place, condition in enumerate(design.conditions)}
-    pairs = {tuple(sorted((design.condition_of(stimulus) for stimulus in trial.stimuli), key=places.get))
-             for trial in design.trials.values() if trial.expected is None}
+    pairs = set()
+    for trial in design.trials.values():
+        if trial.expected is None:
+            first, second = sorted(map(design.condition_of, trial.stimuli), key=places.__getitem__)
+            pairs.add((first, second))
     return sorted(pairs, key=lambda pair: [places[system] for system in pair])
 
 

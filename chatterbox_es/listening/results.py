@@ -86,7 +86,7 @@ def write_results(analysis: Analysis, folder: Path) -> list[Path]:
              "ratings.csv": _csv(_rating_rows(analysis))}
 
     def write(name: str, text: str) -> Path:
-        return write_whole(folder / name, lambda file: file.write(text.encode()))
+        return write_whole(folder / name, text.encode())
 
     return [write(name, text) for name, text in files.items()]
 

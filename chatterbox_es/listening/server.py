@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
 
     def addresses(self) -> list[str]:
         """Where the page is found: on this machine and, unless only this one is served, on the network."""
-        host, port = self.server_address[:2]
+        host, port = map(str, self.server_address[:2])
         if host in ("0.0.0.0", "::"):
             return [f"http://localhost:{port}/", *(f"http://{address}:{port}/" for address in _network_addresses())]
         return [f"http://{host}:{port}/"]

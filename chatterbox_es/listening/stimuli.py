@@ -4,6 +4,7 @@ import base64
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -137,9 +138,8 @@ def complete(design: Design, sounds: dict[tuple[str, str], np.ndarray]) -> tuple
 def encode(samples: np.ndarray, form: str) -> str:
     """Samples (samples,) at `RATE` as base64 of MP3 (LAME's V0, about 95 kbit/s), FLAC or 16-bit WAV."""
     buffer = io.BytesIO()
-    how = {"mp3": {"format": "MP3", "compression_level": 0, "bitrate_mode": "VARIABLE"},
-           "flac": {"format": "FLAC", "subtype": "PCM_16"}, "wav": {"format": "WAV", "subtype": "PCM_16"}}[form]
-    soundfile.write(buffer, samples, RATE, **how)
+    how: dict[str, Any] = {"compression_level": 0, "bitrate_mode": "VARIABLE"} if form == "mp3" else {"subtype": "PCM_16"}
+    soundfile.write(buffer, samples, RATE, format=form.upper(), **how)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -141,7 +141,8 @@ def _triples(features: FeatureSet) -> Counter[tuple[str, ...]]:
 
 
 def _tally(spoken: Sequence[Spoken], triples: Counter[tuple[str, ...]]) -> dict[str, Proportion]:
-    places, misheard = Counter(), Counter()
+    places: Counter[str] = Counter()
+    misheard: Counter[str] = Counter()
     for sentence in spoken:
         phones = [phoneme for phoneme, _ in sentence.said]
         for place, (phone, is_wrong) in enumerate(zip(phones, misheard_places(sentence), strict=True)):

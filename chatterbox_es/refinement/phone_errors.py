@@ -60,7 +60,9 @@ def drawn(share: Proportion, overall: float) -> float:
 
 def phone_errors(spoken: Sequence[Spoken]) -> Errors:
     """Count errors by least-cost alignment (Levenshtein), sentence by sentence."""
-    places, misheard, inserted = Counter(), Counter(), Counter()
+    places: Counter[str] = Counter()
+    misheard: Counter[str] = Counter()
+    inserted: Counter[str] = Counter()
     confusions: dict[str, Counter[str]] = defaultdict(Counter)
     pairs: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for sentence in spoken:

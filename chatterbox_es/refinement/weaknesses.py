@@ -93,9 +93,11 @@ def _standings(errors: Errors, recorded: Errors | None, evaluation: Evaluation) 
     for pair, (places, _) in errors.pairs.items():
         if places >= FEWEST_PAIRS:
             mine, theirs = errors.pair(pair), recorded.pair(pair) if recorded else None
-            excess = drawn(mine, errors.overall_pairs) - (drawn(theirs, recorded.overall_pairs) if recorded else 0.0)
+            excess = drawn(mine, errors.overall_pairs) - (drawn(theirs, recorded.overall_pairs) if recorded and theirs else 0.0)
             pairs.append(Standing(pair, mine, theirs, [], in_training[pair], excess))
-    return tuple(sorted(some, key=lambda standing: (-standing.excess, standing.phonemes)) for some in (phones, pairs))
+    for standings in (phones, pairs):
+        standings.sort(key=lambda standing: (-standing.excess, standing.phonemes))
+    return phones, pairs
 
 
 def _standing(standing: Standing) -> dict[str, Any]:
@@ -110,7 +112,8 @@ def _share(share: Proportion | None) -> dict[str, Any] | None:
 
 def _training_counts(evaluation: Evaluation) -> Counter[tuple[str, ...]]:
     """How often each phone, and each pair of phones, stands in the training set; marks between them are passed over."""
-    features, counts = evaluation.features, Counter()
+    features = evaluation.features
+    counts: Counter[tuple[str, ...]] = Counter()
     for number in features.train:
         symbols = features.symbols.symbols_of(features.token_ids(int(number)).tolist())
         said = [symbol for symbol in symbols if symbol in PHONES]

@@ -37,7 +37,8 @@ def state_name(step: int, sha256: str) -> str:
 
 def is_whole(state: Path, sha256: str) -> bool:
     """Whether a state's content is the one that its name vouches for."""
-    return STATE.fullmatch(state.name)[2] == sha256[:16]
+    named = STATE.fullmatch(state.name)
+    return named is not None and named[2] == sha256[:16]
 
 
 def run_of(run: Path) -> Path:

@@ -17,7 +17,7 @@ import yaml
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.lineage import origins
-from chatterbox_es.runs.report_curves import COLOURED, MEAN, PANELS, Metrics, draw_group, draw_settings
+from chatterbox_es.runs.report_curves import COLOURED, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.runs.report_samples import embed_samples
 from chatterbox_es.runs.run_directory import CONFIG, DAMAGED, FAILED, PLAN, RUN_CARD
 from chatterbox_es.runs.summary import RunSummary, number, read_object, read_rows
@@ -44,7 +44,8 @@ class ReportedRun:
     @classmethod
     def read(cls, summary: RunSummary, sets: dict[Path, dict]) -> "ReportedRun":
         """Read a run's files; what is missing or damaged becomes a note. ``sets`` caches the cards of prepared sets."""
-        folder, notes = summary.folder, []
+        folder = summary.folder
+        notes: list[str] = []
         metrics = Metrics.read(folder, summary.card)
         config = _flat(_read_yaml(folder / CONFIG, notes))
         arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", [])
@@ -96,8 +97,8 @@ class PreparedSet:
         content = str(summary.card.get("content") or "")
         parent = Path(str(config.get("data.prepared") or "outputs/prepared"))
         # A relative path is relative to where the run was started: here, or a folder above the run's.
-        places = dict.fromkeys(Path(place, parent) for place in (Path.cwd(), *Path(os.path.abspath(summary.folder)).parents))
-        places = [place for place in places if place.is_dir()]
+        above = dict.fromkeys(Path(place, parent) for place in (Path.cwd(), *Path(os.path.abspath(summary.folder)).parents))
+        places = [place for place in above if place.is_dir()]
         for place in places:
             if place not in sets:
                 sets[place] = {card.parent: read_object(card) for card in sorted(place.glob("*/card.json"))}
@@ -125,7 +126,7 @@ def write_report(summaries: Sequence[RunSummary], path: Path, title: str = "") -
     """
     page = render(summaries, title)
     try:
-        return write_whole(path, lambda file: file.write(page.encode()))
+        return write_whole(path, page.encode())
     except OSError as error:
         raise UserError(f"the report {path} cannot be written ({error.strerror}); name another file with out=FILE") from None
 
@@ -142,12 +143,12 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
     settings = differences(runs)
     return template("runs/report.html.jinja", {"digits": digits, "shown": shown, "number": number}).render(
         title=title or (summaries[0].run if single else f"{len(summaries)} runs"), single=single, runs=runs, ranked=ranked,
-        damaged=damaged, pictures={group: draw_group(group, labelled) for group in PANELS},
+        damaged=damaged, plots={group: draw_group(group, labelled) for group in PANELS},
         tried=draw_settings(_tried(runs, settings), [run.summary.best_val_loss for run in runs]),
         samples=embed_samples([run.summary.folder for run in runs]), settings=settings, coloured=COLOURED, listed=LISTED,
         chains=_chains(runs), prepared=list({run.prepared.content: run.prepared for run in runs}.values()),
         validated=list(dict.fromkeys(metric.name for run in runs for metric in run.metrics.validated())),
-        facts=_facts(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
+        facts=_facts(runs[0]) if single else [], judged=_judged(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
 
 
 def differences(runs: Sequence[ReportedRun]) -> dict[str, list[Any]]:
@@ -170,7 +171,7 @@ def lineage_of(stored: Any) -> list[dict[str, Any]]:
     stages = []
     for origin in origins(stored):
         known = origin.lineage
-        metrics = known.get("metrics") if isinstance(known.get("metrics"), dict) else {}
+        metrics = _object(known, "metrics")
         # What it is says the run itself, if it is still there; an encoder comes from the phase that trains encoders.
         phase = read_object(Path(origin.run) / RUN_CARD).get("phase") or ("4_2" if origin.way == "encoder_from" else None)
         stages.append({"how": origin.way, "run": origin.run, "checkpoint": origin.checkpoint, "phase": phase,
@@ -189,29 +190,41 @@ def _chains(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
 
 
 def _facts(run: ReportedRun) -> list[tuple[str, str]]:
-    """What stands at the top of a single run's report."""
+    """What a single run is: what it trained, on what, for how long."""
     summary, card = run.summary, run.summary.card
-    last = run.metrics.validations()[-1] if run.metrics.validations() else {}
-    parameters = card.get("parameters") if isinstance(card.get("parameters"), dict) else {}
-    frozen = card.get("frozen") if isinstance(card.get("frozen"), dict) else {}
-    naive = card.get("naive", MEAN)
-    share = "" if summary.of_baseline is None else f" ({summary.of_baseline:.0%} of what {naive} scores)"
     facts = [
         ("phase", summary.phase), ("data", summary.data), ("corpus", card.get("corpus")), ("hardware", summary.hw),
         ("precision", card.get("precision")), ("seed", card.get("seed")), ("started", _date(summary.started)),
         ("ended", _date(card.get("ended"))), ("resumed", ", ".join(map(_date, card.get("resumed") or []))),
         ("processes", card.get("processes") if card.get("processes") != 1 else None), ("epochs", summary.epochs),
-        ("best val_loss", summary.best_val_loss and digits(summary.best_val_loss) + share),
-        (f"{naive} scores", digits(summary.baseline)),
-        *((f"last {metric.name}", digits(number(last.get(metric.name)))) for metric in run.metrics.validated()
-          if metric.name != "val_loss"),
         ("minutes", digits(summary.minutes)), ("cost", digits(summary.cost)),
-        ("parameters", ", ".join(f"{name} {shown(count)}" for name, count in parameters.items())),
-        ("frozen", _frozen(frozen)),
+        ("parameters", ", ".join(f"{name} {shown(count)}" for name, count in _object(card, "parameters").items())),
+        ("frozen", _frozen(_object(card, "frozen"))),
         ("wandb", ", ".join(map(str, card["wandb"])) if isinstance(card.get("wandb"), list) else None),
         ("folder", os.path.abspath(summary.folder)),
     ]  # fmt: skip
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
+
+
+def _judged(run: ReportedRun) -> list[tuple[str, str, str, str]]:
+    """The metrics of a single run: name, baseline, value, meaning. The best val_loss, and the others as they were last."""
+    summary, baseline = run.summary, digits(run.summary.baseline)
+    if summary.best_val_loss is None:
+        return []
+    proportion = "" if summary.of_baseline is None else f", {summary.of_baseline:.0%} of the baseline"
+    meaning = f"error on sentences that were held out{proportion}"
+    rows = [("val_loss, the best", baseline, digits(summary.best_val_loss), meaning)]
+    last = run.metrics.validations()[-1] if run.metrics.validations() else {}
+    losses = run.metrics.losses()
+    return rows + [(f"{metric.name}, the last", baseline if metric.name in losses else "", digits(value), metric.label)
+                   for metric in run.metrics.validated()
+                   if metric.name != "val_loss" and (value := number(last.get(metric.name))) is not None]
+
+
+def _object(card: dict[str, Any], key: str) -> dict[str, Any]:
+    """What a card has under a key; nothing where that is no object."""
+    found = card.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _date(value: Any) -> str:

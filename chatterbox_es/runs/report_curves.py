@@ -1,6 +1,6 @@
 """The curves of a report: what metrics.jsonl holds, drawn as SVG that takes its colours from the page's theme.
 
-One run has its losses in one picture; several runs have a picture for each figure, a colour for each run.
+One run has its losses in one plot; several runs have a plot for each figure, a colour for each run.
 """
 
 import dataclasses
@@ -93,7 +93,7 @@ LOSS_UNIT, MEAN = "squared error a frame and bin", "predicting the mean"  # of m
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture: what is drawn in it, over what."""
+    """A plot: what is drawn in it, over what."""
 
     title: str
     unit: str
@@ -133,7 +133,7 @@ PANELS = {
 
 @dataclass
 class Curve:
-    """One line in a picture."""
+    """One line in a plot."""
 
     label: str
     x: np.ndarray
@@ -143,7 +143,7 @@ class Curve:
 
 
 @dataclass
-class Picture:
+class Plot:
     """A drawn panel."""
 
     title: str
@@ -152,9 +152,9 @@ class Picture:
     legend: list[tuple[str, str, str]]  # variable of the colour, name, last value
 
 
-def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]:
-    """The pictures of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
-    pictures = []
+def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Plot]:
+    """The plots of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
+    plots = []
     panels = _panels(group, runs)
     order = [key for key in dict.fromkeys(key for panel in panels for key in panel.keys)  # a figure keeps its colour
              if any(len(metrics.series(key)[1]) for _, metrics in runs)]
@@ -165,8 +165,8 @@ def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Picture]
         for part in parts:
             curves = _curves(part, runs, order)
             if curves:
-                pictures.append(_draw(_in_units_of(part, runs), curves, _baselines(part, runs)))
-    return pictures
+                plots.append(draw(_in_units_of(part, runs), curves, _baselines(part, runs)))
+    return plots
 
 
 def _panels(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Panel]:
@@ -198,11 +198,13 @@ def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]], order: list[str])
                 continue  # nothing, or 0 throughout: a part that is frozen, a GPU that is not there
             x, y = averaged(x, y)
             name, place = (key, order.index(key)) if len(runs) == 1 else (label, position)
-            curves.append(Curve(name, x, y, _colour(place), key.startswith("val_") or len(y) < 30))
+            curves.append(Curve(name, x, y, colour_of(place), key.startswith("val_") or len(y) < 30))
     return curves
 
 
-def _colour(position: int) -> str:
+def colour_of(position: int) -> str:
+    """Of a run by its place; beyond the first ones all are grey."""
+    """Of a run by its place; beyond the first ones all are grey."""
     return SERIES[position] if position < COLOURED else GREY
 
 
@@ -223,22 +225,23 @@ def _baselines(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> list[float]
     return sorted(measured) or [1.0]
 
 
-def draw_settings(settings: dict[str, list], losses: Sequence[float | None]) -> list[Picture]:
+def draw_settings(settings: dict[str, list], losses: Sequence[float | None]) -> list[Plot]:
     """The best val_loss of some runs against each setting that they differ in, for four runs or more."""
-    pictures = []
+    plots = []
     for key, values in settings.items():
         tried = [(value, loss, place) for place, (value, loss) in enumerate(zip(map(_drawable, values), losses, strict=True))
                  if value is not None and _drawable(loss) is not None]
         if len(tried) >= 4 and len({value for value, _, _ in tried}) > 1:
-            curves = [Curve(f"{value:g}", np.array([value], float), np.array([loss]), _colour(place), True)
+            curves = [Curve(f"{value:g}", np.array([value], float), np.array([loss]), colour_of(place), True)
                       for value, loss, place in tried]
             smallest, largest = min(value for value, _, _ in tried), max(value for value, _, _ in tried)
             wide = smallest > 0 and largest > 20 * smallest
-            pictures.append(_draw(Panel(f"best_val_loss by {key}", LOSS_UNIT, (key,), over=key, log_x=wide), curves, []))
-    return pictures
+            plots.append(draw(Panel(f"best_val_loss by {key}", LOSS_UNIT, (key,), over=key, log_x=wide), curves, []))
+    return plots
 
 
-def _draw(panel: Panel, curves: list[Curve], baselines: list[float]) -> Picture:
+def draw(panel: Panel, curves: list[Curve], baselines: list[float]) -> Plot:
+    """A panel with these curves, and a line at each baseline."""
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 10, "svg.hashsalt": panel.title, "axes.linewidth": 0.8,
                                 "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK,
                                 "ytick.color": INK, "grid.color": GRID, "path.simplify_threshold": 0.3}):
@@ -263,7 +266,7 @@ def _draw(panel: Panel, curves: list[Curve], baselines: list[float]) -> Picture:
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     legend = [(_variable(curve.colour), curve.label, f"{curve.y[-1]:.4g}") for curve in curves]
-    return Picture(panel.title, _themed(buffer.getvalue(), f"{panel.title} {panel.over}"), _described(panel, curves, baselines),
+    return Plot(panel.title, _themed(buffer.getvalue(), f"{panel.title} {panel.over}"), _described(panel, curves, baselines),
                    legend)
 
 
@@ -278,12 +281,12 @@ def _set_scales(axes: Axes, panel: Panel, curves: list[Curve]) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=panel.over == "step"))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=panel.over in ("step", "validation", "trial")))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value / 1e3:g}k"))
 
 
 def _themed(svg: str, name: str) -> str:
-    """Inline SVG: no fixed size, the theme's colours and font, and no id that another picture may have."""
+    """Inline SVG: no fixed size, the theme's colours and font, and no id that another plot may have."""
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
     for colour in (INK, GRID, GREY, *SERIES):
@@ -304,7 +307,7 @@ def _variable(colour: str) -> str:
 
 
 def _described(panel: Panel, curves: list[Curve], baselines: list[float]) -> str:
-    """The picture in words: where each curve begins and ends."""
+    """The plot in words: where each curve begins and ends."""
     ends = [f"{curve.label} from {curve.y[0]:.4g} to {curve.y[-1]:.4g}" for curve in curves[:COLOURED]]
     more = [f"{len(curves) - COLOURED} more runs"] if len(curves) > COLOURED else []
     means = [f"{panel.naive} scores {', '.join(f'{value:.4g}' for value in baselines)}"] if baselines else []

@@ -108,11 +108,11 @@ class RunDirectory:
         if self.is_read_only:
             return
         text = json.dumps(self.card, ensure_ascii=False, indent=1)
-        write_whole(self.folder / RUN_CARD, lambda file: file.write(text.encode()))
+        write_whole(self.folder / RUN_CARD, text.encode())
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """plan.json: see `chatterbox_es.models.plan.Plan`."""
-        write_whole(self.folder / PLAN, lambda file: file.write(json.dumps(plan, indent=1).encode()))
+        write_whole(self.folder / PLAN, json.dumps(plan, indent=1).encode())
 
     def end(self, state: str, **values: Any) -> None:
         self.update(state=state, ended=_now(), **values)

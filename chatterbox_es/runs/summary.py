@@ -76,7 +76,8 @@ def find_runs(root: Path) -> list[RunSummary]:
     Among runs, what begins like the name of one (a digit) and is none is damaged: a file, an empty folder, a link to
     nothing or in circles. So is any folder that cannot be read.
     """
-    found, links, seen = [], [], set()
+    found, seen = [], set()
+    links: list[tuple[str, tuple]] = []
     waiting: list[tuple[str, tuple]] = [(str(root), ())]
     while waiting or links:
         folder, above = waiting.pop() if waiting else links.pop()

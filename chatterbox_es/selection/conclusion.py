@@ -1,15 +1,16 @@
 """The end of a study: what came out of it on screen and in study.html, and its best checkpoint as ``outputs/best``."""
 
-import base64
-import html
+import dataclasses
 import io
 import logging
+import math
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import optuna
 from matplotlib import pyplot
 from optuna.trial import FrozenTrial, TrialState
@@ -18,20 +19,19 @@ from optuna.visualization import matplotlib as plots
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.checkpoint_files import checkpoints_of
+from chatterbox_es.runs.media import data_uri
+from chatterbox_es.runs.report_curves import COLOURED, MEAN, Curve, Panel, Plot, colour_of, draw
+from chatterbox_es.runs.run_directory import read_card
+from chatterbox_es.runs.template import template
 from chatterbox_es.selection.choosing import choose
 from chatterbox_es.selection.study import Study, locked, spent, was_killed
 
 log = logging.getLogger(__name__)
 
 SELECTED_FROM = 5  # best trials whose checkpoints are compared; the others are behind them by what they reported
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em }
-table { border-collapse: collapse; display: block; overflow-x: auto; white-space: nowrap }
-td, th { padding: .2em .7em; text-align: left }
-tr:nth-child(even) { background: #8881 } td.number { text-align: right; font-variant-numeric: tabular-nums }
-pre { background: #8881; padding: .7em; white-space: pre-wrap } img { max-width: 100%; background: #fff }
-"""
+WORDS = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+         TrialState.RUNNING: "running", TrialState.WAITING: "not begun"}  # in the order in which they are listed
+STEEPEST = 3  # times the baseline; a val_loss above would flatten all others in a plot
 
 
 def conclude(study: Study) -> None:
@@ -52,7 +52,7 @@ def conclude(study: Study) -> None:
         ended = len(ended_trials(study.study))
         if finished and study.sweep["select"] and study.study.user_attrs.get("concluded") != ended:
             notes = select(study, finished)
-        write_whole(page, lambda file: file.write(render(study.study, notes).encode()))
+        write_whole(page, render(study, notes).encode())
         study.study.set_user_attr("concluded", ended)
         log.info("%s: all trials, the settings to paste, and plots", page)
     if not finished:
@@ -61,8 +61,7 @@ def conclude(study: Study) -> None:
 
 def select(study: Study, finished: list[FrozenTrial]) -> list[str]:
     """Keep the best checkpoint of the best trials; what is to be said of it."""
-    best = sorted(finished, key=lambda trial: trial.value)[:SELECTED_FROM]
-    runs = [Path(study.sweep["folder"], "trials", str(trial.user_attrs["slot"])) for trial in best]
+    runs = [study.folder(trial) for trial in sorted(finished, key=by_outcome)[:SELECTED_FROM]]
     here = {run: checkpoints_of(run) for run in runs if run.is_dir()}
     if len(here) < len(runs):
         log.warning("%d of the %d best trials ran on other machines: their checkpoints are not here to compare",
@@ -108,71 +107,84 @@ def override_line(params: Mapping[str, object]) -> str:
     return " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items())
 
 
-def render(study: optuna.Study, notes: list[str]) -> str:
+def render(study: Study, notes: list[str]) -> str:
     """The page, with everything in it."""
-    name = html.escape(study.study_name)
-    parts = [f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-             f"<title>Study {name}</title><style>{_STYLE}</style><h1>Study {name}</h1>",
-             *(f"<p>{html.escape(line)}</p>" for line in summary(study)[:1])]
-    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
-    if finished:
-        best = study.best_trial
-        line = shlex.join(["python", "-m", "chatterbox_es.train", *study.user_attrs.get("arguments", [])])
-        parts += [f"<h2>Best settings</h2><p>Trial {best.user_attrs['slot']}, val_loss {best.value:.4f}. To paste:</p>",
-                  f"<pre>{html.escape(f'{line} {override_line(best.params)}')}</pre>"]
-    if notes:
-        parts += ["<h2>Selection</h2><ul>", *(f"<li>{html.escape(note)}</li>" for note in notes), "</ul>"]
-    parts.append("<h2>Plots</h2><p>Their numbers count every start: a trial that was killed and run again has two.</p>")
-    of = f"of the {len(finished)} finished trials"
-    for title, draw in ((f"Which settings matter (importance for val_loss, {of})", plots.plot_param_importances),
-                        (f"Parallel coordinates {of}", plots.plot_parallel_coordinate),
-                        ("Values in the order of the trials", plots.plot_optimization_history),
-                        ("val_loss at each validation; pruned trials end early", plots.plot_intermediate_values)):
-        parts += [f"<h3>{title}</h3>", picture(draw, study, title)]
-    return "\n".join([*parts, "<h2>Trials</h2>", table(study), "</html>\n"])
+    trials = study.study.get_trials(deepcopy=False)
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = study.study.best_trial if finished else None
+    command = shlex.join(["python", "-m", "chatterbox_es.train", *study.study.user_attrs.get("arguments", [])])
+    baseline = next((trial.user_attrs["baseline"] for trial in trials if "baseline" in trial.user_attrs), None)
+    cards = (read_card(study.folder(trial)) for trial in trials)
+    naive = next((card["naive"] for card in cards if card and "naive" in card), MEAN)
+    curves, undrawn = loss_curves(trials, baseline, naive)
+    keys = list(study.study.user_attrs["space"])
+    settings = [(title, *optuna_image(plot, study.study, len(finished))) for title, plot in (
+        ("Which settings matter: importance for val_loss", plots.plot_param_importances),
+        ("Which settings went together: parallel coordinates", plots.plot_parallel_coordinate))]
+    return template("selection/study.html.jinja").render(
+        name=study.study.study_name, outcome=summary(study.study)[0], best=best, baseline=baseline, naive=naive, notes=notes,
+        command=f"{command} {override_line(best.params)}" if best else "", curves=curves, undrawn=undrawn, steepest=STEEPEST,
+        settings=settings, finished=len(finished), keys=keys, rows=table(trials, keys)).lstrip()
 
 
-def picture(draw: Callable[[optuna.Study], object], study: optuna.Study, title: str) -> str:
-    """A plot as an image in the page, or why there is none."""
-    finished = sum(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
+def loss_curves(trials: list[FrozenTrial], baseline: float | None, naive: str) -> tuple[list[Plot], int]:
+    """val_loss over each trial and over the study, with the baseline; and how many values are too large to be drawn."""
+    steepest = math.inf if baseline is None else STEEPEST * baseline
+    panel = Panel("val_loss at each validation; pruned trials end early", "val_loss", (), "validation", True, naive=naive)
+    curves: list[Curve] = []
+    ends, undrawn = [], 0
+    for trial in sorted(trials, key=by_outcome):
+        values = sorted(trial.intermediate_values.items())
+        drawn = [(step, value) for step, value in values if value <= steepest]
+        undrawn += len(values) - len(drawn)
+        if drawn:
+            x, y = np.array(drawn, float).T
+            curves.append(Curve(f"trial {trial.user_attrs['slot']}", x, y, colour_of(len(curves)), len(x) < 30))
+        if trial.value is not None and trial.value <= steepest:
+            ends.append((trial.user_attrs["slot"], trial.value))
+    lines = [] if baseline is None else [baseline]
+    drawn_plots = [draw(panel, curves, lines)] if curves else []
+    if ends:
+        slots, values_of = np.array(sorted(ends), float).T
+        order = dataclasses.replace(panel, title="val_loss in the order of the trials", over="trial")
+        drawn_plots.append(draw(order, [Curve("best so far", slots, np.minimum.accumulate(values_of), colour_of(0)),
+                                        Curve("of the trial", slots, values_of, colour_of(1), True)], lines))
+    for plot in drawn_plots:
+        plot.legend = plot.legend[:COLOURED]
+    return drawn_plots, undrawn
+
+
+def optuna_image(plot: Callable[[optuna.Study], object], study: optuna.Study, finished: int) -> tuple[str, str]:
+    """A plot of Optuna's as the address of an image, "" where there is none; and why."""
     if finished < 2:
-        return f"<p>Not drawn: it needs two finished trials, and there are {finished}.</p>"
+        return "", f"it needs two finished trials, and there are {finished}"
     with matplotlib.rc_context({"backend": "agg"}):
         pyplot.switch_backend("agg")
         try:
-            draw(study)
+            plot(study)
             figure = pyplot.gcf()
-            for axes in figure.axes:
-                if axes.get_legend() is not None and len(axes.get_legend().get_texts()) > 5:
-                    axes.get_legend().remove()  # one entry a trial
             figure.set_size_inches(10, 5)
             file = io.BytesIO()
             figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
         except (RuntimeError, ValueError, ImportError) as error:  # such as values that are all the same
-            log.warning("%s was not drawn: %s", title, error)
-            return f"<p>Not drawn: {html.escape(str(error))}</p>"
+            return "", str(error)
         finally:
             pyplot.close("all")
-    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+    return data_uri("image/png", file), ""
 
 
-def table(study: optuna.Study) -> str:
-    """All trials, the best first; killed ones too, since they took time."""
-    keys = list(study.user_attrs["space"])
-    order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2, TrialState.RUNNING: 3, TrialState.WAITING: 4}
-    words = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
-             TrialState.RUNNING: "running", TrialState.WAITING: "not begun"}
-    trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: (
-        order[trial.state], trial.value if trial.value is not None else float("inf"), trial.number))
-    head = "".join(f"<th>{html.escape(word)}</th>" for word in (
-        "trial", "ended", "val_loss", *keys, "validations", "minutes", "why"))
+def by_outcome(trial: FrozenTrial) -> tuple[int, float, int]:
+    """Orders trials: the finished ones with the lowest val_loss first, then those that were pruned, failed, run, wait."""
+    return list(WORDS).index(trial.state), trial.value if trial.value is not None else math.inf, trial.number
+
+
+def table(trials: list[FrozenTrial], keys: list[str]) -> list[list[str]]:
+    """A row a trial, the best first; killed ones too, since they took time."""
     rows = []
-    for trial in trials:
-        numbers = [f"{trial.value:.4f}" if trial.value is not None else "",
-                   *(f"{value:.4g}" if isinstance(value := trial.params.get(key, ""), float) else str(value) for key in keys),
-                   str(len(trial.intermediate_values)), f"{trial.user_attrs.get('seconds', 0) / 60:.1f}"]
-        cells = "".join(f'<td class="number">{html.escape(cell)}</td>' for cell in numbers)
-        ended = "killed" if was_killed(trial) else words[trial.state]
-        rows.append(f"<tr><td>{trial.user_attrs['slot']}</td><td>{ended}</td>{cells}"
-                    f"<td>{html.escape(reason(trial))}</td></tr>")
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    for trial in sorted(trials, key=by_outcome):
+        values = [trial.params.get(key, "") for key in keys]
+        rows.append([str(trial.user_attrs["slot"]), "killed" if was_killed(trial) else WORDS[trial.state],
+                     f"{trial.value:.4f}" if trial.value is not None else "",
+                     *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
+                     str(len(trial.intermediate_values)), f"{trial.user_attrs.get('seconds', 0) / 60:.1f}", reason(trial)])
+    return rows

@@ -43,6 +43,8 @@ class Reporter:
         if not math.isfinite(value):
             raise UserError(f"val_loss is {value} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
         place, budget = math.ceil(epoch / self.config.phase.validate_every), self.config.sweep.budget
+        if "baseline" in metrics:
+            self.trial.set_user_attr("baseline", metrics["baseline"])  # for the study's page
         self.trial.report(value, place)  # Optuna leaves a second report of a place out: a run that goes on may validate again
         if is_last:
             return

@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import states
 from chatterbox_es.runs.run_directory import CHECKPOINTS, CONFIG, read_card, runs_below
+from chatterbox_es.selection.optuna_internals import record_heartbeat, trial_id
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -56,10 +57,9 @@ def seconds_of(budget: str) -> float:
     """
     match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", budget.strip())
     try:
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    except (AttributeError, ValueError):
-        hours = minutes = seconds = 0.0
-    total = 3600 * hours + 60 * minutes + seconds
+        total = sum(unit * float(part or 0) for unit, part in zip((3600, 60, 1), match.groups() if match else (), strict=False))
+    except ValueError:  # 1.2.3h
+        total = 0.0
     if not total > 0:
         raise UserError(f"sweep.budget={budget}: write hours, minutes or seconds, such as 8h, 90m or 1h30m")
     return total
@@ -96,8 +96,9 @@ def address(sweep: Mapping) -> sqlalchemy.URL:
 def open_storage(sweep: Mapping) -> optuna.storages.BaseStorage:
     """The database of a study, by `address`."""
     url = address(sweep)
+    options: dict[str, Any]
     if url.get_backend_name() == "sqlite":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
         options = {"connect_args": {"timeout": 60}}  # seconds that a writer waits for the others
     else:
         options = {"pool_pre_ping": True}
@@ -131,8 +132,9 @@ def locked(sweep: Mapping) -> Iterator[None]:
 class Study:
     """A study that this process has joined, or begun."""
 
-    def __init__(self, sweep: Mapping, study: optuna.Study, sampler: Callable[[int], optuna.samplers.BaseSampler]):
-        self.sweep, self.study, self.storage, self.sampler = sweep, study, study._storage, sampler
+    def __init__(self, sweep: Mapping, study: optuna.Study, storage: optuna.storages.BaseStorage,
+                 sampler: Callable[[int], optuna.samplers.BaseSampler]):
+        self.sweep, self.study, self.storage, self.sampler = sweep, study, storage, sampler
 
     @classmethod
     def join(cls, sweep: Mapping, space: Mapping[str, BaseDistribution], configuration: Mapping[str, Any],
@@ -156,13 +158,14 @@ class Study:
                    "space": {key: json.loads(distribution_to_json(ranged)) for key, ranged in space.items()}}
         try:
             with locked(sweep):
-                study = optuna.create_study(storage=open_storage(sweep), study_name=sweep["study"], pruner=pruner,
+                storage = open_storage(sweep)
+                study = optuna.create_study(storage=storage, study_name=sweep["study"], pruner=pruner,
                                             direction="minimize", load_if_exists=True)
                 if "space" in study.user_attrs:
                     _compare(sweep["study"], study.user_attrs, meaning)
                 else:
                     if runs_below(Path(sweep["folder"], "trials")) and not study.user_attrs:
-                        optuna.delete_study(study_name=sweep["study"], storage=study._storage)
+                        optuna.delete_study(study_name=sweep["study"], storage=storage)
                         raise UserError(f"{sweep['folder']}/trials holds runs of another study, whose database is not "
                                         f"{sweep['storage']}; move them away, or begin one of another name: sweep.study=NAME")
                     for key, value in meaning.items():  # "space" is the last
@@ -172,7 +175,7 @@ class Study:
         except sqlalchemy.exc.OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise UserError(f"sweep.storage={sweep['storage']} cannot be reached: {reason}") from error
-        return cls(sweep, study, sampler)
+        return cls(sweep, study, storage, sampler)
 
     def slots(self) -> dict[int, list[FrozenTrial]]:
         """The trials of each slot, in the order in which they were made."""
@@ -201,7 +204,7 @@ class Study:
         if mine is None:
             return None
         self.study.sampler = self.sampler(mine.user_attrs["slot"])
-        trial = Trial(self.study, mine._trial_id)
+        trial = Trial(self.study, trial_id(mine))
         for key, value in (("seconds", 0.0), ("pruned", None), ("host", socket.gethostname()), ("pid", os.getpid())):
             trial.set_user_attr(key, value)
         return trial
@@ -211,8 +214,8 @@ class Study:
         with locked(self.sweep):
             for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 # The heartbeat first: a trial that runs and has never had one would not be missed.
-                self.storage.record_heartbeat(waiting._trial_id)
-                if self.storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING):
+                record_heartbeat(self.storage, waiting)
+                if self.storage.set_trial_state_values(trial_id(waiting), state=TrialState.RUNNING):
                     return waiting
         return None
 
@@ -225,7 +228,7 @@ class Study:
         begun = read_card(folder) is not None and (folder / CONFIG).exists()
         if not begun:
             shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed before there was anything to go on with
-        return [f"sweep.trial={trial._trial_id}", f"sweep.slot={trial.user_attrs['slot']}",
+        return [f"sweep.trial={trial_id(trial)}", f"sweep.slot={trial.user_attrs['slot']}",
                 *(["resume=${sweep.folder}/trials/${sweep.slot}"] if begun else [])]
 
     @contextlib.contextmanager
@@ -235,9 +238,9 @@ class Study:
 
         def beat() -> None:
             for trial in trials:
-                self.storage.record_heartbeat(trial._trial_id)
+                record_heartbeat(self.storage, trial)
                 with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                    self.storage.set_trial_user_attr(trial._trial_id, "seconds", time.monotonic() - began)
+                    self.storage.set_trial_user_attr(trial_id(trial), "seconds", time.monotonic() - began)
 
         def keep_beating() -> None:
             while not over.wait(self.sweep["heartbeat"]):
@@ -257,7 +260,7 @@ class Study:
 
     def tell(self, trial: Trial, value: float | None, failure: str | None = None) -> str:
         """Record how a trial ended: with a value, pruned by its run, or with the reason of its failure; the result in words."""
-        now = self.storage.get_trial(trial._trial_id)
+        now = self.storage.get_trial(trial_id(trial))
         if now.state != TrialState.RUNNING:
             return "ended, but it had been taken for killed and was given to another process"
         pruned = now.user_attrs.get("pruned")

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import BaseDistribution
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.dataset.preparation.prepare import prepare
@@ -23,6 +26,7 @@ from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.selection.conclusion import conclude
+from chatterbox_es.selection.optuna_internals import contains, distribution_of, suggest
 from chatterbox_es.selection.study import Study
 
 log = logging.getLogger(__name__)
@@ -35,6 +39,9 @@ def register_sweeper() -> None:
 
 class StudySweeper(Sweeper):
     """Runs the trials of a study in this process, or on what ``hydra/launcher`` names."""
+
+    config: Any  # a `Config` and what Hydra adds
+    launcher: Launcher
 
     def __init__(self, sampler: Any, params: DictConfig):
         self.sampler, self.params = sampler, params
@@ -60,13 +67,14 @@ class StudySweeper(Sweeper):
         if self.config.sweep.parallel > 1 and self.config.hydra.launcher._target_.endswith("BasicLauncher"):
             raise UserError(f"sweep.parallel={self.config.sweep.parallel} needs a launcher that runs trials side by side: "
                             "hydra/launcher=joblib or submitit_slurm; or start this command more than once")
-        space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
+        space, fixed = search_space([f"{key!s}={value}" for key, value in self.params.items()] + arguments)
         for ruling, ruled in (("dropout", "model.dropout"), ("batch_size", "phase.batch_size"), ("lr", "phase.lr")):
-            if self.config.hw[ruling] is not None and space.pop(ruled, None):
+            if self.config.hw[ruling] is not None and ruled in space:
+                del space[ruled]
                 log.warning("%s is not searched: hw.%s=%s overrules it", ruled, ruling, self.config.hw[ruling])
         if not space:
             raise UserError("the study searches nothing: hw overrules all that it would")
-        settings = OmegaConf.to_container(OmegaConf.masked_copy(
+        settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
         sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}
         study = Study.join(sweep, space, flatten(settings), default_values(space, self.config), self.sampler_of)
@@ -112,7 +120,7 @@ class StudySweeper(Sweeper):
         return instantiate(self.sampler, **seed,
                            _execution_whitelist_=("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*"))
 
-    def run_next(self, study: Study, space: dict[str, Any], fixed: list[str]) -> bool:
+    def run_next(self, study: Study, space: dict[str, BaseDistribution], fixed: list[str]) -> bool:
         """Run the next trials; false when there is nothing to do."""
         study.refill()
         if study.budget_is_spent():
@@ -120,58 +128,52 @@ class StudySweeper(Sweeper):
         trials = [trial for _ in range(max(1, study.sweep["parallel"])) if (trial := study.claim())]
         if not trials:
             return False
-        told = set()
+        told: set[int] = set()  # numbers of the trials whose end is recorded
         try:
             with study.alive(trials):
-                overrides = [[*fixed, *(f"{name}={trial._suggest(name, distribution)}" for name, distribution in space.items()),
+                overrides = [[*fixed, *(f"{name}={suggest(trial, name, distribution)}" for name, distribution in space.items()),
                               *study.arguments(trial)] for trial in trials]
                 returned = self.launcher.launch(overrides, initial_job_idx=trials[0].number)
             for trial, job in zip(trials, returned, strict=True):
                 value, failure = outcome(job)
                 log.info("trial %d %s", trial.user_attrs["slot"], study.tell(trial, value, failure))
-                told.add(trial._trial_id)
+                told.add(trial.number)
         except BaseException:
             for trial in trials:
-                if trial._trial_id not in told:
+                if trial.number not in told:
                     study.give_back(trial)
             raise
         return True
 
 
-def search_space(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+def search_space(arguments: list[str]) -> tuple[dict[str, BaseDistribution], list[str]]:
     """Optuna's distributions by key, and the arguments that are the same for all trials; later arguments win.
 
     Raises:
         UserError: nothing is searched.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
-
-    space, fixed = {}, {}
+    space: dict[str, BaseDistribution] = {}
+    fixed: dict[str, str] = {}
     for override in OverridesParser.create().parse_overrides(arguments):
         key = override.get_key_element()
         space.pop(key, None)
         fixed.pop(key, None)
         if override.is_sweep_override():
-            space[key] = create_optuna_distribution_from_override(override)
+            space[key] = distribution_of(override)
         else:
-            fixed[key] = override.input_line
+            fixed[key] = override.input_line or ""
     if not space:
         raise UserError("the study searches nothing: give a range, such as 'phase.lr=tag(log,interval(1e-5,1e-3))', or choose "
                         "sweep=4_2 or sweep=4_3")
     return space, list(fixed.values())
 
 
-def default_values(space: dict[str, Any], config: DictConfig) -> dict[str, Any]:
+def default_values(space: dict[str, BaseDistribution], config: DictConfig) -> dict[str, Any]:
     """What the configuration itself has for the searched keys, where it lies within their ranges."""
     values = {}
     for key, distribution in space.items():
         value = OmegaConf.select(config, key)
-        try:
-            inside = value is not None and distribution._contains(distribution.to_internal_repr(value))
-        except ValueError:
-            inside = False
-        if inside:
+        if value is not None and contains(distribution, value):
             values[key] = value
         else:
             log.warning("%s=%s, the default, is outside its range %s: it is not tried", key, value, distribution)

@@ -35,9 +35,12 @@ class Forms:
     SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
 
     def __init__(self, forms: Iterable[str], behind: str = "") -> None:
-        self.behind, self.beginning = behind, {}
+        self.behind = behind
+        self.beginning: dict[str, list[str]] = {}
         for form in sorted(forms, key=len, reverse=True):
-            self.beginning.setdefault(self.LEADING.match(form).group(), []).append(form)
+            leading = self.LEADING.match(form)
+            assert leading, f"{form!r} does not begin with a letter"
+            self.beginning.setdefault(leading.group(), []).append(form)
         self.of_length = {len(form): re.compile(f".{{{len(form)}}}") for group in self.beginning.values() for form in group}
 
     def match(self, text: str, start: int) -> re.Match | None:

@@ -52,7 +52,7 @@ AT_LETTERS: tuple[Rule, ...] = (
 # letters of Roman numerals, or part of an address.
 WORDS_TO_SEE = (
     rf"[{CAPITALS}][{CAPITALS}.₀-₉\d]"
-    rf"|[{LETTER}]{{1,7}}(?:[.:]|{characters.re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
+    rf"|[{LETTER}]{{1,7}}(?:[.:]|{re.escape('$')}|[ \u00a0]?\d|[ªº°/]|[₀-₉])"
     rf"|[IVXLCDMivx](?![{LETTER}])|[ivxlcdmIVXLCDM]{{2,15}}(?![{LETTER}])"
     rf"|(?:{LONG_MONTH}|{SHORT_MONTH}|versi[oó]n|versiones|python|android|windows|ubuntu|linux)[. ]{{1,2}}\d"
     rf"|(?i:ee ?uu\b|rrhh\b|vs\b|et al\b|https?:)|xD|[{LETTER}\d_-]{{1,63}}\.[a-z]"
@@ -183,7 +183,8 @@ class Normaliser:
         if first in ":;":
             return start + 1, None, ""
         if not odd:
-            return max(start + 1, REST_OF_WORD.match(text, start).end()), None, ""
+            rest = REST_OF_WORD.match(text, start)
+            return max(start + 1, rest.end() if rest else 0), None, ""
         place = Place(text, start, start + 1, self.locale)
         spoken, kind = characters.say(place)
         return start + 1, spoken, kind

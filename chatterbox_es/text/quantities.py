@@ -132,11 +132,13 @@ def fraction(match: re.Match, place: Place) -> str | None:
     noun = place.after[0]
     if value == "un medio" and not match["sign"]:
         return _half(whole, noun)
-    if noun == "parte" and above == "1" and numbers.part(int(below)) and 2 < int(below) < 11 and not whole:
-        return f"una {'tercera' if int(below) == 3 else numbers.part(int(below))[:-1] + 'a'}"
-    if place.after[0] == "partes" and numbers.part(int(below)) and int(above) > 1 and int(below) < 11 and not whole:
-        name = "tercera" if int(below) == 3 else numbers.part(int(below))[:-1] + "a"
-        return f"{numbers.cardinal(int(above))} {name}s"
+    part = numbers.part(int(below)) if int(below) < 11 and not whole else None
+    if part:
+        part = "tercera" if int(below) == 3 else part[:-1] + "a"
+        if noun == "parte" and above == "1" and int(below) > 2:
+            return f"una {part}"
+        if noun == "partes" and int(above) > 1:
+            return f"{numbers.cardinal(int(above))} {part}s"
     words = f"{numbers.cardinal(int(whole))} y {value.removeprefix('un ')}" if whole and value == "un medio" else (
         f"{numbers.cardinal(int(whole))} y {value}" if whole else value
     )  # fmt: skip

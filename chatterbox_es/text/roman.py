@@ -198,7 +198,8 @@ def _is_name(place: Place) -> bool:
     """Whether the word before begins with a capital and is no more than a name (Apolo XI)."""
     before = NAME_BEFORE.search(place.text[max(0, place.start - 24) : place.start].rstrip())
     return (
-        bool(before) and before[1][0].isupper() and not before[1].isupper() and before[1].lower() not in FUNCTION_WORDS
+        before is not None
+        and before[1][0].isupper() and not before[1].isupper() and before[1].lower() not in FUNCTION_WORDS
     )
 
 

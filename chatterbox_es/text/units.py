@@ -14,8 +14,8 @@ POWERS = {"²": "cuadrado", "³": "cúbico", "2": "cuadrado", "3": "cúbico"}
 NAMES: dict[str, tuple[str, str, str]] = {}  # sign: one, many, gender
 for _row in TABLE.read_text(encoding="utf-8").splitlines():
     if not _row.startswith("#"):
-        _sign, *_names_of_sign = _row.split("\t")
-        NAMES[_sign] = tuple(_names_of_sign)
+        _sign, _one, _many, _gender = _row.split("\t")
+        NAMES[_sign] = _one, _many, _gender
 FOLDED = {sign.lower(): sign for sign in reversed(NAMES)}
 
 
@@ -40,13 +40,12 @@ WORD_BELOW = re.compile("[a-záéíóúñ]{3,20}")
 
 def _unit(match: re.Match) -> tuple[str, str, str] | None:
     """One, many and gender of the unit with its power and what it is divided by."""
-    if not match["unit"]:
-        names = ("", "", numbers.MASCULINE)
-    else:
-        names = _names(match["unit"])
-        if names is None or (match["unit"] in AMBIGUOUS and not match["power"]):
+    names = "", "", numbers.MASCULINE
+    if match["unit"]:
+        found = _names(match["unit"])
+        if found is None or (match["unit"] in AMBIGUOUS and not match["power"]):
             return None
-        names = _with_power(names, match["power"])
+        names = _with_power(found, match["power"])
         if match["times"]:  # 3 N·m → newtons metro
             times = _names(match["times"])
             if times is None:
@@ -56,7 +55,8 @@ def _unit(match: re.Match) -> tuple[str, str, str] | None:
         per = rate(match, words_too=bool(match["unit"]))
         if per is None:
             return None
-        names = tuple([f"{name} {per}".strip() for name in names[:2]]) + (names[2],)
+        one, many, gender = names
+        return f"{one} {per}".strip(), f"{many} {per}".strip(), gender
     return names
 
 
@@ -106,6 +106,8 @@ def _closes(place: Place) -> bool:
 def rate_alone(match: re.Match, place: Place) -> str | None:
     """en km/h → kilómetros por hora; not A/B, nor a/c."""
     above, below = _names(match["unit"]), _names(match["below"])
+    if above is None or below is None:
+        return None
     return f"{above[1]} por {_with_power(below, match['power2'])[0]}"
 
 

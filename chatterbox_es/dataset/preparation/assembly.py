@@ -8,13 +8,14 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.quality import QUALITY
 from chatterbox_es.config import DataConfig
-from chatterbox_es.corpus import LintReport, Utterance
+from chatterbox_es.corpus import Fault, LintReport
 from chatterbox_es.corpus.splits import held_out, held_out_speakers
 from chatterbox_es.dataset.feature_set import CARD, INDEX, ContentHash, Statistics
 from chatterbox_es.dataset.preparation.manifest import kept_name, manifest_places, read_manifest
@@ -88,7 +89,8 @@ def _survey(storage: Storage, shards: int) -> Survey:
             names[what].update(known)
     listed = {what: sorted(known) for what, known in names.items()}
     numbers = {what: {name: number for number, name in enumerate(known)} for what, known in listed.items()}
-    parts, ranks, rows, described, sums = [], [], [], [], 0
+    parts, ranks, rows, described = [], [], [], []
+    sums = np.zeros((), np.int64)
     for number, shard in enumerate(_shards(storage, shards)):
         part = np.zeros(len(shard.entries), INDEX)
         for what in ("frames", "tokens", "line"):
@@ -140,13 +142,13 @@ def _write_packed(storage: Storage, shards: int, tokens: int, utterances: int) -
     """The files in which all shards follow one another: tokens, texts, figures; how many symbols the tokens hold."""
     seen: set[int] = set()
 
-    def write_tokens(file) -> None:
+    def write_tokens(file: BinaryIO) -> None:
         np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (tokens,)})
         for shard in _shards(storage, shards):
             file.write(shard.tokens.tobytes())
             seen.update(np.unique(shard.tokens).tolist())
 
-    def write_quality(file) -> None:
+    def write_quality(file: BinaryIO) -> None:
         descr = np.lib.format.dtype_to_descr(QUALITY)
         np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (utterances,)})
         for shard in _shards(storage, shards):
@@ -181,7 +183,8 @@ def _sound(storage: Storage, places: np.ndarray | None, row: int) -> bytes | Non
         except FileNotFoundError:
             return None
     (utterance,) = read_manifest(storage, places, row, row + 1)
-    is_inside = isinstance(utterance, Utterance) and not isinstance(utterance.audio, Path)
-    return utterance.audio.read_bytes() if is_inside else b""
+    if isinstance(utterance, Fault) or isinstance(utterance.audio, Path):
+        return b""
+    return utterance.audio.read_bytes()
 
 

@@ -24,11 +24,11 @@ from chatterbox_es.errors import UserError
 SHARED = ("tokens.npy", "utterances.jsonl", "mels")
 
 
-class SharedCopies:
+class SharedCopies(Copies):
     """Fetches the mels of a remote set for a set that was made of it; all else was there when that one was made."""
 
     def __init__(self, copies: Copies):
-        self.copies = copies
+        self.copies, self.storage, self.folder = copies, copies.storage, copies.folder
 
     def fetch(self, name: str, sha256: str | None = None) -> None:
         if name.startswith("mels/"):
@@ -111,7 +111,7 @@ def _content(whole: FeatureSet, index: np.ndarray, kept: np.ndarray) -> tuple[st
     content, sums = ContentHash(), np.zeros((2, whole.contract.bins), np.int64)
     for number, row in zip(kept.tolist(), index, strict=True):
         mel = whole.stored_mel(number)
-        digest = hashlib.sha256(np.ascontiguousarray(mel))
+        digest = hashlib.sha256(np.ascontiguousarray(mel).data)
         digest.update(whole.tokens[row["token"]:row["token"] + row["tokens"]].tobytes())
         content.add(digest.digest())
         if not row["validation"]:

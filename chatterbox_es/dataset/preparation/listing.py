@@ -90,7 +90,7 @@ def _keep(record: Path, folders: list[str], times: list[int], names: list[str], 
     np.savez(stored, folders=_packed(folders), folder_times=np.array(times, np.int64), files=_packed(names),
              stats=np.array(stats, np.int64).reshape(-1, 2), digest=digest)
     with contextlib.suppress(OSError, UserError):  # a listing that cannot be kept is made again
-        write_whole(record, lambda file: file.write(stored.getbuffer()), durable=False)
+        write_whole(record, stored.getbuffer(), durable=False)
 
 
 def _walk(root: str) -> Iterator[tuple[str, int, list[str]]]:
@@ -103,7 +103,8 @@ def _walk(root: str) -> Iterator[tuple[str, int, list[str]]]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            folders, files = [], []
+            folders: list[str] = []
+            files: list[str] = []
             with os.scandir(folder) as entries:
                 for entry in entries:
                     (folders if entry.is_dir() else files).append(entry.name)

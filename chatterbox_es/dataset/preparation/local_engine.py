@@ -8,9 +8,10 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -24,7 +25,7 @@ ATTEMPTS = 3  # to make a shard, where the process that makes it dies
 
 
 def make_shards(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int,
-                workers: int | None = None) -> Iterator[tuple[int, int]]:
+                workers: int | None = None) -> Generator[tuple[int, int], None, None]:
     """Make shards; rows and frames of each, as they are done. ``shards`` may take its time: it is asked for the next one while
     others are being made.
 
@@ -55,13 +56,23 @@ def _make_here(storage: Storage, treatment: Treatment, shards: Iterable[int], si
         yield shard.rows, shard.frames
 
 
+def questions_of(worker: subprocess.Popen[str]) -> IO[str]:
+    assert worker.stdin is not None  # a pipe: see `Team.hire`
+    return worker.stdin
+
+
+def answers_of(worker: subprocess.Popen[str]) -> IO[str]:
+    assert worker.stdout is not None  # likewise
+    return worker.stdout
+
+
 class Team:
     """Worker processes and what each of them is making."""
 
     def __init__(self, storage: Storage, treatment: Treatment, size: int):
         self.job = json.dumps({"url": storage.url, "treatment": treatment.to_dict(), "size": size})
         self.selector = selectors.DefaultSelector()
-        self.making: dict[subprocess.Popen, int] = {}
+        self.making: dict[subprocess.Popen[str], int] = {}
         self.attempts: dict[int, int] = {}
 
     def make(self, shards: Iterable[int], workers: int) -> Iterator[tuple[int, int]]:
@@ -72,7 +83,7 @@ class Team:
         while self.making:
             for key, _ in self.selector.select():
                 worker = key.data
-                line = worker.stdout.readline()
+                line = answers_of(worker).readline()
                 number = self.making.pop(worker)
                 if not line:
                     self.bury(worker, number)
@@ -85,8 +96,8 @@ class Team:
                     self.tell(worker, following)
                     following = next(waiting, None)
                 else:
-                    self.selector.unregister(worker.stdout)
-                    worker.stdin.close()
+                    self.selector.unregister(answers_of(worker))
+                    questions_of(worker).close()
                     worker.wait()
                 yield answer["rows"], answer["frames"]
 
@@ -97,22 +108,22 @@ class Team:
         worker = subprocess.Popen([sys.executable, "-m", "chatterbox_es.dataset.preparation.worker"], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True,
                                   env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
-        self.selector.register(worker.stdout, selectors.EVENT_READ, worker)
+        self.selector.register(answers_of(worker), selectors.EVENT_READ, worker)
         self.tell(worker, self.job)
         self.tell(worker, number)
 
-    def tell(self, worker: subprocess.Popen, what: str | int) -> None:
+    def tell(self, worker: subprocess.Popen[str], what: str | int) -> None:
         if isinstance(what, int):
             self.making[worker] = what
         try:
-            worker.stdin.write(f"{what}\n")
-            worker.stdin.flush()
+            questions_of(worker).write(f"{what}\n")
+            questions_of(worker).flush()
         except BrokenPipeError:  # it is dead, which the end of its answers will say
             pass
 
-    def bury(self, worker: subprocess.Popen, number: int) -> None:
+    def bury(self, worker: subprocess.Popen[str], number: int) -> None:
         """Take a dead worker off; its shard is made again, but not for ever."""
-        self.selector.unregister(worker.stdout)
+        self.selector.unregister(answers_of(worker))
         code = worker.wait()
         self.attempts[number] = self.attempts.get(number, 0) + 1
         if self.attempts[number] >= ATTEMPTS:

@@ -52,6 +52,7 @@ def decode_row(record: bytes | memoryview) -> Utterance | Fault:
         return Fault(**said["fault"])
     values = said["utterance"]
     audio = values["audio"]
+    recording: Path | Recording
     if "file" in audio:
         recording = Path(audio["file"])
     elif "hub" in audio:

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -109,14 +110,14 @@ def _roots(config: Config) -> dict[str, Path | str]:
     if data.kind == "demo":
         data.path = data.path or f"{config.outputs}/demo_corpus/{data.dialect}"
         make_demo(Path(data.path), data.dialect)
-    if data.kind == "folder" and not data.get("path"):
+    if data.kind == "folder" and not data.path:
         raise UserError("data=folder needs the folder of the recordings: data.path=DIR")
     return corpus_roots(data)
 
 
 def _key(listing: str, roots: dict[str, Path | str], contract: MelContract, data: DataConfig) -> str:
     """SHA-256 of all that the content depends on; of recordings the name, size and time stand for the content."""
-    values = OmegaConf.to_container(data)
+    values: Any = OmegaConf.to_container(data)
     kept = {key: value for key, value in values.items() if key not in UNSEEN}
     kept["sources"] = {name: {key: value for key, value in source.items() if key not in ("path", "weight", "streaming")}
                        for name, source in values["sources"].items()}
@@ -203,8 +204,8 @@ def _make_shards(target: Storage, treatment: Treatment, shards: int, rows: int, 
     _count(made, rows, done, treatment)
 
 
-def _count(made: Iterator[tuple[int, int]], rows: int | None, done: Mapping[int, tuple[int, int]], treatment: Treatment,
-           settle: Callable[[], None] = lambda: None) -> None:
+def _count(made: Generator[tuple[int, int], None, None], rows: int | None, done: Mapping[int, tuple[int, int]],
+           treatment: Treatment, settle: Callable[[], None] = lambda: None) -> None:
     """Have shards made, and say how far it is."""
     with WorkProgress(rows, sum(count for count, _ in done.values()), treatment.contract.frames_per_second) as progress:
         try:

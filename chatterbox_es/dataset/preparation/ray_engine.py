@@ -5,8 +5,9 @@ or ``data.prepared=s3://…``; likewise the recordings. Ray runs a task again wh
 makes is the same, so the result does not depend on who made it.
 """
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from chatterbox_es.dataset.preparation.shards import make_shard
 from chatterbox_es.dataset.preparation.stages import Treatment
@@ -15,7 +16,7 @@ from chatterbox_es.errors import UserError
 
 
 def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size: int, workers: int | None = None,
-                address: str | None = None) -> Iterator[tuple[int, int]]:
+                address: str | None = None) -> Generator[tuple[int, int], None, None]:
     """Make shards on the cluster at ``address`` (null: the one of RAY_ADDRESS, or one that is started here); rows and frames of
     each, as they are done. ``workers`` is how many are made at once.
 
@@ -31,7 +32,7 @@ def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size:
     if not ray.is_initialized():
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {error}") from error
     context = ray.data.DataContext.get_current()
@@ -39,7 +40,8 @@ def make_shards(storage: Storage, treatment: Treatment, shards: list[int], size:
     context.verbose_stats_logs = False
     job = (storage.url, treatment.to_dict(), size)
     made = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards)).map(
-        _make, fn_args=job, compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1)
+        _make, fn_args=job,  # type: ignore[arg-type]  # Ray's types know no function that takes fn_args
+        compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1)
     try:
         for answer in made.iter_rows():
             if answer["error"]:

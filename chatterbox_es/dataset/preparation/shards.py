@@ -86,8 +86,9 @@ def record_name(number: int) -> str:
 
 def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -> Shard:
     """Treat the utterances of a shard and write it."""
-    first, rows = number * size, read_portion(storage, number)
-    if rows is None:
+    first, portion = number * size, read_portion(storage, number)
+    rows: Iterable[Utterance | Fault]
+    if portion is None:
         places = _places(storage)
         if places is None:  # streamed: whoever let go of the rows has seen the shard
             shard = read_shard(storage, number)
@@ -97,7 +98,7 @@ def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -
         last = min(first + size, len(places) - 1)
         rows, count = read_manifest(storage, places, first, last), last - first
     else:
-        count = len(rows)
+        rows, count = portion, len(portion)
     mels = _Mels(storage, treatment.contract.bins)
     try:
         shard = _treat_all(rows, first, count, treatment, mels)
@@ -108,11 +109,11 @@ def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -
     return shard
 
 
-_known_places: dict[str, np.ndarray] = {}
+_known_places: dict[str, np.ndarray | None] = {}
 
 
-def _places(storage: Storage) -> np.ndarray:
-    """A manifest's places, read once a process."""
+def _places(storage: Storage) -> np.ndarray | None:
+    """A manifest's places, read once a process; None where there is no whole one."""
     if storage.url not in _known_places:
         _known_places.clear()
         _known_places[storage.url] = manifest_places(storage)
@@ -165,8 +166,8 @@ def _treat_all(rows: Iterable[Utterance | Fault], first: int, count: int, treatm
         ids, line = np.asarray(reading.ids, np.int16), json_line(treated, treatment)
         mels.add(mel)
         said = {"speaker": utterance.speaker, "dialect": utterance.dialect or treatment.dialect, "corpus": utterance.corpus}
-        digest = hashlib.sha256(mel)
-        digest.update(ids)
+        digest = hashlib.sha256(np.ascontiguousarray(mel).data)
+        digest.update(ids.tobytes())
         entries[used] = (number, len(mel), len(ids), len(line), *(names[what].setdefault(name, len(names[what]))
                                                                   for what, name in said.items()),
                          rank(reading.words, treatment.split_seed), digest.digest())

@@ -73,7 +73,7 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
                      "script, or bytes in a wrong encoding; write the words that are said")
     contract = treatment.contract
     try:
-        source, (samples, *cut) = read_speech(utterance.audio, contract.sample_rate, treatment)
+        source, (samples, head, tail) = read_speech(utterance.audio, contract.sample_rate, treatment)
     except AudioError as error:
         return fault(utterance, error.reason, error.detail)
     if len(samples) <= contract.margin:
@@ -84,7 +84,7 @@ def treat(utterance: Utterance, treatment: Treatment) -> Treated | Fault:
         return fault(utterance, "too-short-for-phones",
                      f"{len(mel) / contract.frames_per_second:.2f} s of sound for {len(reading.ids)} tokens; each needs "
                      f"{1000 / contract.frames_per_second:.0f} ms at least: is the text another one's?")
-    quality = measure(source, samples, mel, contract, tuple(cut), sum(symbol in PHONES for symbol in reading.phonemes),
+    quality = measure(source, samples, mel, contract, (head, tail), sum(symbol in PHONES for symbol in reading.phonemes),
                       reading.words)
     return Treated(utterance, reading, mel.astype(np.float16), quality)
 

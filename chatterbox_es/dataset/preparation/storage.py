@@ -9,7 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import fsspec
 
@@ -37,19 +37,18 @@ class Storage:
         """The local path of a name; only where the storage is local."""
         return Path(self.root, name)
 
-    def write(self, name: str, content: bytes | Callable[[BinaryIO], None]) -> None:
+    def write(self, name: str, content: bytes | Callable[[BinaryIO], Any]) -> None:
         """Write a file whole; ``content`` is its bytes, or a function that writes them.
 
         Raises:
             UserError: the storage does not take it (full, no permission, out of reach).
         """
-        write = content if callable(content) else lambda file: file.write(content)
         try:
             if self.is_local:
-                write_whole(self.path(name), write)
+                write_whole(self.path(name), content)
             else:
                 with self.files.open(f"{self.root}/{name}", "wb") as file:
-                    write(file)
+                    content(file) if callable(content) else file.write(content)
         except OSError as error:
             raise UserError(f"{self.url}/{name} cannot be written: {error.strerror or error}") from error
 

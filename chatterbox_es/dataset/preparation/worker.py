@@ -25,7 +25,7 @@ def main() -> None:
         number = int(line)
         try:
             shard = make_shard(storage, treatment, number, job["size"])
-            answer = {"shard": number, "rows": shard.rows, "frames": shard.frames}
+            answer: dict[str, int | str] = {"shard": number, "rows": shard.rows, "frames": shard.frames}
         except UserError as error:
             answer = {"shard": number, "error": str(error)}
         answers.write(json.dumps(answer) + "\n")
