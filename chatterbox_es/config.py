@@ -241,6 +241,16 @@ class Config:
 
 
 MODELS = {"fase4": Fase4Config, "chatterbox": ChatterboxConfig}
+# Keys of earlier versions, and what to write in their place; an old one is an error that says so.
+RENAMED: dict[str, str] = {
+    "hw.lr": "phase.lr",
+    "hw.batch_size": "phase.batch_size",
+    "hw.dropout": "model.dropout (model=fase4), or model.lora_dropout and model.perceiver_dropout (model=chatterbox)",
+    "hw.batch_frames": "hw.micro_batch_frames",
+    "hw.batch_tokens": "hw.micro_batch_tokens",
+    "data.min_likeness": "data.min_similarity",
+    "sweep.spared": "sweep.min_resource",
+}
 
 
 def read_config(file: Path) -> Config:
