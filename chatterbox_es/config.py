@@ -45,7 +45,7 @@ class SourceConfig:
     dialects: list[str] | None = None  # only these
     min_up_votes: int = 0  # common_voice, hf
     max_down_votes: int | None = None  # common_voice, hf
-    min_likeness: float = 0.0  # cml_tts: between the text and what a recogniser heard, 0 to 1
+    min_similarity: float = 0.0  # cml_tts: between the text and what a recogniser heard, 0 to 1
     config: str | None = None  # hf: which configuration of the data set, such as es
     hf_split: str = "train"  # hf
     streaming: bool = False  # hf: read while it is fetched; no copy stays on the disk
@@ -178,13 +178,10 @@ class HwConfig:
     allocator: str | None = None  # GPU: PYTORCH_CUDA_ALLOC_CONF
     workers: int = 0  # threads that read batches ahead; 0: read when it is their turn
     pin_memory: bool = False  # GPU: copies without waiting
-    batch_frames: int | None = None  # most frames of one forward and backward; a larger batch is accumulated in pieces
-    batch_tokens: int | None = None  # likewise tokens, padding included
+    micro_batch_frames: int | None = None  # most frames of one forward and backward; a larger batch is accumulated
+    micro_batch_tokens: int | None = None  # likewise tokens, padding included
     memory_gb: float | None = None  # to plan with; null: what is free
     price_per_hour: float | None = None  # of this machine, in your money
-    dropout: float | None = None  # in place of the model's
-    batch_size: int | None = None  # in place of the phase's
-    lr: float | None = None  # in place of the phase's
 
 
 @dataclass
@@ -218,7 +215,7 @@ class SweepConfig:
     n_trials: int = 30  # of all processes together; more of them extend a study
     budget: str | None = None  # of the trials' time, all processes together: 8h, 90m, 1h30m; null: no limit
     pruner: str = "asha"  # asha | hyperband | median | none
-    spared: int = 1  # validations before a trial can be pruned
+    min_resource: int = 1  # validations before a trial can be pruned
     parallel: int = 1  # trials that one launch is given; more with hydra/launcher=joblib or submitit_slurm
     heartbeat: int = 15  # seconds; a trial silent for four of them is taken for killed, and run again
     select: bool = True  # when the study has ended: choose the best checkpoint and keep it as outputs/best

@@ -61,11 +61,6 @@ class StudySweeper(Sweeper):
             raise UserError(f"sweep.parallel={self.config.sweep.parallel} needs a launcher that runs trials side by side: "
                             "hydra/launcher=joblib or submitit_slurm; or start this command more than once")
         space, fixed = search_space([f"{key}={value}" for key, value in self.params.items()] + arguments)
-        for ruling, ruled in (("dropout", "model.dropout"), ("batch_size", "phase.batch_size"), ("lr", "phase.lr")):
-            if self.config.hw[ruling] is not None and space.pop(ruled, None):
-                log.warning("%s is not searched: hw.%s=%s overrules it", ruled, ruling, self.config.hw[ruling])
-        if not space:
-            raise UserError("the study searches nothing: hw overrules all that it would")
         settings = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
         sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}

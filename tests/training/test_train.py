@@ -300,7 +300,7 @@ def test_a_run_by_minutes_reaches_zero_when_its_end_begins(ending, last):
 
 
 def test_hardware_overrides_the_rate():
-    assert learning_rate(compose(["hw.lr=0.5", "phase.warmup_steps=1"]), Progress(100, None, 0)) == 0.5
+    assert learning_rate(compose(["phase.lr=0.5", "phase.warmup_steps=1"]), Progress(100, None, 0)) == 0.5
 
 
 def test_metrics_are_one_json_object_a_line(road):

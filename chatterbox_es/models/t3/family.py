@@ -114,11 +114,11 @@ class TokenFamily:
 
     def _make_ready(self, model: T3, config: Config, fabric: Fabric) -> None:
         """Adapters, what is frozen and in which type, dropout, and what saves memory."""
-        chosen, dropout = config.model, config.hw.dropout
+        chosen = config.model
         model.train()
         model.starts = chosen.starts
-        model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout if dropout is None else dropout
-        self._options = lora_options(chosen, dropout)
+        model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout
+        self._options = lora_options(chosen)
         self._weights, self._trains = LossWeights(text=chosen.text_weight), config.phase.trains
         set_phase(model, config.phase.trains, self._options, frozen_type(fabric))
         self._checkpointing = chosen.checkpointing
@@ -131,7 +131,7 @@ class TokenFamily:
         return Frozen(parts, lambda: frozen_digest(model))
 
     def batches(self, config: Config, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
-        phase, hw, seed, share = config.phase, config.hw, config.train.seed, config.model.unheard
+        phase, seed, share = config.phase, config.train.seed, config.model.unheard
         prompts, ids = features.prompts(seed), features.places["ids"]
         if alone := len(prompts.without(features.train)):
             log.info("%d of %d utterances have no other clip of their speaker of a second or more, and are trained without a "
@@ -145,7 +145,7 @@ class TokenFamily:
 
         self._texts = lambda step: sum(int(ids[number]) - 1 for number in step.utterances
                                        if not unheard(seed, step.epoch, number, share))
-        return Batches(features, features.train, hw.batch_size or phase.batch_size, seed, read, phase.batch_frames,
+        return Batches(features, features.train, phase.batch_size, seed, read, phase.batch_frames,
                        budget, rates, features.lengths())
 
     def compile(self, model: T3) -> None:
@@ -252,11 +252,9 @@ def lora_arguments(model: ChatterboxConfig) -> dict[str, Any]:
     return {"rank": model.rank, "alpha": model.alpha, "dropout": model.lora_dropout, "targets": list(model.lora_targets)}
 
 
-def lora_options(model: ChatterboxConfig, dropout: float | None) -> LoraOptions:
-    """What the configuration says of the adapters; ``dropout`` in place of theirs."""
-    chosen = lora_arguments(model)
-    return LoraOptions(chosen["rank"], chosen["alpha"], chosen["dropout"] if dropout is None else dropout,
-                       tuple(chosen["targets"]))
+def lora_options(model: ChatterboxConfig) -> LoraOptions:
+    """What the configuration says of the adapters."""
+    return LoraOptions(model.rank, model.alpha, model.lora_dropout, tuple(model.lora_targets))
 
 
 def frozen_type(fabric: Fabric) -> torch.dtype:

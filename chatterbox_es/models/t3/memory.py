@@ -119,7 +119,7 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
                 ways.append(said if said.startswith("model") or chosen.checkpointing else f"model.checkpointing=true {said}")
         longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
         if len(largest) > 1 and total - step.total() + needed(longest).total() <= ROOM * present:
-            ways.append(f"hw.batch_frames={int(batches.frames[longest[0]])} (the same batch, in micro-batches)")
+            ways.append(f"hw.micro_batch_frames={int(batches.frames[longest[0]])} (the same batch, in micro-batches)")
         way = f"with {' or '.join(ways)} it would fit" if ways else (
             "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
         raise UserError(f"this run needs {total / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way}")
