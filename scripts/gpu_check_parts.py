@@ -252,7 +252,8 @@ def t3_losses(check: Check, tell: Tell) -> None:
     features = cut(write_tokens(check.features(), size), 48)
     for precision in check.precisions():
         config = check.config("4_3", f"model.weights={weights}", f"hw.precision={precision}", "model.lora_dropout=0",
-                              "model.perceiver_dropout=0", "hw.tf32=false", "phase.lr=1e-3", "phase.warmup_steps=50", "model.checkpointing=false", "train.log_every=1",
+                              "model.perceiver_dropout=0", "hw.tf32=false", "phase.lr=1e-3", "phase.warmup_steps=50",
+                              "model.checkpointing=false", "train.log_every=1",
                               f"train.max_steps={steps}", "train.epochs=1000", model="chatterbox")
         run = train_once(check, f"t3_losses_{SHORT[precision]}", features, config)
         tell(SHORT[precision], run.losses(max(1, steps // 6)) | {"steps": steps, "skipped": run.run.card["skipped_steps"]})

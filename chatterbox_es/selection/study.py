@@ -67,10 +67,6 @@ def seconds_of(budget: str) -> float:
 
 def pruner_of(sweep: Mapping) -> optuna.pruners.BasePruner:
     """The pruner that ``sweep.pruner`` names."""
-    if sweep["pruner"] not in _PRUNERS:
-        raise UserError(f"sweep.pruner={sweep['pruner']} is not known; use {', '.join(_PRUNERS)}")
-    if sweep["min_resource"] < 1:
-        raise UserError(f"sweep.min_resource={sweep['spared']} must be at least 1")
     return _PRUNERS[sweep["pruner"]](sweep["min_resource"])
 
 
@@ -145,9 +141,6 @@ class Study:
             UserError: the study of that name has other settings or other ranges, so that values cannot be compared; its
                 storage is out of reach, or a setting of the study makes no sense.
         """
-        for key in ("n_trials", "min_resource", "parallel", "heartbeat"):
-            if sweep[key] < 1:
-                raise UserError(f"sweep.{key}={sweep[key]} must be at least 1")
         if sweep["budget"] is not None:
             seconds_of(sweep["budget"])
         pruner = pruner_of(sweep)

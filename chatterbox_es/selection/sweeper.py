@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
+from chatterbox_es.config.checks import check_value
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import load_checkpoint
@@ -137,10 +138,9 @@ def search_space(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Optuna's distributions by key, and the arguments that are the same for all trials; later arguments win.
 
     Raises:
-        UserError: nothing is searched.
+        UserError: nothing is searched, or a range is none.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 
     space, fixed = {}, {}
     for override in OverridesParser.create().parse_overrides(arguments):
@@ -148,13 +148,31 @@ def search_space(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
         space.pop(key, None)
         fixed.pop(key, None)
         if override.is_sweep_override():
-            space[key] = create_optuna_distribution_from_override(override)
+            space[key] = _distribution(override)
         else:
             fixed[key] = override.input_line
     if not space:
         raise UserError("the study searches nothing: give a range, such as 'phase.lr=tag(log,interval(1e-5,1e-3))', or choose "
                         "sweep=4_2 or sweep=4_3")
     return space, list(fixed.values())
+
+
+def _distribution(override: Any) -> Any:
+    """The distribution of one range, whose ends are checked as the key's values are.
+
+    Raises:
+        UserError: it is no range, or leaves that of its key.
+    """
+    from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
+
+    try:
+        distribution = create_optuna_distribution_from_override(override)
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+    ends = getattr(distribution, "choices", None) or (distribution.low, distribution.high)
+    for value in ends:
+        check_value(override.get_key_element(), value)
+    return distribution
 
 
 def default_values(space: dict[str, Any], config: DictConfig) -> dict[str, Any]:

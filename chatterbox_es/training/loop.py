@@ -60,7 +60,8 @@ class Training:
     def set_up(cls, fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config,
                run: RunDirectory) -> "Training":
         hw = config.hw
-        batches = family.batches(config, features, Budget(hw.micro_batch_frames, hw.micro_batch_tokens), drawn_rates(features, config.data))
+        budget = Budget(hw.micro_batch_frames, hw.micro_batch_tokens)
+        batches = family.batches(config, features, budget, drawn_rates(features, config.data))
         optimizer = optimizer_of(family.parameter_groups(model), config)
         if hw.compile:
             family.compile(model)

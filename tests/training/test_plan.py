@@ -61,7 +61,7 @@ def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_
     big = ("phase.batch_size=8", "model.feedforward=512", "model.dropout=0.1")
     needed = json.loads((run_of(*big) / "plan.json").read_text())
     tight = needed["memory_needed_gb"] - 0.6 * needed["memory_gb"]["activations"]
-    with pytest.raises(UserError, match=r"needs .* GB of memory and .* GB is there; with hw.micro_batch_frames=(\d+)") as refusal:
+    with pytest.raises(UserError, match=r"needs .* GB of .* and .* GB is there; with hw.micro_batch_frames=(\d+)") as refusal:
         run_phase(config_of("phase=4_2", *big, f"hw.memory_gb={tight}"), tmp_path / "refused")
     override = str(refusal.value).split("with ")[1].split(" ")[0]
     run_phase(config_of("phase=4_2", *big, f"hw.memory_gb={tight}", override, "train.samples=0"), tmp_path / "fits")

@@ -240,9 +240,8 @@ def check(config: Config) -> None:
     weights_folder(model)
     if config.hw.accelerator == "cuda":
         require_gpu(config.hw)
-    for key, least in (("starts", 1), ("codec_batch", 1), ("rank", 1)):
-        if getattr(model, key) < least:
-            raise UserError(f"model.{key}={getattr(model, key)}: must be {least} or more")
+    if model.starts < 1:
+        raise UserError(f"model.starts={model.starts}: must be 1 or more")
     if not 0 <= model.unheard < 1:
         raise UserError(f"model.unheard={model.unheard:g}: a share of the utterances, from 0 to below 1")
 
