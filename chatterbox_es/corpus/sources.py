@@ -53,7 +53,8 @@ def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
     for name, source in sources.items():
         where = f"data.sources.{name}" if name else "data"
         if "kind" not in source or name and source.kind == "mix":  # OmegaConf: one without a value is not in it
-            raise UserError(f"{where} needs the form of its corpus: {where}.kind={' | '.join(KINDS)}{'' if name else ' | mix'}")
+            given = source.kind if "kind" in source else "???"
+            raise UserError(f"{where}.kind={given}: must be {' | '.join(KINDS)}{'' if name else ' | mix'}")
         if not source.path:
             raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")
         if source.dialect and source.dialect not in DIALECTS:
