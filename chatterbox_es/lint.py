@@ -13,7 +13,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from chatterbox_es import command_line
 from chatterbox_es.config import compose
@@ -26,12 +26,10 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.models.fase4.alignment_scores import alignment_scores
 
-FORMATS = ("html", "text", "json")
-
 
 @dataclasses.dataclass
 class LintOptions:
-    format: str = dataclasses.field(default="html", metadata={"help": "html, text or json: one line a finding"})
+    format: Literal["html", "text", "json"] = dataclasses.field(default="html", metadata={"help": "one line a finding"})
     out: str = dataclasses.field(default="", metadata={"help": "file; none: lint.html in the prepared set, or the screen"})
     run: str = dataclasses.field(default="", metadata={"help": "run or checkpoint that says how well texts fit their sound"})
     worst: int = dataclasses.field(default=30, metadata={"help": "utterances on the page with sound and picture"})
@@ -44,11 +42,8 @@ def options_of(arguments: list[str]) -> tuple[LintOptions, list[str]]:
     Raises:
         UserError: one that is neither, or has no such value.
     """
-    names = {field.name for field in dataclasses.fields(LintOptions)}
-    own = [argument for argument in arguments if argument.partition("=")[0] in names or argument in ("-h", "--help")]
+    own, rest = command_line.own_arguments(LintOptions, arguments)
     options = command_line.parse(LintOptions, own, __doc__)
-    if options.format not in FORMATS:
-        raise UserError(f"format={options.format} is not known; use one of {', '.join(FORMATS)}")
     known = (*(measure.name for measure in MEASURES), *DUPLICATES)
     for name in filter(None, options.only.split(",")):
         if name not in known:
@@ -59,7 +54,7 @@ def options_of(arguments: list[str]) -> tuple[LintOptions, list[str]]:
         raise UserError(f"run={options.run} does not exist: name a run or a checkpoint")
     if options.worst < 0:
         raise UserError(f"worst={options.worst}: must be 0 or more")
-    return options, [argument for argument in arguments if argument not in own]
+    return options, rest
 
 
 def main() -> None:

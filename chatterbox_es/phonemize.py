@@ -13,13 +13,12 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chatterbox_es.command_line import parse, print_utf8, run
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import DIALECTS, FrontEnd, Reading
 from chatterbox_es.text.written import LOCALES
-
-FORMATS = ("table", "json")
 
 
 @dataclass
@@ -28,7 +27,7 @@ class PhonemizeOptions:
 
     text: str | None = field(default=None, metadata={"help": "what to read; without it, the lines of standard input"})
     dialect: str = field(default="castilian", metadata={"help": f"one of {', '.join(DIALECTS)}"})
-    format: str = field(default="table", metadata={"help": "table, or json (one object a line)"})
+    format: Literal["table", "json"] = field(default="table", metadata={"help": "json is one object a line"})
     lexicon: str | None = field(
         default=None, metadata={"help": "file of your own words: word<TAB>respelling or /IPA/[<TAB>dialects]"}
     )
@@ -80,8 +79,6 @@ def texts(text: str | None) -> Iterator[str]:
 def main() -> int:
     """Print the reading of each text."""
     options = parse(PhonemizeOptions, sys.argv[1:], doc=__doc__)
-    if options.format not in FORMATS:
-        raise UserError(f"format={options.format} is not known; use one of {', '.join(FORMATS)}")
     print_utf8()
     front_end = FrontEnd(options.dialect, lexicon=options.lexicon, locale=options.locale)
     for number, text in enumerate(texts(options.text)):

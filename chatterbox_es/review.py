@@ -20,13 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
-from chatterbox_es.command_line import parse, print_utf8, run
+from chatterbox_es.command_line import parse, print_utf8, run, split_paths
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import DAMAGED
 from chatterbox_es.runs.summary import STATES, RunSummary, date_of, find_runs
 
-FORMATS = ("table", "json", "html")
 FILTERS = ("phase", "data", "hw", "state")
 COLOURS = {"running": 36, "finished": 32, "failed": 31, "stopped": 33, "killed": 35, DAMAGED: 31}  # ANSI
 COLUMNS: dict[str, Callable[[RunSummary], str]] = {
@@ -58,7 +58,8 @@ class ReviewOptions:
     hw: str | None = field(default=None, metadata={"help": "… on this hardware"})
     state: str | None = field(default=None, metadata={"help": f"… in this state: {', '.join(STATES)}"})
     limit: int | None = field(default=None, metadata={"help": "the first so many after sorting"})
-    format: str = field(default="table", metadata={"help": "table, json (one object a line) or html (a report)"})
+    format: Literal["table", "json", "html"] = field(default="table", metadata={
+        "help": "json is one object a line, html a report"})
     out: str | None = field(
         default=None, metadata={"help": "html: the file; by default report.html in the folder, or here if several"}
     )
@@ -137,12 +138,8 @@ def folders_and_options(arguments: list[str]) -> tuple[list[Path], ReviewOptions
     Raises:
         UserError: a folder that is not there, or an option that is none.
     """
-    keys = [option.name for option in dataclasses.fields(ReviewOptions)]
-    folders = [argument for argument in arguments if argument.partition("=")[0] not in keys and not argument.startswith("-")
-               and ("=" not in argument or os.path.lexists(argument))]
-    options = parse(ReviewOptions, [argument for argument in arguments if argument not in folders], doc=__doc__)
-    if options.format not in FORMATS:
-        raise UserError(f"format={options.format} is not known; use one of {', '.join(FORMATS)}")
+    folders, rest = split_paths(ReviewOptions, arguments)
+    options = parse(ReviewOptions, rest, doc=__doc__)
     if options.out and options.format != "html":
         raise UserError("out= is for format=html; a table or JSON is printed: redirect it with >")
     for folder in folders or ["outputs"]:

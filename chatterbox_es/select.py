@@ -28,11 +28,11 @@ class SelectOptions(MeasureOptions):
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    options = command_line.parse(SelectOptions, [a for a in arguments if "=" in a or a in ("-h", "--help")], __doc__)
+    given, arguments = command_line.split_paths(SelectOptions, sys.argv[1:])
+    options = command_line.parse(SelectOptions, arguments, __doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = Path(options.outputs)
-    paths = find([a for a in arguments if "=" not in a], outputs)
+    paths = find(given, outputs)
     ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads, options)
     print(table(ranking), *notes, sep="\n")
 

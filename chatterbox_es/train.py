@@ -21,15 +21,18 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from optuna import TrialPruned
 
 from chatterbox_es import command_line
 from chatterbox_es.command_line import USER_ERROR_EXIT
-from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
+from chatterbox_es.config import CONF, Config, because, check, compose, hydra_arguments, register_schema
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import is_run
 from chatterbox_es.selection.reporter import Reporter
@@ -43,6 +46,7 @@ log = logging.getLogger(__name__)
 def job(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        check(config)
         return run_phase(config, folder, Reporter.of(config))
     except UserError as error:
         if config.sweep.trial is not None:
@@ -64,9 +68,15 @@ def job(config: Config) -> float:
 
 
 def main() -> None:
+    """
+    Raises:
+        UserError: the configuration cannot be composed.
+    """
     if "phase=5" in sys.argv[1:]:  # trains nothing: the evaluation, with all its arguments
         runpy.run_module("chatterbox_es.evaluate", run_name="__main__", alter_sys=True)
-    sys.argv[1:] = quote_phase_names(sys.argv[1:])
+    if any(argument in ("-h", "--help") for argument in sys.argv[1:]):
+        compose(sys.argv[1:], __doc__)  # which prints it and leaves
+    sys.argv[1:] = hydra_arguments(sys.argv[1:])
     if int(os.environ.get("RANK", 0)) > 0:  # the first process has the run's folder and its log
         scratch = tempfile.mkdtemp(prefix="chatterbox_es_")
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)
@@ -77,7 +87,13 @@ def main() -> None:
         from chatterbox_es.selection.sweeper import register_sweeper  # brings the evaluation along: half a second to import
 
         register_sweeper()
-    job()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # what cannot be composed comes here; Hydra would leave with 1, as for a defect
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        if any(frame.f_code is job.__wrapped__.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+            raise  # a defect
+        raise UserError(because(error)) from error
 
 
 if __name__ == "__main__":

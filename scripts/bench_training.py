@@ -21,9 +21,9 @@ RUNS = {
     "4_2 batch 8": ("phase=4_2",),
     "4_3 batch 16": (*WHOLE, "phase.batch_size=16"),
     "4_3 batch 8 fp32": (*WHOLE, "phase.batch_size=8", "hw.precision=32-true"),
-    "4_3 batch 32 in micro-batches": (*WHOLE, "phase.batch_size=32", "hw.batch_frames=5000"),
+    "4_3 batch 32 in micro-batches": (*WHOLE, "phase.batch_size=32", "hw.micro_batch_frames=5000"),
 }
-PROCESSES = (*WHOLE, "phase.batch_size=4", "hw.precision=32-true", "hw.dropout=0", "train.log_every=1", "hw.threads=1",
+PROCESSES = (*WHOLE, "phase.batch_size=4", "hw.precision=32-true", "model.dropout=0", "train.log_every=1", "hw.threads=1",
              "train.trial_steps=0")  # fmt: skip
 
 

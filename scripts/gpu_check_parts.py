@@ -161,7 +161,7 @@ def losses(check: Check, tell: Tell) -> None:
     """300 steps of the whole model from one start in each precision."""
     steps, features = (30, check.features()) if check.small else (300, check.features(480))
     for precision in check.precisions():
-        config = check.config("4_3", f"hw.precision={precision}", "hw.dropout=0", "hw.tf32=false", "phase.lr=5e-4",
+        config = check.config("4_3", f"hw.precision={precision}", "model.dropout=0", "hw.tf32=false", "phase.lr=5e-4",
                               "phase.batch_size=8", "phase.warmup_steps=50", f"train.max_steps={steps}", "train.epochs=1000",
                               "train.log_every=1")
         run = train_once(check, f"losses_{SHORT[precision]}", features, config)
@@ -251,8 +251,9 @@ def t3_losses(check: Check, tell: Tell) -> None:
     weights = write_weights(check.folder / "weights_learning", size, check.device)
     features = cut(write_tokens(check.features(), size), 48)
     for precision in check.precisions():
-        config = check.config("4_3", f"model.weights={weights}", f"hw.precision={precision}", "hw.dropout=0", "hw.tf32=false",
-                              "phase.lr=1e-3", "phase.warmup_steps=50", "model.checkpointing=false", "train.log_every=1",
+        config = check.config("4_3", f"model.weights={weights}", f"hw.precision={precision}", "model.lora_dropout=0",
+                              "model.perceiver_dropout=0", "hw.tf32=false", "phase.lr=1e-3", "phase.warmup_steps=50",
+                              "model.checkpointing=false", "train.log_every=1",
                               f"train.max_steps={steps}", "train.epochs=1000", model="chatterbox")
         run = train_once(check, f"t3_losses_{SHORT[precision]}", features, config)
         tell(SHORT[precision], run.losses(max(1, steps // 6)) | {"steps": steps, "skipped": run.run.card["skipped_steps"]})

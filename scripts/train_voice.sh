@@ -22,7 +22,8 @@ END
 
 case "${1:-}" in
     -h | --help) usage; exit 0 ;;
-    "" | *=*) usage >&2; exit 2 ;;
+    "") usage >&2; exit 2 ;;
+    *=*) [[ -d "$1" ]] || { echo "error: there is no folder $1" >&2; usage >&2; exit 2; } ;;
 esac
 folder=$1; shift
 minutes_4_2=3
@@ -39,19 +40,26 @@ python=${PYTHON:-$root/.venv/bin/python}
 "$python" -c "import chatterbox_es" 2>/dev/null || {
     echo "error: $python has no chatterbox_es: run 'make install' in $root" >&2; exit 1; }
 
-# The same data for every step. The quotes are for Hydra, so that a folder's name may hold spaces and commas.
+# The same data for every step.
 if [[ "$folder" == demo ]]; then
     data=(data=demo)
 else
-    quote="'"
-    data=(data=folder "data.path='${folder//$quote/\\$quote}'")
+    data=(data=folder "data.path=$folder")
 fi
 # Runs of minutes want a higher learning rate than the phases' defaults and no dropout (docs/training.md). The minutes
 # end a run, not the epochs.
-short=(phase.lr=1e-3 phase.batch_size=4 hw.dropout=0 train.epochs=1000000)
+short=(phase.lr=1e-3 phase.batch_size=4 train.epochs=1000000)
+case " $* " in
+    *" model=chatterbox "* | *" --model=chatterbox "*) short+=(model.lora_dropout=0 model.perceiver_dropout=0) ;;
+    *) short+=(model.dropout=0) ;;
+esac
 now=$(date +%Y-%m-%d_%H-%M-%S)
-encoder_run=outputs/4_2/$now
-voice_run=outputs/4_3/$now
+number=1
+name=$now
+while [[ -e outputs/4_2/$name || -e outputs/4_3/$name ]]; do number=$((number + 1)); name=${now}_$number; done
+encoder_run=outputs/4_2/$name
+voice_run=outputs/4_3/$name
+mkdir -p "$encoder_run"  # taken: another one that is started in this second gets the next name
 
 echo "== 1. prepare: text to tokens, recordings to mels, a split"
 "$python" -m chatterbox_es.prepare "${data[@]}" "$@"

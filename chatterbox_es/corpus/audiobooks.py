@@ -33,11 +33,11 @@ def cml_tts_rows(folder: Path, source: SourceConfig) -> Iterator[Utterance | Fau
     """CML-TTS (Oliveira et al. 2023): `train.csv`, `dev.csv`, `test.csv`, separated by `|`, and the files that they name.
 
     Columns: wav_filename, wav_filesize, transcript, transcript_wav2vec, levenshtein, duration, num_words, client_id.
-    `levenshtein` is how like the text is to what a recogniser heard, 0 to 1; below `min_likeness` a row is excluded.
+    `levenshtein` is how like the text is to what a recogniser heard, 0 to 1; below `min_similarity` a row is excluded.
     """
     for part in source.parts or ["train", "dev", "test"]:
         table = HeadedTable(folder / f"{part}.csv", "|", needed=("wav_filename", "transcript", "client_id"))
-        if source.min_likeness:
+        if source.min_similarity:
             table.require("levenshtein")
         for found in table.rows():
             if isinstance(found, Fault):
@@ -45,7 +45,7 @@ def cml_tts_rows(folder: Path, source: SourceConfig) -> Iterator[Utterance | Fau
                 continue
             row, values = found
             name = values["wav_filename"]
-            unlike = _unlike(row, name, values, source.min_likeness)
+            unlike = _unlike(row, name, values, source.min_similarity)
             yield unlike or _utterance(row, name.removesuffix(".wav"), folder, name, values["transcript"],
                                        speaker=values["client_id"])
 
@@ -103,7 +103,7 @@ def _unlike(row: int, id: str, values: dict[str, str], least: float) -> Fault | 
         return Fault(row, id, "bad-row", f"its levenshtein is no number: {values['levenshtein']!r}")
     if likeness >= least:
         return None
-    return Fault(row, id, "unlike-text", f"levenshtein {likeness:g}, below min_likeness={least:g}", excluded=True)
+    return Fault(row, id, "unlike-text", f"levenshtein {likeness:g}, below min_similarity={least:g}", excluded=True)
 
 
 def _existing(path: Path, key: str) -> Path:

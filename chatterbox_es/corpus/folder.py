@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatterbox_es.corpus.accents import dialect_of_accent
 from chatterbox_es.corpus.recordings import Recordings
-from chatterbox_es.corpus.table import LAYOUTS, Columns, read_rows, recognise_columns
+from chatterbox_es.corpus.table import Columns, read_rows, recognise_columns
 from chatterbox_es.corpus.utterance import Fault, Utterance
 from chatterbox_es.errors import UserError
 from chatterbox_es.text.dialects import DIALECTS
@@ -29,8 +29,6 @@ def folder_rows(folder: Path, layout: str = "auto") -> Iterator[Utterance | Faul
 
     Raises UserError when there is nothing to read: no folder, no metadata, no rows, an unknown form or encoding.
     """
-    if layout not in LAYOUTS:
-        raise UserError(f"unknown metadata layout {layout!r}: use one of {', '.join(LAYOUTS)}")
     metadata = find_metadata(folder)
     columns = recognise_columns(metadata, layout)
     recordings = Recordings(folder)

@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
-from chatterbox_es.config import DataConfig, SourceConfig
+from chatterbox_es.config import DataConfig, Kind, SourceConfig
 from chatterbox_es.corpus.audio_folder import audio_folder_metadata, audio_folder_rows
 from chatterbox_es.corpus.audiobooks import cml_tts_rows, css10_rows, mailabs_rows, mls_rows
 from chatterbox_es.corpus.common_voice import common_voice_rows
@@ -20,7 +20,7 @@ from chatterbox_es.corpus.utterance import Fault, Utterance
 from chatterbox_es.errors import UserError
 from chatterbox_es.text.dialects import DIALECTS
 
-KINDS = ("demo", "folder", "common_voice", "mls", "cml_tts", "openslr", "css10", "mailabs", "hf")
+KINDS = [kind for kind in get_args(Kind) if kind != "mix"]
 
 
 def read_corpus(data: DataConfig) -> Iterator[Utterance | Fault]:
@@ -44,25 +44,21 @@ def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
     """The corpora of a mix by their names; the one corpus under the name "" where there is no mix.
 
     Raises:
-        UserError: a kind, dialect or weight that there is not, or no folder.
+        UserError: no kind, a dialect that there is not, or no folder.
     """
     if data.kind == "mix" and not data.sources:
         raise UserError("data=mix has no corpora: name them in a file of your own, conf/data/NAME.yaml (docs/corpora.md), or "
                         "as '+data.sources={NAME:{kind:folder,path:DIR},NAME:{kind:common_voice,path:DIR}}'")
-    if not data.temperature > 0:
-        raise UserError(f"data.temperature={data.temperature:g}: must be above 0; 1 draws corpora by their sizes and weights")
     sources: dict[str, SourceConfig] = dict(data.sources) if data.kind == "mix" else {"": data}
     for name, source in sources.items():
         where = f"data.sources.{name}" if name else "data"
-        given = "???" if OmegaConf.is_missing(source, "kind") else source.kind
-        if given not in KINDS:
-            raise UserError(f"{where}.kind={given} is not known; use one of {', '.join(KINDS)}{'' if name else ', mix'}")
+        if "kind" not in source or name and source.kind == "mix":  # OmegaConf: one without a value is not in it
+            given = source.kind if "kind" in source else "???"
+            raise UserError(f"{where}.kind={given}: must be {' | '.join(KINDS)}{'' if name else ' | mix'}")
         if not source.path:
             raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")
         if source.dialect and source.dialect not in DIALECTS:
             raise UserError(f"{where}.dialect={source.dialect} is not known; use one of {', '.join(DIALECTS)}")
-        if not 0 < source.weight < float("inf"):
-            raise UserError(f"{where}.weight={source.weight:g}: must be above 0; leave a corpus out by deleting it")
         if "/" in name:
             raise UserError(f"{where}: the name of a corpus has no / in it")
     return sources

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -20,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
+from chatterbox_es.config.checks import check_value
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
@@ -68,12 +70,6 @@ class StudySweeper(Sweeper):
             raise UserError(f"sweep.parallel={self.config.sweep.parallel} needs a launcher that runs trials side by side: "
                             "hydra/launcher=joblib or submitit_slurm; or start this command more than once")
         space, fixed = search_space([f"{key!s}={value}" for key, value in self.params.items()] + arguments)
-        for ruling, ruled in (("dropout", "model.dropout"), ("batch_size", "phase.batch_size"), ("lr", "phase.lr")):
-            if self.config.hw[ruling] is not None and ruled in space:
-                del space[ruled]
-                log.warning("%s is not searched: hw.%s=%s overrules it", ruled, ruling, self.config.hw[ruling])
-        if not space:
-            raise UserError("the study searches nothing: hw overrules all that it would")
         settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
         sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}
@@ -150,7 +146,7 @@ def search_space(arguments: list[str]) -> tuple[dict[str, BaseDistribution], lis
     """Optuna's distributions by key, and the arguments that are the same for all trials; later arguments win.
 
     Raises:
-        UserError: nothing is searched.
+        UserError: nothing is searched, or a range is none.
     """
     space: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
@@ -159,13 +155,29 @@ def search_space(arguments: list[str]) -> tuple[dict[str, BaseDistribution], lis
         space.pop(key, None)
         fixed.pop(key, None)
         if override.is_sweep_override():
-            space[key] = distribution_of(override)
+            space[key] = _distribution(override)
         else:
             fixed[key] = override.input_line or ""
     if not space:
         raise UserError("the study searches nothing: give a range, such as 'phase.lr=tag(log,interval(1e-5,1e-3))', or choose "
                         "sweep=4_2 or sweep=4_3")
     return space, list(fixed.values())
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    """The distribution of one range, whose ends are checked as the key's values are.
+
+    Raises:
+        UserError: it is no range, or leaves that of its key.
+    """
+    try:
+        distribution = distribution_of(override)
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+    ends = getattr(distribution, "choices", None) or (distribution.low, distribution.high)
+    for value in ends:
+        check_value(override.get_key_element(), value)
+    return distribution
 
 
 def default_values(space: dict[str, BaseDistribution], config: DictConfig) -> dict[str, Any]:

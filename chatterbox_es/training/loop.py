@@ -60,7 +60,8 @@ class Training:
     def set_up(cls, fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet, config: Config,
                run: RunDirectory) -> "Training":
         hw = config.hw
-        batches = recipe.batches(config, features, Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
+        budget = Budget(hw.micro_batch_frames, hw.micro_batch_tokens)
+        batches = recipe.batches(config, features, budget, drawn_rates(features, config.data))
         optimizer = optimizer_of(recipe.parameter_groups(model), config)
         if hw.compile:
             recipe.compile(model)
@@ -357,11 +358,11 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
         budget = max(frames // 2, max(int(batches.frames[number]) for number in largest.utterances))
         if fabric.world_size > 1:
             raise UserError(f"out of memory on {frames} frames in process {fabric.global_rank} ({reason}); go on with "
-                            f"hw.batch_frames={budget} resume={training.run.folder}")
+                            f"hw.micro_batch_frames={budget} resume={training.run.folder}")
         batches.budget = Budget(budget, batches.budget.tokens)
         step = batches.step(step.utterances, epoch=step.epoch)
         log.warning("out of memory on %d frames (%s): from here on a micro-batch holds at most %d frames; batches stay. "
-                    "To start with that: hw.batch_frames=%d", frames, reason, budget, budget)
+                    "To start with that: hw.micro_batch_frames=%d", frames, reason, budget, budget)
 
 
 def make_plan(training: Training, features: FeatureSet, on_validation: ValidationCallback) -> Plan:

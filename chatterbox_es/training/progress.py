@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from chatterbox_es.config import Config
-from chatterbox_es.errors import UserError
 
 
 @dataclasses.dataclass
@@ -35,15 +34,7 @@ class Progress:
 
     @classmethod
     def of(cls, config: Config, batches: int) -> "Progress":
-        """The limits that a configuration sets to epochs of so many batches.
-
-        Raises:
-            UserError: a limit that is not above 0.
-        """
-        for name in ("epochs", "max_steps", "max_minutes"):
-            limit = config.train[name]
-            if limit is not None and not limit > 0:
-                raise UserError(f"train.{name}={limit} must be above 0")
+        """The limits that a configuration sets to epochs of so many batches."""
         epochs = config.train.epochs or config.phase.epochs
         return cls(min(epochs * batches, config.train.max_steps or sys.maxsize), config.train.max_minutes)
 

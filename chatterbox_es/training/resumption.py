@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from chatterbox_es.config import Config, with_todays_names
 from chatterbox_es.errors import UserError
-from chatterbox_es.runs.run_directory import CONFIG, FINISHED, read_card, run_of_command, state_of
+from chatterbox_es.runs.run_directory import CONFIG, FINISHED, is_run, read_card, run_of_command
 
 log = logging.getLogger(__name__)
 # what makes no other run of a command
@@ -46,9 +47,15 @@ def run_to_resume(config: Config) -> Path | None:
     if config.resume == "auto":
         return run_of_command(Path(config.outputs), command_hash(config))
     folder = Path(config.resume)
+    if not is_run(folder):
+        found = "holds no run (no run.json)" if folder.is_dir() else "does not exist"
+        raise UserError(f"resume={folder}: {found}; resume=auto looks for the newest run of this command")
     if read_card(folder) is None:
-        raise UserError(f"resume={folder}: there is no run in it (run.json is {state_of(folder)}); resume=auto looks for one")
-    stored, now = OmegaConf.to_container(with_todays_names(OmegaConf.load(folder / CONFIG))), settings_of(config)
+        raise UserError(f"resume={folder}: its run.json is damaged, so that it cannot go on")
+    try:
+        stored, now = OmegaConf.to_container(with_todays_names(OmegaConf.load(folder / CONFIG))), settings_of(config)
+    except (OSError, YAMLError) as error:
+        raise UserError(f"resume={folder}: its {CONFIG} cannot be read, so that it cannot go on: {error}") from error
     changed = {section: differences(stored.get(section), now[section], section) for section in now}
     refused = [line for section in FIXED for line in changed[section]]
     if refused:

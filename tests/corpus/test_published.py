@@ -176,7 +176,7 @@ def test_cml_tts(tmp_path):
     (tmp_path / "train.csv").write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
     for number in (1, 2, 4):
         sound(tmp_path / f"train/audio/1/2/1_2_00000{number}.wav")
-    utterances, faults = read("data=cml_tts", f"data.path={tmp_path}", "data.parts=[train]", "data.min_likeness=0.9")
+    utterances, faults = read("data=cml_tts", f"data.path={tmp_path}", "data.parts=[train]", "data.min_similarity=0.9")
     assert [(u.id, u.speaker, u.text) for u in utterances] == [("train/audio/1/2/1_2_000001", "1", "¿Dónde está?")]
     assert [(fault.reason, fault.excluded) for fault in faults] == [
         ("unlike-text", True), ("missing-audio", False), ("bad-row", False)]

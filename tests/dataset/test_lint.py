@@ -103,7 +103,7 @@ def test_programs_read_the_list_from_the_screen(linted):
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    (("format=pdf",), "use one of html, text, json"), (("only=beauty",), "only=beauty: is not measured"),
+    (("format=pdf",), "format=pdf: must be html | text | json"), (("only=beauty",), "only=beauty: is not measured"),
     (("only=alignment",), "needs a voice: run=RUN"), (("run=nowhere",), "run=nowhere does not exist"),
     (("worst=-1",), "worst=-1"), (("form=html",), "form"), (("out=corpus", "worst=0"), "cannot be written"),
 ])  # fmt: skip

@@ -117,7 +117,7 @@ def test_reasons_and_what_is_not_shown_stand_below_the_table(runs, command):
     (("srot=phase",), "'srot=phase' is not one of this command's arguments"),
     (("sort=loss",), "sort=loss is not known; use one of run, phase"),
     (("state=done",), "state=done is not known; use some of running, finished"),
-    (("format=xml",), "format=xml is not known"),
+    (("format=xml",), "format=xml: must be table | json | html"),
     (("limit=0",), "limit=0 must be 1 or more"),
     (("nowhere",), "there is no folder nowhere"),
     (("out=x.html",), "out= is for format=html"),

@@ -28,7 +28,7 @@ from chatterbox_es.training.run_writer import RunWriter
 from chatterbox_es.training.state import load_newest_state
 from chatterbox_es.training.tracking import Tracker
 
-LONG = ("phase=4_2", "train.epochs=4", "phase.batch_size=3", "train.samples=0", "train.state_minutes=0", "hw.dropout=0.1")
+LONG = ("phase=4_2", "train.epochs=4", "phase.batch_size=3", "train.samples=0", "train.state_minutes=0", "model.dropout=0.1")
 
 
 def losses(run) -> list[tuple]:
@@ -368,10 +368,10 @@ def small_gpu(monkeypatch):
 
 
 def test_out_of_memory_makes_smaller_pieces_of_the_same_batch(go, small_gpu, caplog):
-    never = go("never", "phase.batch_size=4", "train.trial_steps=0", "hw.dropout=0")
+    never = go("never", "phase.batch_size=4", "train.trial_steps=0", "model.dropout=0")
     small_gpu(150)
-    run = go("it", "phase.batch_size=4", "train.trial_steps=0", "hw.dropout=0")
-    assert "To start with that: hw.batch_frames=" in caplog.text
+    run = go("it", "phase.batch_size=4", "train.trial_steps=0", "model.dropout=0")
+    assert "To start with that: hw.micro_batch_frames=" in caplog.text
     for (step, loss, *_), (step_in_micro_batches, loss_in_micro_batches, *_) in zip(losses(never), losses(run), strict=True):
         assert step == step_in_micro_batches
         assert loss_in_micro_batches == (loss and pytest.approx(loss, rel=1e-4))
@@ -407,7 +407,7 @@ def test_a_run_that_goes_on_names_the_offline_run_it_continues(go, at_step, outp
 
 def test_two_processes_have_the_losses_of_one(tmp_path, arguments, features):
     """Seven utterances a batch among two: unequal shares, and the last batch of one leaves a process idle."""
-    common = arguments("phase=4_2", "hw.dropout=0", "train.epochs=3", "phase.batch_size=7", "train.samples=0")
+    common = arguments("phase=4_2", "model.dropout=0", "train.epochs=3", "phase.batch_size=7", "train.samples=0")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     runs = []
     for name, start in (("one", ["-m"]), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m"])):

@@ -242,8 +242,8 @@ def test_the_same_seed_gives_the_same_run(train_here, tmp_path, config_of):
 
 
 def test_a_run_that_fails_is_marked_and_starts_nothing(train_here, tmp_path, features):
-    with pytest.raises(UserError, match="phase.schedule=square is not known; use cosine or linear"):
-        train_here("phase.schedule=square")
+    with pytest.raises(UserError, match="text_encoder or full_model"):
+        train_here("phase.trains=text_and_lora")
     assert read_card(tmp_path / "run")["state"] == "failed"
     assert newest_run(tmp_path, "4_2", features.card["content"]) is None
 
@@ -301,7 +301,7 @@ def test_a_run_by_minutes_reaches_zero_when_its_end_begins(ending, last):
 
 
 def test_hardware_overrides_the_rate():
-    assert learning_rate(compose(["hw.lr=0.5", "phase.warmup_steps=1"]), Progress(100, None, 0)) == 0.5
+    assert learning_rate(compose(["phase.lr=0.5", "phase.warmup_steps=1"]), Progress(100, None, 0)) == 0.5
 
 
 def test_metrics_are_one_json_object_a_line(road):

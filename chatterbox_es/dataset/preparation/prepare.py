@@ -31,7 +31,6 @@ from chatterbox_es.dataset.preparation.work_progress import WorkProgress
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import remove_partials
 
-ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
 # Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
 UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list", "streaming")
 
@@ -54,12 +53,6 @@ def prepare_whole(config: Config) -> FeatureSet:
         UserError: no corpus, or more faults in it than ``data.max_fault_share`` allows.
     """
     data, options = config.data, config.prepare
-    for key, value, known in (("prepare.engine", options.engine, ENGINES), ("data.split", data.split, SPLITS),
-                              ("prepare.check", options.check, CHECKS)):
-        if value not in known:
-            raise UserError(f"{key}={value} is not known; use {' or '.join(known)}")
-    if options.shard < 1:
-        raise UserError(f"prepare.shard={options.shard}: must be 1 or more utterances")
     contract = OmegaConf.to_object(config.mel)
     roots = _roots(config)
     prepared = Storage(data.prepared)

@@ -57,8 +57,7 @@ def build_model(config: Config, features: FeatureSet) -> Fase4:
     """
     if len(features.symbols) > config.model.symbols:
         raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
-    dropout = {} if config.hw.dropout is None else {"dropout": config.hw.dropout}
-    model = Fase4(**model_arguments(config, features) | dropout)
+    model = Fase4(**model_arguments(config, features))
     model.number(features.names)
     return model
 

@@ -51,7 +51,7 @@ def way_out(batches: Batches, activations: "Activations", room: float) -> str:
         smaller.budget = Budget(budget, batches.budget.tokens)
         if activations.of(smaller, activations.largest(smaller, batches.first_epoch)) <= room:
             break
-    return f"with hw.batch_frames={budget} it would fit: the same batch, in micro-batches"
+    return f"with hw.micro_batch_frames={budget} it would fit: the same batch, in micro-batches"
 
 
 @dataclasses.dataclass

@@ -78,8 +78,8 @@ class Fase4Recipe:
         return Frozen(list(frozen), lambda: weights_hash(frozen))
 
     def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: np.ndarray | None) -> Batches:
-        phase, hw = config.phase, config.hw
-        return Batches(features, features.train, hw.batch_size or phase.batch_size, config.train.seed, collate,
+        phase = config.phase
+        return Batches(features, features.train, phase.batch_size, config.train.seed, collate,
                        phase.batch_frames, budget, rates)
 
     def compile(self, model: Fase4) -> None:

@@ -107,7 +107,7 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
                 ways.append(said if said.startswith("model") or chosen.checkpointing else f"model.checkpointing=true {said}")
         longest = longest_utterance(batches)
         if len(largest) > 1 and step.total() - needed([longest]).total() >= missing:
-            ways.append(f"hw.batch_frames={int(batches.frames[longest])} (the same batch, in micro-batches)")
+            ways.append(f"hw.micro_batch_frames={int(batches.frames[longest])} (the same batch, in micro-batches)")
         return f"with {' or '.join(ways)} it would fit" if ways else (
             "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
 

@@ -62,7 +62,7 @@ class T3Recipe:
     def of(cls, config: Config) -> "T3Recipe":
         """That of a run."""
         model = config.model
-        return cls(config.phase.trains, lora_options(model, config.hw.dropout), LossWeights(text=model.text_weight),
+        return cls(config.phase.trains, lora_options(model), LossWeights(text=model.text_weight),
                    model.checkpointing)
 
     def prepare(self, config: Config) -> TokenSet:
@@ -119,10 +119,10 @@ class T3Recipe:
 
     def _ready(self, model: T3, config: Config) -> T3:
         """With adapters where the phase trains them, dropout, and what saves memory."""
-        chosen, dropout = config.model, config.hw.dropout
+        chosen = config.model
         model.train()
         model.start_tokens = chosen.start_tokens
-        model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout if dropout is None else dropout
+        model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout
         add_adapters(model, self.trains, self.adapters)
         if self.checkpointing:
             model.save_memory()
@@ -136,7 +136,7 @@ class T3Recipe:
         return Frozen(parts, lambda: frozen_digest(model))
 
     def batches(self, config: Config, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
-        phase, hw, seed, share = config.phase, config.hw, config.train.seed, config.model.text_drop_prob
+        phase, seed, share = config.phase, config.train.seed, config.model.text_drop_prob
         prompts, ids = features.prompts(seed), features.places["ids"]
         if alone := len(prompts.without(features.train)):
             log.info("%d of %d utterances have no other clip of their speaker of a second or more, and are trained without a "
@@ -151,7 +151,7 @@ class T3Recipe:
         def text_targets(batch: list[int], epoch: int) -> int:
             return sum(int(ids[number]) - 1 for number in batch if not drops_text(seed, epoch, number, share))
 
-        return Batches(features, features.train, hw.batch_size or phase.batch_size, seed, read, phase.batch_frames,
+        return Batches(features, features.train, phase.batch_size, seed, read, phase.batch_frames,
                        budget, rates, features.lengths(), text_targets)
 
     def compile(self, model: T3) -> None:
@@ -245,11 +245,6 @@ def check(config: Config) -> None:
     weights_folder(model)
     if config.hw.accelerator == "cuda":
         require_gpu(config.hw)
-    for key, least in (("start_tokens", 1), ("codec_batch", 1), ("rank", 1)):
-        if getattr(model, key) < least:
-            raise UserError(f"model.{key}={getattr(model, key)}: must be {least} or more")
-    if not 0 <= model.text_drop_prob < 1:
-        raise UserError(f"model.text_drop_prob={model.text_drop_prob:g}: a probability, from 0 to below 1")
 
 
 def lora_arguments(model: ChatterboxConfig) -> dict[str, Any]:
@@ -257,11 +252,9 @@ def lora_arguments(model: ChatterboxConfig) -> dict[str, Any]:
     return {"rank": model.rank, "alpha": model.alpha, "dropout": model.lora_dropout, "targets": list(model.lora_targets)}
 
 
-def lora_options(model: ChatterboxConfig, dropout: float | None) -> LoraOptions:
-    """What the configuration says of the adapters; ``dropout`` in place of theirs."""
-    chosen = lora_arguments(model)
-    return LoraOptions(chosen["rank"], chosen["alpha"], chosen["dropout"] if dropout is None else dropout,
-                       tuple(chosen["targets"]))
+def lora_options(model: ChatterboxConfig) -> LoraOptions:
+    """What the configuration says of the adapters."""
+    return LoraOptions(model.rank, model.alpha, model.lora_dropout, tuple(model.lora_targets))
 
 
 def frozen_type(fabric: Fabric) -> torch.dtype:

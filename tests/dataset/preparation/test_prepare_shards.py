@@ -243,8 +243,9 @@ def test_a_url_without_its_package_is_an_error(tmp_path, config_of):
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ("prepare.engine=spark", "local or ray"), ("data.split=half", "text or speaker"), ("prepare.check=no", "quick or full"),
-    ("prepare.shard=0", "1 or more"),
+    ("prepare.engine=spark", "prepare.engine=spark: must be local"), ("data.split=half", "data.split=half: must be text"),
+    ("prepare.check=no", "prepare.check=no: must be quick"),
+    ("prepare.shard=0", "prepare.shard=0: must be at least 1"),
 ])  # fmt: skip
 def test_what_is_not_known_is_named(change, said, config_of):
     with pytest.raises(UserError, match=said):

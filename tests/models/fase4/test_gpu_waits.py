@@ -60,7 +60,7 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
 
 def test_the_figures_are_those_of_the_cpu(gpu, features, config_of):
     """The pretended GPU takes the GPU's branches: attention, copies, indices without a wait."""
-    metrics, config, recipe = [], config_of("phase=4_3", "phase.encoder_from=null", "hw.dropout=0"), Fase4Recipe()
+    metrics, config, recipe = [], config_of("phase=4_3", "phase.encoder_from=null", "model.dropout=0"), Fase4Recipe()
     for fabric, place in ((fabric_of("32-true"), lambda model: model), (gpu.fabric(), gpu.move)):
         torch.manual_seed(0)
         model = place(build_model(config, features).train())

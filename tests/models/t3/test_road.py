@@ -28,9 +28,9 @@ from chatterbox_es.runs.run_directory import RunDirectory, read_card
 HERE = Path(__file__).resolve().parent
 CODEC = "codec=standin_codec:load"
 STANDIN = f"model.{CODEC}"
-FAST = ("hw.threads=1", "hw.precision=32-true", "hw.dropout=0", "train.wandb=disabled", "train.samples=1", "train.log_every=1",
-        "train.trial_steps=0", "phase.batch_size=3", "phase.warmup_steps=1", "phase.lr=3e-3", "train.epochs=2",
-        "model.rank=4")  # fmt: skip
+FAST = ("hw.threads=1", "hw.precision=32-true", "model.lora_dropout=0", "model.perceiver_dropout=0", "train.wandb=disabled",
+        "train.samples=1", "train.log_every=1", "train.trial_steps=0", "phase.batch_size=3", "phase.warmup_steps=1",
+        "phase.lr=3e-3", "train.epochs=2", "model.rank=4")  # fmt: skip
 
 
 def run_command(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:

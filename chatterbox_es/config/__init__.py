@@ -1,0 +1,25 @@
+"""What a run can be told: `schema` declares, `arguments` reads what is typed, `compose` puts together, `checks` refuses."""
+
+from chatterbox_es.config.arguments import hydra_arguments
+from chatterbox_es.config.checks import check
+from chatterbox_es.config.compose import CONF, because, compose, read_config, register_schema, with_todays_names
+from chatterbox_es.config.schema import (
+    MODELS,
+    Attention,
+    ChatterboxConfig,
+    Config,
+    DataConfig,
+    Fase4Config,
+    HwConfig,
+    Kind,
+    ModelConfig,
+    PhaseConfig,
+    PrepareConfig,
+    SourceConfig,
+    SweepConfig,
+    TrainConfig,
+)
+
+__all__ = ["CONF", "MODELS", "Attention", "ChatterboxConfig", "Config", "DataConfig", "Fase4Config", "HwConfig", "Kind",
+           "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig", "SweepConfig", "TrainConfig", "because",
+           "check", "compose", "hydra_arguments", "read_config", "register_schema", "with_todays_names"]
