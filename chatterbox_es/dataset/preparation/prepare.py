@@ -127,6 +127,7 @@ def _key(listing: str, roots: dict[str, Path | str], contract: MelContract, data
 def _code() -> Iterator[Path]:
     """The files whose change may change what is prepared."""
     package = Path(__file__).parents[2]
+    yield package / "mel_contract.py"
     for room, names in (("audio", ("waveform", "containers", "mel", "log_mel", "quality", "spectrum")),
                         ("dataset/preparation", ("assembly", "manifest", "shards", "stages"))):
         yield from (package / room / f"{name}.py" for name in names)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from chatterbox_es.config import compose
 from chatterbox_es.models.fase4.initialisation import start_model
@@ -55,6 +56,20 @@ def test_phase_4_2_trains_the_encoder_and_not_the_decoder():
     assert all(p.grad is None for p in model.mel_decoder.parameters())
     assert all(p.grad is not None for p in [*model.text_encoder.parameters(), *model.duration_predictor.parameters()])
     assert Fase4Recipe().freeze(small(), compose(["phase=4_3"])).parts == []
+
+
+@pytest.mark.parametrize("phase", ["4_2", "4_3"])
+def test_operations_of_a_step_are_those_that_torch_counts(phase):
+    """Of the linear layers; attention is of other operations (bmm), and the duration predictor's last layer is not foreseen."""
+    model, spoken = small(dropout=0.0), sentences()
+    MelFamily().freeze(model, compose([f"phase={phase}"]))
+    tokens, frames = (sum(counts) for counts in zip(*SENTENCES, strict=True))
+    with FlopCounterMode(display=False) as counter:
+        prediction, mels = predict(model, spoken)
+        losses_of(prediction, mels).total().backward()
+    counted = counter.get_flop_counts()["Global"]
+    linear = counted[torch.ops.aten.mm] + counted[torch.ops.aten.addmm]
+    assert model.training_flops(tokens, frames) + 6 * tokens * model.duration_predictor.output.in_features == linear
 
 
 def test_padding_changes_no_prediction_no_duration_and_no_loss():

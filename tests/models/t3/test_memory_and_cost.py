@@ -5,19 +5,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from chatterbox_es.config import compose
+from chatterbox_es.dataset.batches import Batches
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.plan import ROOM
 from chatterbox_es.models.t3.batches import collate
 from chatterbox_es.models.t3.cost import CONDITIONS, TEXT_PER_SECOND, CostOptions, hours_of, utterance_flops
 from chatterbox_es.models.t3.lora import LoraOptions
 from chatterbox_es.models.t3.loss import losses_of
-from chatterbox_es.models.t3.memory import Shape, step_memory
+from chatterbox_es.models.t3.memory import Shape, plan_memory, step_memory
 from chatterbox_es.models.t3.network import T3, T3Size
 from chatterbox_es.models.t3.phases import FULL_MODEL, TEXT_AND_LORA, parameter_groups, set_phase
 from chatterbox_es.training.optimisation import make_optimizer
+from tests.fp16 import fabric_of
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "bench_t3.py"
 
@@ -51,6 +57,25 @@ def test_what_the_phases_hold_of_the_published_size():
     assert whole.optimiser == 8 * whole.trained and whole.trained > 535e6
     assert step_memory(T3Size(), FULL_MODEL, shape, optimiser="adafactor").total() < whole.total() - 4e9
     assert step_memory(T3Size(), TEXT_AND_LORA, shape, checkpointing=False).total() > half.total() + 1e9
+
+
+def test_a_run_that_does_not_fit_is_refused_with_what_would(make_t3, monkeypatch):
+    monkeypatch.setattr("chatterbox_es.models.plan.held_memory", lambda fabric: 0.0)
+    model, fabric = make_t3(), fabric_of("32-true")
+    set_phase(model, FULL_MODEL, LoraOptions())
+    batches = Batches(None, np.arange(6), 6, 0, None, lengths=(np.full(6, 300), np.full(6, 90)))
+
+    def plan(gigabytes: float, *more: str):
+        config = compose(["model=chatterbox", "phase=4_3", "train.samples=0", f"hw.memory_gb={gigabytes}", *more])
+        return plan_memory(fabric, model, batches, config, LoraOptions())
+
+    saved, spent = (plan(9, f"model.checkpointing={choice}").memory_needed_gb for choice in ("true", "false"))
+    enough = (saved + spent) / 2 / ROOM
+    with pytest.raises(UserError, match=r"GB is there; with model.checkpointing=true or .*hw.batch_frames=300.* it would fit"):
+        plan(enough, "model.checkpointing=false")
+    assert plan(enough, "model.checkpointing=true").memory_needed_gb == saved
+    with pytest.raises(UserError, match="no setting known here makes it fit"):
+        plan(0.1 * saved)
 
 
 @pytest.mark.parametrize("trains", [TEXT_AND_LORA, FULL_MODEL])
