@@ -1,5 +1,6 @@
 """Everything a run can be told, typed: YAML in ``conf/`` gives the values, a key that is not here is an error."""
 
+import copy
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,27 +9,14 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-
-
-@dataclass
-class MelConfig:
-    """See `chatterbox_es.audio.mel.MelContract`."""
-
-    sample_rate: int = 24_000
-    n_fft: int = 1920
-    hop: int = 480
-    window: int = 1920
-    bins: int = 80
-    f_min: float = 0.0
-    f_max: float = 8000.0
-    floor: float = 1e-5
 
 
 @dataclass
@@ -96,21 +84,24 @@ class PrepareConfig:
 
 @dataclass
 class ModelConfig:
-    """What every model has; the keys beside are those of its family."""
+    """What every model has; a model adds its own keys in a subclass, which is named here once and is known."""
 
-    name: str = MISSING  # fase4 | chatterbox
+    name: str = MISSING
 
 
 @dataclass
 class Fase4Config(ModelConfig):
     """The write-up's model: mels from phonemes."""
 
+    name: str = "fase4"
     symbols: int = MISSING  # rows of the embedding
     width: int = MISSING
     layers: int = MISSING
     heads: int = MISSING
     feedforward: int = MISSING
     dropout: float = MISSING
+    decoder_hidden: list[int] = MISSING  # widths of the mel decoder's hidden layers
+    decoder_start: str = MISSING  # random | mels, fitted to the training mels beforehand
     duration_hidden: int = MISSING
     use_speaker: bool = False  # tell the model who speaks: an embedding for each speaker of the corpus
     use_dialect: bool = False  # likewise in which dialect
@@ -121,6 +112,7 @@ class Fase4Config(ModelConfig):
 class ChatterboxConfig(ModelConfig):
     """Resemble AI's Chatterbox: its T3, from published weights. docs/chatterbox.md"""
 
+    name: str = "chatterbox"
     weights: str = MISSING  # the folder with Resemble's files
     fetch: bool = False  # get them from the Hugging Face hub where the folder is not there, or not whole
     repository: str = "ResembleAI/chatterbox"  # of the hub
@@ -132,9 +124,9 @@ class ChatterboxConfig(ModelConfig):
     lora_dropout: float = 0.05
     lora_targets: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
                                                              "down_proj"])
-    unheard: float = 0.1  # share of the utterances trained without their text, which guidance needs
+    text_drop_prob: float = 0.1  # of training an utterance without its text, which guidance needs
     text_weight: float = 0.1  # of the loss on the text, beside that on the speech
-    starts: int = 2  # start tokens; Resemble's inference gives two
+    start_tokens: int = 2  # Resemble's inference gives two
     checkpointing: bool = True  # compute layers again in the backward pass, for less memory
     perceiver_dropout: float = 0.2  # of the prompt's attention, as published
 
@@ -145,8 +137,6 @@ class PhaseConfig:
 
     name: str = MISSING  # 4_2 | 4_3
     trains: str = MISSING  # text_encoder (the mel decoder is frozen) | text_and_lora (chatterbox) | full_model
-    decoder_hidden: list[int] = MISSING  # fase4
-    decoder_start: str = MISSING  # fase4: random | mels, fitted to the training mels beforehand
     encoder_from: str | None = None  # the phase whose newest finished run of the same data it starts from
     epochs: int = MISSING
     batch_size: int = MISSING  # utterances an optimiser step, on all processes together
@@ -194,7 +184,7 @@ class TrainConfig:
     seed: int = 0
     epochs: int | None = None  # in place of the phase's
     max_steps: int | None = None
-    max_minutes: float | None = None  # from the first step to the end of the last validation, which is foreseen
+    max_minutes: float | None = None  # from the first step to the end of the last validation, which is estimated
     encoder: str | None = None  # 4_3: the 4_2 run to take the text encoder from, in place of the newest
     finetune: str | None = None  # a finished run of any data whose whole model is the start
     samples: int = 3  # held-out sentences spoken and drawn at each validation
@@ -228,7 +218,7 @@ class SweepConfig:
 
 @dataclass
 class Config:
-    mel: MelConfig = field(default_factory=MelConfig)
+    mel: MelContract = field(default_factory=MelContract)
     data: DataConfig = MISSING
     model: ModelConfig = MISSING
     phase: PhaseConfig = MISSING
@@ -240,7 +230,37 @@ class Config:
     resume: str | None = None  # auto: go on with the newest run of this command, if there is one; or a run directory
 
 
-MODELS = {"fase4": Fase4Config, "chatterbox": ChatterboxConfig}
+MODELS = {node.name: node for node in ModelConfig.__subclasses__()}
+RENAMED = {  # keys of 0.1 → as they are called now
+    "phase.decoder_hidden": "model.decoder_hidden",
+    "phase.decoder_start": "model.decoder_start",
+    "model.unheard": "model.text_drop_prob",
+    "model.starts": "model.start_tokens",
+}
+
+
+def check_names(argv: list[str]) -> None:
+    """
+    Raises:
+        UserError: a key is called otherwise since 0.1; the message has its name of today.
+    """
+    for argument in argv:
+        key = argument.partition("=")[0].lstrip("+~-")
+        if key in RENAMED:
+            raise UserError(f"{argument}: {key} is called {RENAMED[key]} now")
+
+
+def with_todays_names(stored: DictConfig) -> DictConfig:
+    """A configuration that a run of 0.1 may have left, with its renamed keys as they are called now."""
+    stored = copy.deepcopy(stored)
+    known = MODELS[stored.model.name].__dataclass_fields__
+    for old, new in RENAMED.items():
+        (section, key), (place, name) = old.split("."), new.split(".")
+        if key in stored.get(section, {}):
+            value = stored[section].pop(key)
+            if place != "model" or name in known:  # 0.1 gave every model the keys of fase4's decoder
+                stored[place][name] = value
+    return stored
 
 
 def read_config(file: Path) -> Config:
@@ -250,7 +270,7 @@ def read_config(file: Path) -> Config:
         UserError: it is missing, cannot be read, or is not of this version.
     """
     try:
-        stored = OmegaConf.load(file)
+        stored = with_todays_names(OmegaConf.load(file))
         schema = OmegaConf.structured(Config)
         schema.model = OmegaConf.structured(MODELS[stored.model.name])
         return OmegaConf.merge(schema, stored)
@@ -280,7 +300,11 @@ def quote_phase_names(argv: list[str]) -> list[str]:
 
     Holds in lists (``phase=4_2,4_3``) and in ``choice(4_2,4_3)`` for the groups that are named after phases, and for a folder
     of such a name (``data.path=2024_05``), and for the rules of ``data.drop``; everything else is left as it is.
+
+    Raises:
+        UserError: as `check_names`.
     """
+    check_names(argv)
     quoted = []
     for argument in argv:
         key, equals, value = argument.partition("=")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint, recipe_named
 from chatterbox_es.runs.checkpoint_files import voice_file
 from chatterbox_es.speech.onnx_export import OPSET, export_voice
 from chatterbox_es.speech.onnx_voice import FORMAT
@@ -40,12 +40,11 @@ def main() -> None:
     if Path(options.out).suffix not in ("", ".onnx"):
         raise UserError(f"out={options.out}: name a file that ends in .onnx (of model=chatterbox a folder)")
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
-    if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).family == "chatterbox":
-        from chatterbox_es.models.t3.published import publish  # whose packages are optional
-
+    if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).output != "mels":
         if not options.out:
             raise UserError("out=DIR: name the folder to write")
-        print(publish(loaded, Path(options.out), options.adapters, options.half, options.trim, options.weights))
+        print(recipe_named(loaded.family).publish(loaded, Path(options.out), options.adapters, options.half, options.trim,
+                                                  options.weights))
         return
     out = Path(options.out or "voice.onnx")
     if out.suffix != ".onnx":

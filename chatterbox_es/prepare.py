@@ -12,12 +12,12 @@ import sys
 
 from chatterbox_es import command_line
 from chatterbox_es.config import compose
-from chatterbox_es.models.families import family_of
+from chatterbox_es.models.families import recipe_of
 
 
 def main() -> None:
     config = compose(sys.argv[1:], __doc__)
-    family_of(config).prepare(config)
+    recipe_of(config).prepare(config)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from optuna import TrialPruned
 
+from chatterbox_es import command_line
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config import CONF, Config, quote_phase_names, register_schema
 from chatterbox_es.errors import UserError
@@ -80,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

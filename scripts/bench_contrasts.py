@@ -28,7 +28,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.evaluation.contrasts import Contrasts
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import load_voice

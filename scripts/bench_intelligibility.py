@@ -30,7 +30,7 @@ from chatterbox_es.evaluation.processes import on_all_cores
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Failure, Sound
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, held_out
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.runs.checkpoint_files import voice_file
 from chatterbox_es.runs.run_directory import commit

@@ -1,4 +1,4 @@
-"""A training step of Chatterbox's T3 with random weights: what it takes, beside what was reckoned.
+"""A training step of Chatterbox's T3 with random weights: what it takes, beside what was estimated.
 
     python scripts/bench_t3.py phase=4_2 [precision=bf16-mixed] [device=cpu] [batch=1] [seconds=6] [steps=2] [layers=30]
                                [optimiser=adamw] [checkpointing=true] [rank=32]

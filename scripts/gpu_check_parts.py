@@ -26,9 +26,8 @@ from torch import nn
 from chatterbox_es.config import Config, HwConfig, compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.hardware import TF32_SINCE, installed_driver, matmul_peak, require_gpu, set_up
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.families import family_of
-from chatterbox_es.models.family import Family
+from chatterbox_es.models.families import load_checkpoint, recipe_of
+from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.speech.voices import voice_of
@@ -40,7 +39,7 @@ from chatterbox_es.training.tracking import Tracker
 Tell = Callable[[str, Any], None]
 SHORT = {"32-true": "fp32", "16-mixed": "fp16", "bf16-mixed": "bf16"}
 SMALL = ("model.width=32", "model.heads=2", "model.layers=1", "model.feedforward=64", "model.duration_hidden=16",
-         "phase.decoder_hidden=[32]")  # fmt: skip
+         "model.decoder_hidden=[32]")  # fmt: skip
 SMALL_T3 = {"text_rows": 300, "speech_rows": 6600, "width": 64, "layers": 2, "heads": 1, "feedforward": 96,
             "text_positions": 80, "speech_positions": 200, "queries": 8}  # fmt: skip
 LEARNING_T3 = {"text_rows": 300, "width": 256, "layers": 4, "heads": 4, "feedforward": 1024}  # for its losses
@@ -85,7 +84,7 @@ class Check:
                   "train.wandb=disabled", "train.trial_steps=0", "phase.encoder_from=null", "phase.validate_every=1000000",
                   f"outputs={self.folder}/outputs", *["hw.threads=1"] * self.small]
         if model == "fase4":
-            common += ["phase.decoder_start=random", *SMALL * self.small]
+            common += ["model.decoder_start=random", *SMALL * self.small]
         return compose([*common, *settings])
 
 
@@ -99,7 +98,7 @@ def cut(features: FeatureSet, utterances: int | None) -> FeatureSet:
 class Trained:
     """A run of the training loop, without checkpoints."""
 
-    family: Family
+    recipe: Recipe
     fabric: Fabric
     model: nn.Module
     run: RunDirectory
@@ -119,17 +118,17 @@ class Trained:
 
 def train_once(check: Check, name: str, features: FeatureSet, config: Config) -> Trained:
     """The package's loop from a fresh start that is the same each time."""
-    family, fabric = family_of(config), set_up(config.hw)
+    recipe, fabric = recipe_of(config), set_up(config.hw)
     torch.manual_seed(config.train.seed)
-    model, _ = family.start(config, features, fabric)
-    family.freeze(model, config)
+    model, _ = recipe.start(config, features, fabric)
+    recipe.freeze(model, config)
     torch.manual_seed(config.train.seed)
     run = RunDirectory.create(check.folder / "runs" / name)
     try:
-        train(fabric, family, model, features, config, run, Tracker("disabled", run.folder, name, {}), ValidationCallback())
+        train(fabric, recipe, model, features, config, run, Tracker("disabled", run.folder, name, {}), ValidationCallback())
     finally:
         run.unlock()
-    return Trained(family, fabric, model, run)
+    return Trained(recipe, fabric, model, run)
 
 
 def clear() -> None:
@@ -190,8 +189,8 @@ def share(check: Check, tell: Tell) -> None:
 def share_of(check: Check, name: str, features: FeatureSet, config: Config) -> dict[str, float]:
     """Of the products of these layers' shapes, and the operations themselves."""
     run = train_once(check, name, features, config)
-    batches = run.family.batches(config, features, None, None)
-    flops = [run.family.flops(run.model, step) for step in batches.steps(1)]
+    batches = run.recipe.batches(config, features, None, None)
+    flops = [run.recipe.flops(run.model, step) for step in batches.steps(1)]
     return {"share_of_peak": round(run.mean("share_of_peak"), 4), "steps_per_second": round(run.mean("steps_per_second"), 3),
             "tflops": round(run.mean("steps_per_second") * float(np.mean(flops)) / 1e12, 3),
             "memory_gb": round(run.run.card["memory_peak_gb"], 3), "planned_gb": run.run.card["memory_planned_gb"]}
@@ -334,11 +333,11 @@ def largest_difference(one: Path, other: Path) -> float:
 def synthesis(check: Check, tell: Tell) -> None:
     """Seconds of sound a second: fase4's voice says sentences as `chatterbox_es.synthesize` does, on the CPU."""
     config, features = check.config("4_3"), check.features()
-    family = family_of(config)
-    model, _ = family.start(config, features, set_up(config.hw))
+    recipe = recipe_of(config)
+    model, _ = recipe.start(config, features, set_up(config.hw))
     with torch.no_grad():
         model.duration_predictor.output.bias.fill_(math.log(3.5))  # an untrained one would make every sound 20 ms long
-    voice = voice_of(family.checkpoint(model, config, features, {}), "gpu_check")
+    voice = voice_of(recipe.checkpoint(model, config, features, {}), "gpu_check")
     voice.speak(TEXT)
     began, spoken = time.perf_counter(), 0.0
     while time.perf_counter() - began < (1 if check.small else 5):

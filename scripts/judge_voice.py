@@ -31,10 +31,10 @@ from chatterbox_es.evaluation.results import Results, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Spoken, System, held_out
 from chatterbox_es.evaluation.verdicts import verdicts
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
-from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voice import MelVoice
 
 MEASURES = ("distillmos", "dnsmos", "intelligibility", "speaker_similarity", "prosody", "variance")
 COLUMNS = {"distillmos": "DistillMOS", "dnsmos_ovrl": "DNSMOS overall", "wer": "WER", "similarity_to_speaker": "similarity",
@@ -49,7 +49,7 @@ def main() -> None:
         raise UserError(f"needs runs and a judge (looked for {judge})\n{__doc__}")
     checkpoints = {run: load_checkpoint(final_checkpoint(run)) for run in runs}
     features = prepared_set_of(checkpoints[runs[0]])
-    voices = {str(run): Voice(checkpoint, str(run)) for run, checkpoint in checkpoints.items()}
+    voices = {str(run): MelVoice(checkpoint, str(run)) for run, checkpoint in checkpoints.items()}
     rate, first = features.contract.sample_rate, voices[str(runs[0])]
     systems: list[System] = [Recordings(rate), RoundTrip(features, first.vocoder)]
     systems += [Spoken(name, voice, rate) for name, voice in voices.items()]

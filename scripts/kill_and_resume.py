@@ -32,7 +32,7 @@ import torch
 from chatterbox_es import train
 
 SETTINGS = ("phase=4_2", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4",
-            "model.width=128", "model.heads=4", "model.layers=2", "model.feedforward=256", "phase.decoder_hidden=[128]",
+            "model.width=128", "model.heads=4", "model.layers=2", "model.feedforward=256", "model.decoder_hidden=[128]",
             "hw=cpu", "hw.threads=1", "train.max_steps=60", "phase.validate_every=1", "phase.batch_size=16",
             "train.log_every=1", "train.samples=1", "train.state_minutes=0", "train.wandb=disabled")  # fmt: skip
 COMPARED = ("train_loss", "train_token_loss", "train_duration_loss", "learning_rate", "grad_norm_text", "grad_norm_vocoder",

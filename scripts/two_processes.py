@@ -9,7 +9,6 @@ processes when training has ended. torchrun starts this file again as the two pr
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 
 SETTINGS = ("phase=4_3", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4", "train.finetune=null",
             "model.width=64", "model.heads=2", "model.layers=1", "model.feedforward=128", "phase.encoder_from=null",
-            "phase.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
+            "model.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
             "phase.lr=1e-3", "train.log_every=1", "train.samples=0", "train.state_minutes=0.03",
             "train.wandb=disabled")  # fmt: skip
 OWN = {"runs": "20", "seconds": "8", "slow": "1", "limit": "400", "out": ""}
@@ -34,8 +33,8 @@ def process(slow: float, folder: Path) -> None:
         time.sleep(slow)
         return state.save_state(*arguments)
 
-    def train_and_tell(fabric, family, model, features, config, run, *more):
-        best = loop.train(fabric, family, model, features, config, run, *more)
+    def train_and_tell(fabric, recipe, model, features, config, run, *more):
+        best = loop.train(fabric, recipe, model, features, config, run, *more)
         (folder / f"weights_{fabric.global_rank}").write_text(weights_digest(model.state_dict()))
         return best
 
@@ -52,11 +51,11 @@ def train_once(number: int, folder: Path, options: dict[str, str], settings: lis
               f"train.max_minutes={float(options['seconds']) / 60}", f"train.seed={number}"]
     began = time.monotonic()
     with (folder / f"run_{number:03d}.log").open("w") as log:
-        both = subprocess.Popen(launch, stdout=log, stderr=log, start_new_session=True)
+        both = subprocess.Popen(launch, stdout=log, stderr=log)
         try:
             code = both.wait(float(options["limit"]))
         except subprocess.TimeoutExpired:
-            os.killpg(both.pid, signal.SIGKILL)
+            both.terminate()  # torchrun ends the processes that it started, by force after half a minute
             both.wait()
             return {"run": number, "hung": True}
     digests = {path.read_text() for path in outputs.glob("weights_*")}

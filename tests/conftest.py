@@ -28,7 +28,7 @@ SENTENCES = (
     "¡Qué día tan bonito!", "Una rosa roja.", "El niño lee un libro.", "Vamos al mar.", "Se fue ayer, muy tarde.",
 )  # fmt: skip
 TINY = ("model.width=32", "model.heads=2", "model.layers=1", "model.feedforward=64", "model.duration_hidden=16",
-        "phase.decoder_hidden=[32]", "phase.decoder_start=random",
+        "model.decoder_hidden=[32]", "model.decoder_start=random",
         "phase.lr=3e-3", "phase.validate_every=1", "hw.threads=1", "hw.precision=32-true",
         "data.workers=1", "train.epochs=2", "train.samples=1", "train.log_every=1", "train.wandb=disabled")  # fmt: skip
 

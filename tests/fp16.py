@@ -9,7 +9,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from chatterbox_es.dataset.batches import Step
-from chatterbox_es.models.family import Family
+from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.training.optimisation import make_optimizer, training_step
 
 PRECISIONS = ("32-true", "16-mixed")
@@ -23,13 +23,13 @@ def fabric_of(precision: str) -> Fabric:
 
 
 class Run:
-    """Steps of a family's model on one batch as the loop takes them, and what torch's optimiser sees at each."""
+    """Steps of a recipe's model on one batch as the loop takes them, and what torch's optimiser sees at each."""
 
-    def __init__(self, precision: str, family: Family, model: nn.Module, kind: str = "adamw", rate: float = 1e-3,
+    def __init__(self, precision: str, recipe: Recipe, model: nn.Module, kind: str = "adamw", rate: float = 1e-3,
                  clip: float = 1.0, fused: bool = True):
-        self.fabric, self.family, self.model, self.rate, self.clip = fabric_of(precision), family, model, rate, clip
+        self.fabric, self.recipe, self.model, self.rate, self.clip = fabric_of(precision), recipe, model, rate, clip
         self.start = [weight.detach().clone() for weight in model.parameters()]
-        self.inner = make_optimizer(kind, family.parameter_groups(model), rate, 0.01, fused=fused)
+        self.inner = make_optimizer(kind, recipe.parameter_groups(model), rate, 0.01, fused=fused)
         self.wrapped, self.optimizer = self.fabric.setup(model.train(), self.inner)
         self.seen: list[torch.Tensor] = []  # the gradient of each step, flat
         self.inner.register_step_pre_hook(lambda *_: self.seen.append(self.gradient()))
@@ -42,7 +42,7 @@ class Run:
         return torch.cat([weight.grad.flatten() for weight in self.model.parameters() if weight.grad is not None])
 
     def steps(self, step: Step, count: int = 1) -> list[dict[str, float]]:
-        return [training_step(self.fabric, self.family, self.wrapped, self.optimizer, step, self.rate, self.clip)
+        return [training_step(self.fabric, self.recipe, self.wrapped, self.optimizer, step, self.rate, self.clip)
                 for _ in range(count)]
 
     def distance(self) -> float:

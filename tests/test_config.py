@@ -1,8 +1,12 @@
 """The configuration: what is written is what is composed, and a slip is named."""
 
-import pytest
+import re
+from pathlib import Path
 
-from chatterbox_es.config import compose, quote_phase_names
+import pytest
+from omegaconf import OmegaConf
+
+from chatterbox_es.config import RENAMED, compose, quote_phase_names, read_config
 from chatterbox_es.errors import UserError
 
 
@@ -55,6 +59,38 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
 def test_a_slip_is_an_error_that_names_it(slip, named):
     with pytest.raises(UserError, match=named):
         compose([slip])
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_0_1_is_an_error_that_says_its_name_of_today(old, new):
+    for written in (f"{old}=1", f"++{old}=choice(1,2)"):
+        with pytest.raises(UserError, match=f"{re.escape(old)} is called {re.escape(new)} now"):
+            compose([written])
+    OmegaConf.select(compose(["model=chatterbox" if "text" in new or "tokens" in new else "model=fase4"]), new,
+                     throw_on_missing=True)
+
+
+def test_the_configuration_of_a_run_of_0_1_is_read_by_the_names_of_today(tmp_path):
+    def left(name: str, model: str, phase: dict, **keys) -> Path:
+        stored = OmegaConf.to_container(compose([f"model={model}", "phase=4_3"]), resolve=False)
+        for key in ("decoder_hidden", "decoder_start", "text_drop_prob", "start_tokens"):
+            stored["model"].pop(key, None)
+        stored["phase"] |= phase
+        stored["model"] |= keys
+        OmegaConf.save(OmegaConf.create(stored), tmp_path / name)
+        return tmp_path / name
+
+    fase4 = read_config(left("fase4.yaml", "fase4", {"decoder_hidden": [96], "decoder_start": "mels"})).model
+    assert (list(fase4.decoder_hidden), fase4.decoder_start) == ([96], "mels")
+    gone = {"decoder_hidden": [], "decoder_start": "none"}  # every model had them
+    t3 = read_config(left("t3.yaml", "chatterbox", gone, unheard=0.2, starts=1)).model
+    assert (t3.text_drop_prob, t3.start_tokens) == (0.2, 1)
+
+
+def test_the_decoder_is_the_models_and_differs_by_phase():
+    for phase, hidden, start in (("4_2", [1024], "mels"), ("4_3", [1024, 2048, 1024], "random")):
+        model = compose([f"phase={phase}"]).model
+        assert (list(model.decoder_hidden), model.decoder_start) == (hidden, start)
 
 
 @pytest.mark.parametrize("folder", ["/tmp/a=b", "mis grabaciones", "grabaciones (2)", "año,2024"])

@@ -22,6 +22,7 @@ class Step:
     frames: int
     idle: bool = False  # whether this process has none: its micro-batch then counts nothing
     epoch: int = 1
+    text_targets: int | None = None  # tokens of all processes' texts that are predicted, where a model predicts them
 
 
 @dataclasses.dataclass
@@ -102,10 +103,12 @@ class Batches:
     def __init__(self, features: FeatureSet, utterances: np.ndarray, batch_size: int, seed: int,
                  collate: Callable[[FeatureSet, list[int], int], Any], batch_frames: int | None = None,
                  budget: Budget | None = None, rates: np.ndarray | None = None,
-                 lengths: tuple[np.ndarray, np.ndarray] | None = None):
+                 lengths: tuple[np.ndarray, np.ndarray] | None = None,
+                 text_targets: Callable[[list[int], int], int] | None = None):
         """``collate`` makes a batch of the set, some utterances and the epoch's number; ``lengths`` are each utterance's frames
-        and tokens, where they are others than in the set's index."""
+        and tokens, where they are others than in the set's index; ``text_targets`` counts those of a batch in an epoch."""
         self.features, self.utterances, self.seed, self.rates, self.collate = features, utterances, seed, rates, collate
+        self.text_targets = text_targets
         self.frames, self.tokens = lengths or (np.ascontiguousarray(features.index[what]) for what in ("frames", "tokens"))
         self.batch_size, self.batch_frames, self.budget = batch_size, batch_frames, budget or Budget()
         # Frames alone leave 6.5 % of the tokens' square empty, tokens alone as much of the frames': both count alike.
@@ -210,7 +213,8 @@ class Batches:
         micro_batches = self.micro_batches(batch, rank, processes)
         idle = not micro_batches  # fewer utterances than processes; the others wait for its share of the gradient
         read = [self.collate(self.features, micro_batch, epoch) for micro_batch in (micro_batches or [batch[:1]])]
-        return Step(batch, [micro_batch.pin() for micro_batch in read] if pin else read, *self.size(batch), idle, epoch)
+        return Step(batch, [micro_batch.pin() for micro_batch in read] if pin else read, *self.size(batch), idle, epoch,
+                    self.text_targets(batch, epoch) if self.text_targets else None)
 
     def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
               pin: bool = False) -> Iterator[Step]:

@@ -124,7 +124,7 @@ class Spoken:
 
     def _make_voice(self, speaker: str, dialect: str) -> Voice:
         voice = self.voice
-        if speaker != voice.speaker and speaker in voice.told.model.get("speakers", ()):
+        if speaker != voice.speaker and speaker in voice.speakers:
             voice = voice.as_speaker(speaker)
         return voice.in_dialect(dialect) if dialect else voice
 

@@ -1,19 +1,17 @@
-"""Checkpoints of any family, read from disk."""
+"""What a checkpoint's file holds, before a model's own class makes sense of it."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import safetensors
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.checkpoint import Checkpoint, read_safetensors
-
-if TYPE_CHECKING:
-    from chatterbox_es.models.t3.checkpoint import T3Checkpoint
 
 
-def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoint":
-    """Read a checkpoint (.pt or .safetensors) of either family; no code in it is run (`weights_only`).
+def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint's file (.pt or .safetensors); no code in it is run (`weights_only`).
 
     With ``mmap`` the weights of a .pt are read when they are used: for those who ask what it is, and not to keep.
 
@@ -21,7 +19,7 @@ def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoin
         UserError: it is not there, damaged, or not one of ours.
     """
     try:
-        stored = (read_safetensors(path) if path.suffix == ".safetensors"
+        stored = (_read_safetensors(path) if path.suffix == ".safetensors"
                   else torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
@@ -30,25 +28,11 @@ def load_checkpoint(path: Path, mmap: bool = False) -> "Checkpoint | T3Checkpoin
         raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from error
     if not isinstance(stored, dict):
         raise UserError(f"{path} is not a checkpoint of this version")
-    return _read_t3(stored, path) if stored.get("family") == "chatterbox" else Checkpoint.read(stored, path)
+    return stored
 
 
-def load_mel_checkpoint(path: Path) -> Checkpoint:
-    """`load_checkpoint` for what only `Fase4` can do.
-
-    Raises:
-        UserError: it is of the other family, besides.
-    """
-    checkpoint = load_checkpoint(path)
-    if not isinstance(checkpoint, Checkpoint):
-        raise UserError(f"{path} is a voice of model={checkpoint.family}; this works with model=fase4 alone")
-    return checkpoint
-
-
-def _read_t3(stored: dict[str, Any], path: Path) -> "T3Checkpoint":
-    try:
-        from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
-    except ImportError as error:
-        raise UserError(f"{path} is a voice of model=chatterbox, which needs packages that are not installed ({error}): "
-                        "pip install 'chatterbox-es[chatterbox]'") from error
-    return T3Checkpoint.read(stored, path)
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """Weights, and beside them metadata in JSON."""
+    with safetensors.safe_open(path, "pt") as file:
+        stored = {key: json.loads(value) for key, value in file.metadata().items()}
+        return stored | {"weights": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118

@@ -1,40 +1,83 @@
-"""The kinds of model that the same commands train: the one place that knows which there are.
+"""Which models there are: the one place that knows.
 
 ``model=fase4`` predicts mels from phonemes (`models.fase4`), ``model=chatterbox`` speech tokens from letters
-(`models.t3`). Loop, states, checkpoints on disk, sweeps and selection are the same for both.
+(`models.t3`). Each brings its recipe and its checkpoint; loop, states, sweeps and selection are the same for all.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from chatterbox_es.config import Config, read_config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.family import Family
-from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.models.checkpoints import read_stored
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
+from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.runs.run_directory import CONFIG
 
 
-def family_named(name: str) -> Family:
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What a model's room gives the commands."""
+
+    recipe: Any  # class of its `Recipe`
+    checkpoint: Any  # class of its `StoredModel`
+
+
+MODELS = {"fase4": Model(Fase4Recipe, Checkpoint)}
+OPTIONAL = ("chatterbox",)  # whose packages need not be there
+
+
+def model_named(name: str) -> Model:
     """
     Raises:
         UserError: no such model, or packages that it needs are missing.
     """
-    if name == "fase4":
-        return MelFamily()
-    if name != "chatterbox":
-        raise UserError(f"model={name} is not known; use fase4 or chatterbox")
+    if name in MODELS:
+        return MODELS[name]
+    if name not in OPTIONAL:
+        raise UserError(f"model={name} is not known; use {' or '.join((*MODELS, *OPTIONAL))}")
     try:
-        from chatterbox_es.models.t3.family import TokenFamily  # whose packages are optional
-
-        return TokenFamily()
+        from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
+        from chatterbox_es.models.t3.recipe import T3Recipe
     except ImportError as error:
         raise UserError(f"model=chatterbox needs packages that are not installed ({error}): "
                         "pip install 'chatterbox-es[chatterbox]'") from error
+    return Model(T3Recipe, T3Checkpoint)
 
 
-def family_of(config: Config) -> Family:
-    """The family of a run's model."""
-    return family_named(config.model.name)
+def recipe_named(name: str) -> Recipe:
+    """The recipe of a model, for what asks no configuration.
+
+    Raises:
+        UserError: as `model_named`.
+    """
+    return model_named(name).recipe()
+
+
+def recipe_of(config: Config) -> Recipe:
+    """The recipe of a run's model.
+
+    Raises:
+        UserError: as `model_named`.
+    """
+    return model_named(config.model.name).recipe.of(config)
+
+
+def load_checkpoint(path: Path, mmap: bool = False) -> Any:
+    """Read a checkpoint of any model: a `StoredModel`; ``mmap`` as in `read_stored`.
+
+    Raises:
+        UserError: as `read_stored` and `model_named`.
+    """
+    stored = read_stored(path, mmap)
+    try:
+        model = model_named(stored.get("family", "fase4"))  # whose files of 0.1 say none
+    except UserError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    return model.checkpoint.read(stored, path)
 
 
 def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
@@ -48,16 +91,12 @@ def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:
     if not file.is_file():
         raise UserError(f"{file} is missing, which says on which data {run} was trained")
     config = read_config(file)
-    family = family_of(config)
+    recipe = recipe_of(config)
     # A relative path is relative to where the run was started: here, or a folder above the run's.
     for place in (Path.cwd(), *run.resolve().parents):
-        if found := family.find(place / config.data.prepared, content):
+        if found := recipe.find(place / config.data.prepared, content):
             return found
-    if family.name == "chatterbox":
-        from chatterbox_es.models.t3.codec import trusted_codec
-
-        config.model.codec = trusted_codec(config.model.codec, codec, str(file))
-    features = family.prepare(config)
+    features = recipe.prepare_again(config, codec, str(file))
     if features.card["content"] != content:
         raise UserError(f"the data of {run} has changed since: it was trained on content {content[:12]}, and {features.folder} "
                         f"has {features.card['content'][:12]}; the checkpoints cannot be measured on what validated them")

@@ -1,8 +1,19 @@
 """The plan of a run, before it starts: parameters, memory, hours, money."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
+import numpy as np
+from torch import nn
+
+from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.batches import Batches
+from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import held_memory, present_memory
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 GB = 1e9
 ROOM = 0.95  # share of the present memory that a plan may fill
@@ -40,6 +51,29 @@ class Plan:
             lines.append(f"time: {self.seconds_per_step:.3f} s a step, {self.seconds_per_validation:.1f} s a validation: "
                          f"{self.hours:.2f} h to the end{cost}")
         return lines
+
+
+def memory_plan(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig, largest: list[int],
+                step: Mapping[str, float], way_out: Callable[[float], str]) -> Plan:
+    """The plan of a run whose ``largest`` micro-batch takes the bytes of ``step``, by what takes them, beside what is held.
+
+    Raises:
+        UserError: it does not fit; the message has ``way_out`` of the bytes that are missing.
+    """
+    memory = {"before": held_memory(fabric), **step}
+    needed, present = sum(memory.values()), hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
+    if (missing := needed - ROOM * present) > 0:
+        raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way_out(missing)}")
+    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    tokens, frames = batches.size(largest)
+    return Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+                sum(count for count, trains in weights if trains), sum(count for count, trains in weights if not trains),
+                {name: round(size / GB, 4) for name, size in memory.items()}, round(needed / GB, 4), round(present / GB, 4),
+                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
+
+
+def longest_utterance(batches: Batches) -> int:
+    return int(batches.utterances[np.argmax(batches.length[batches.utterances])])
 
 
 def not_even_one(batches: Batches, number: int) -> str:

@@ -4,8 +4,11 @@ Everything that compares weights reads these values: validation while training, 
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from chatterbox_es.runs.metrics import Metric
 
 
 @dataclasses.dataclass
@@ -13,14 +16,21 @@ class UtteranceValues:
     """Figures of some utterances under one set of weights.
 
     A figure of the whole set is the mean over the utterances; of those in ``by_frames``, each weighs as much as it has
-    frames. Lower is better for those that `utterance_values` makes. Others, of an evaluation, are added to ``values``
-    under names of their own.
+    frames. A model's `Metric` list says which those are. Others, of an evaluation, are added to ``values`` under names of
+    their own.
     """
 
     utterances: list[str]  # ids, in the order of the arrays
     frames: np.ndarray  # (utterances,) of the recordings
     values: dict[str, np.ndarray]  # name → (utterances,)
     by_frames: frozenset[str] = frozenset({"val_loss"})
+
+    @classmethod
+    def of(cls, metrics: Sequence[Metric], utterances: list[str], frames: np.ndarray,
+           values: Mapping[str, Sequence[float] | np.ndarray]) -> "UtteranceValues":
+        """The ``metrics`` of some utterances, each (utterances,)."""
+        return cls(utterances, frames, {metric.name: np.asarray(values[metric.name]) for metric in metrics},
+                   frozenset(metric.name for metric in metrics if metric.by_frames))
 
     def weights(self, name: str) -> np.ndarray:
         """(utterances,) what each counts in the mean of a figure."""

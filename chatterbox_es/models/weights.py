@@ -1,4 +1,4 @@
-"""What checkpoints of every family say of their weights and their front end."""
+"""What checkpoints of every model say of their weights and their front end."""
 
 import hashlib
 from collections.abc import Mapping

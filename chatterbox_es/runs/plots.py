@@ -1,6 +1,8 @@
 """What can be looked at: mels, alignments and loss curves."""
 
+import itertools
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +11,10 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+
+from chatterbox_es.runs.metrics import Metric  # noqa: E402
+
+MARKS = "osx^v"  # of the validation's curves
 
 
 def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: list[str], spoken_durations: np.ndarray,
@@ -40,15 +46,19 @@ def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: lis
     _save(figure, path)
 
 
-def draw_losses(path: Path, metrics: list[dict], title: str, unit: str, naive: str) -> None:
-    """Training and validation losses over steps, with the baseline: what a ``naive`` prediction scores."""
+def draw_losses(path: Path, rows: list[dict], title: str, unit: str, naive: str, metrics: Sequence[Metric]) -> None:
+    """Training and validation losses over steps, with the baseline: what a ``naive`` prediction scores.
+
+    Of the validation's ``metrics`` those in the ``unit`` of the loss.
+    """
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, style in (("train_loss", {"linewidth": 0.8}), ("val_loss", {"marker": "o"}),
-                        ("val_own_durations", {"marker": "s"}), ("val_loss_other_text", {"marker": "x"})):
-        points = [(row["step"], row[name]) for row in metrics if name in row]
+    styles = {"train_loss": {"linewidth": 0.8}}
+    styles |= {metric.name: {"marker": mark} for metric, mark in zip(metrics, itertools.cycle(MARKS)) if metric.unit == unit}
+    for name, style in styles.items():
+        points = [(row["step"], row[name]) for row in rows if name in row]
         if points:
             axes.plot(*zip(*points, strict=True), label=name, **style)
-    for baseline in [row["baseline"] for row in metrics if "baseline" in row][-1:]:  # the same at every validation
+    for baseline in [row["baseline"] for row in rows if "baseline" in row][-1:]:  # the same at every validation
         axes.axhline(baseline, linestyle="--", color="gray", label=f"baseline: {naive}")
     axes.set_xlabel("step")
     axes.set_ylabel(unit)

@@ -46,7 +46,7 @@ class ReportedRun:
         """Read a run's files; what is missing or damaged becomes a note. ``sets`` caches the cards of prepared sets."""
         folder = summary.folder
         notes: list[str] = []
-        metrics = Metrics.read(folder)
+        metrics = Metrics.read(folder, summary.card)
         config = _flat(_read_yaml(folder / CONFIG, notes))
         arguments = _read_yaml(folder / ".hydra" / "overrides.yaml", [])
         if metrics.unreadable:
@@ -147,6 +147,7 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
         tried=draw_settings(_tried(runs, settings), [run.summary.best_val_loss for run in runs]),
         samples=embed_samples([run.summary.folder for run in runs]), settings=settings, coloured=COLOURED, listed=LISTED,
         chains=_chains(runs), prepared=list({run.prepared.content: run.prepared for run in runs}.values()),
+        validated=list(dict.fromkeys(metric.name for run in runs for metric in run.metrics.validated())),
         facts=_facts(runs[0]) if single else [], judged=_judged(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
 
 
@@ -205,15 +206,6 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 
 
-JUDGED_BY = {
-    "val_own_durations": "the same with the model's own durations, as it speaks",
-    "val_loss_other_text": "the same with another sentence's text: as low as val_loss, and the voice does not read",
-    "val_length_error": "how much longer or shorter it speaks than the recordings, as a proportion",
-    "val_token_error": "speech tokens that it would not have chosen, as a proportion",
-}
-ON_BASELINE_SCALE = ("val_own_durations", "val_loss_other_text")
-
-
 def _judged(run: ReportedRun) -> list[tuple[str, str, str, str]]:
     """The metrics of a single run: name, baseline, value, meaning. The best val_loss, and the others as they were last."""
     summary, baseline = run.summary, digits(run.summary.baseline)
@@ -223,8 +215,10 @@ def _judged(run: ReportedRun) -> list[tuple[str, str, str, str]]:
     meaning = f"error on sentences that were held out{proportion}"
     rows = [("val_loss, the best", baseline, digits(summary.best_val_loss), meaning)]
     last = run.metrics.validations()[-1] if run.metrics.validations() else {}
-    return rows + [(f"{name}, the last", baseline if name in ON_BASELINE_SCALE else "", digits(value), meaning)
-                   for name, meaning in JUDGED_BY.items() if (value := number(last.get(name))) is not None]
+    losses = run.metrics.losses()
+    return rows + [(f"{metric.name}, the last", baseline if metric.name in losses else "", digits(value), metric.label)
+                   for metric in run.metrics.validated()
+                   if metric.name != "val_loss" and (value := number(last.get(metric.name))) is not None]
 
 
 def _object(card: dict[str, Any], key: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ One run has its losses in one plot; several runs have a plot for each figure, a 
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from chatterbox_es.runs.metrics import Metric, metrics_of
 from chatterbox_es.runs.run_directory import METRICS
 from chatterbox_es.runs.summary import number, read_rows
 
@@ -37,17 +38,32 @@ class Metrics:
     rows: list[dict] = field(default_factory=list)
     unreadable: int = 0  # lines, those without a step among them
     undrawn: int = 0  # values that are NaN, infinite or so large that no axis has room for them
+    card: Mapping[str, Any] = field(default_factory=dict)  # of the run
 
     @classmethod
-    def read(cls, folder: Path) -> "Metrics":
+    def read(cls, folder: Path, card: Mapping[str, Any]) -> "Metrics":
         """What can be read of a run's metrics; no file is no rows."""
         try:
             rows, unreadable = read_rows((folder / METRICS).read_bytes().splitlines())
         except OSError:
-            return cls()
+            return cls(card=card)
         kept = [row for row in rows if _drawable(row.get("step")) is not None]
         undrawn = sum(isinstance(value, int | float) and _drawable(value) is None for row in kept for value in row.values())
-        return cls(kept, unreadable + len(rows) - len(kept), undrawn)
+        return cls(kept, unreadable + len(rows) - len(kept), undrawn, card)
+
+    def validated(self) -> list[Metric]:
+        """What its validations measure."""
+        return metrics_of(self.card, self.rows)
+
+    def losses(self) -> list[str]:
+        """Of these the names of those that are in the unit of the loss."""
+        units = {metric.name: metric.unit for metric in self.validated()}
+        return [name for name, unit in units.items() if unit == units.get("val_loss")]
+
+    def loss_unit(self) -> tuple[str, str]:
+        """The unit of the loss, and what the baseline is the score of."""
+        unit = next((metric.unit for metric in self.validated() if metric.name == "val_loss"), "") or LOSS_UNIT
+        return unit, str(self.card.get("naive") or MEAN)
 
     def series(self, key: str, over: str = "step") -> tuple[np.ndarray, np.ndarray]:
         """(points,) of ``over`` (step or minutes) and (points,) of a figure, where it is a number."""
@@ -72,8 +88,7 @@ def _drawable(value: Any) -> float | None:
     return found if found is not None and abs(found) < LARGEST else None
 
 
-LOSS_UNIT, TOKEN_UNIT = "squared error a frame and bin", "nats a speech token"  # of mels; of model=chatterbox
-MEAN, FREQUENCY = "predicting the mean", "guessing by frequency"  # the baselines of both
+LOSS_UNIT, MEAN = "squared error a frame and bin", "predicting the mean"  # of mels, where a run's card does not say
 
 
 @dataclass(frozen=True)
@@ -92,9 +107,8 @@ class Panel:
 
 PANELS = {
     "losses": (
-        Panel("Losses", LOSS_UNIT, ("train_loss", "val_loss", "val_own_durations", "val_loss_other_text"), baseline=True),
-        Panel("Losses over time", LOSS_UNIT, ("val_loss", "val_own_durations", "val_loss_other_text"), over="minutes",
-              baseline=True),
+        Panel("Losses", LOSS_UNIT, ("train_loss",), baseline=True),
+        Panel("Losses over time", LOSS_UNIT, (), over="minutes", baseline=True),
         Panel("Error of the length", "share of the recording's", ("val_length_error",)),
         Panel("Token loss", LOSS_UNIT, ("train_token_loss",)),
         Panel("Duration loss", "no baseline of 1; may be negative", ("train_duration_loss",)),
@@ -141,9 +155,10 @@ class Plot:
 def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Plot]:
     """The plots of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
     plots = []
-    order = [key for key in dict.fromkeys(key for panel in PANELS[group] for key in panel.keys)  # a figure keeps its colour
+    panels = _panels(group, runs)
+    order = [key for key in dict.fromkeys(key for panel in panels for key in panel.keys)  # a figure keeps its colour
              if any(len(metrics.series(key)[1]) for _, metrics in runs)]
-    for panel in PANELS[group]:
+    for panel in panels:
         parts = [panel] if len(runs) == 1 or len(panel.keys) == 1 else [
             dataclasses.replace(panel, title=key if panel.over == "step" else f"{key} over {panel.over}", keys=(key,))
             for key in panel.keys]
@@ -154,14 +169,24 @@ def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Plot]:
     return plots
 
 
+def _panels(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Panel]:
+    """The panels of a group: the losses with what the runs' validations measure in their unit, and at the end one for each
+    other metric of a validation that has none yet."""
+    if group != "losses":
+        return list(PANELS[group])
+    losses = tuple(dict.fromkeys(name for _, metrics in runs for name in metrics.losses()))
+    panels = [dataclasses.replace(panel, keys=panel.keys + losses) if panel.baseline else panel for panel in PANELS[group]]
+    drawn = {key for panel in panels for key in panel.keys}
+    others = {metric.name: metric for _, metrics in runs for metric in metrics.validated() if metric.name not in drawn}
+    return panels + [Panel(other.label, other.unit, (name,)) for name, other in others.items()]
+
+
 def _in_units_of(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> Panel:
-    """A panel of losses in the unit of runs of model=chatterbox, where these are such; both where they are mixed."""
-    of_tokens = [any(len(metrics.series(key)[1]) for key in ("train_token_accuracy", "val_token_error")) for _, metrics in runs]
-    if panel.unit != LOSS_UNIT or not any(of_tokens):
+    """A panel of losses in the unit of these runs, or in all of them where they are mixed."""
+    if panel.unit != LOSS_UNIT:
         return panel
-    if all(of_tokens):
-        return dataclasses.replace(panel, unit=TOKEN_UNIT, naive=FREQUENCY)
-    return dataclasses.replace(panel, unit=f"{LOSS_UNIT}; {TOKEN_UNIT}", naive=f"{MEAN}; {FREQUENCY}")
+    units, naive = (dict.fromkeys(values) for values in zip(*(metrics.loss_unit() for _, metrics in runs), strict=True))
+    return dataclasses.replace(panel, unit="; ".join(units), naive="; ".join(naive))
 
 
 def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]], order: list[str]) -> list[Curve]:

@@ -18,19 +18,15 @@ from typing import Any
 from chatterbox_es import __version__
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.evaluation.measures import direction_of
+from chatterbox_es.models.families import recipe_named
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE
 from chatterbox_es.runs.lineage import origins
 from chatterbox_es.runs.run_directory import CONFIG, commit, read_card
 from chatterbox_es.selection.ranking import Ranking
 
 WORDS = {"encoder_from": "text encoder from", "finetuned_from": "fine-tuned from"}
-LIMITS = {
-    "fase4": "It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one "
-             "voice.",
-    "chatterbox": "It draws its speech by chance: listen before you use it, and to another seed where it repeats or leaves out "
-                  "words. It needs Resemble's weights, whose licence holds for it too. What it says carries their watermark.",
-}
 
 
 def keep(ranking: Ranking, notes: list[str], features: FeatureSet, outputs: Path) -> Path:
@@ -77,21 +73,24 @@ def _describe(ranking: Ranking, notes: list[str]) -> dict[str, Any]:
          "parameters": s.candidate.size, **s.candidate.values.means()} for s in ranking.standings]}
 
 
-def model_card(ranking: Ranking, notes: list[str], checkpoint: Checkpoint, features: FeatureSet) -> str:
+def model_card(ranking: Ranking, notes: list[str], checkpoint: StoredModel, features: FeatureSet) -> str:
     """What the voice is, in Markdown."""
     winner, card = ranking.best.candidate, features.card
     run = read_card(winner.run) or {}
     recordings = "**synthetic speech, not a person's**" if card["synthetic"] else "recordings of a person"
     means = winner.values.means()
+    higher = {metric.name for metric in recipe_named(checkpoint.family).validation_metrics if metric.higher_is_better}
+    higher |= {name for name in means if direction_of(name) == "higher"}
     lines = [
         f"# A Spanish voice: {checkpoint.lineage.get('data')}, phase {checkpoint.phase}", "",
         f"Trained on {recordings}: {len(features.train)} utterances, and judged on {len(features.validation)} others. Dialect: "
         f"{checkpoint.front_end['dialect']}. {winner.size:,} parameters.", "",
         "```sh", 'python -m chatterbox_es.synthesize text="¿Qué tal estás?"', "```", "",
         "## How it was chosen", "", *(f"- {note}" for note in notes), "",
-        "| figure | on held-out utterances |", "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in means.items()),
+        "| figure | on held-out utterances |", "|---|---|", 
+        *(f"| {name}{', higher is better' * (name in higher)} | {value:.4f} |" for name, value in means.items()),
         f"| {features.naive} (beside `val_loss`) | {features.baseline():.4f} |", "",
-        "Lower is better. A low `val_loss` proves nothing about speech: listen to it.", "",
+        "Lower is better where nothing else is said. A low `val_loss` proves nothing about speech: listen to it.", "",
         "## Where it comes from", "", "| | |", "|---|---|",
         f"| checkpoint | {winner.name} |", f"| step, epoch | {winner.step}, {checkpoint.lineage.get('epoch')} |",
         f"| data | {checkpoint.lineage.get('data')}, content `{checkpoint.lineage.get('content')}` |",
@@ -100,7 +99,7 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: Checkpoint, featu
         f"| trained by commit | {run.get('commit', 'not recorded')} |",
         f"| chosen by | chatterbox_es {__version__}, commit {commit()} |", "",
         "## Limits", "",
-        LIMITS[checkpoint.family], "Use it only with the consent of whoever recorded it.", ""]
+        checkpoint.limits, "Use it only with the consent of whoever recorded it.", ""]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """The best checkpoint of some runs, kept as ``outputs/best``."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.judge import Judge
 from chatterbox_es.evaluation.measures import MeasureOptions, direction_of, measure_of
 from chatterbox_es.hardware import set_up
-from chatterbox_es.models.families import features_of
+from chatterbox_es.models.families import features_of, load_checkpoint, recipe_named
 from chatterbox_es.runs.checkpoint_files import BEST, PATTERNS, checkpoints_of, run_of
 from chatterbox_es.runs.run_directory import finished_runs, read_card, runs_below
 from chatterbox_es.selection.best import keep
@@ -33,10 +33,11 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     Raises:
         UserError: nothing to choose from, checkpoints of different data, an unknown figure.
     """
-    rule = rule_of(by)
     files = [path for some in paths.values() for path in some]
     if not files:
         raise UserError(f"there is no checkpoint ({', '.join(PATTERNS)}) in {', '.join(map(str, paths)) or outputs}")
+    measured = recipe_named(load_checkpoint(files[0], mmap=True).family).validation_metrics
+    rule = rule_of(by, [metric.name for metric in measured if metric.higher_is_better])
     content = check_comparable(files)
     features = features_of(next(iter(paths)), content)
     accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -53,8 +54,9 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     return ranking, [*notes, f"{best}: the voice that synthesize uses from now on{replaced}"]
 
 
-def rule_of(by: str) -> Rule:
-    """The rule that ``by`` writes. A metric of an evaluation by itself knows its direction: ``distillmos`` is ``-distillmos``.
+def rule_of(by: str, higher: Collection[str] = ()) -> Rule:
+    """The rule that ``by`` writes. A metric by itself knows its direction: ``distillmos`` is ``-distillmos``; ``higher`` are
+    those of a validation of which more is better.
 
     Raises:
         UserError: it is no rule, a sum that asks for less of what should be high, or names a metric that should be neither.
@@ -63,7 +65,7 @@ def rule_of(by: str) -> Rule:
     neither = [name for name in rule.terms if direction_of(name) in ("one", "recordings")]
     if neither:
         raise UserError(f"by={by}: {neither[0]} is best at the recordings', neither low nor high, and ranks no checkpoints")
-    wrong = [name for name, factor in rule.terms.items() if direction_of(name) == "higher" and factor > 0]
+    wrong = [name for name, factor in rule.terms.items() if factor > 0 and (name in higher or direction_of(name) == "higher")]
     if wrong and len(rule.terms) == 1:
         log.info("by=%s: more of it is better, so the rule is -%s", by, by.lstrip())
         return Rule.parse(f"-{by.strip()}")

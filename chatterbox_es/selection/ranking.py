@@ -18,15 +18,14 @@ from lightning_fabric import Fabric
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.intervals import FEW, interval, resample
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.families import family_named
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.families import load_checkpoint, recipe_named
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.models.utterance_values import UtteranceValues
 from chatterbox_es.models.weights import weights_digest
 
 log = logging.getLogger(__name__)
 
-Judging = Callable[[Checkpoint, str], Mapping[str, dict[str, float]]]
+Judging = Callable[[StoredModel, str], Mapping[str, dict[str, float]]]
 """More figures of a checkpoint's weights: figure → utterance → value."""
 _TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
 
@@ -85,7 +84,7 @@ class Candidate:
     lineage: Mapping[str, Any]
     size: int  # parameters
     values: UtteranceValues
-    mean: Checkpoint | None = None  # the weights themselves where no file has them
+    mean: StoredModel | None = None  # the weights themselves where no file has them
 
     @property
     def name(self) -> str:
@@ -102,7 +101,7 @@ class Candidate:
         """Of training, until these weights."""
         return self.lineage.get("metrics", {}).get("minutes", float("inf"))
 
-    def load(self) -> Checkpoint:
+    def load(self) -> StoredModel:
         return self.mean or load_checkpoint(self.path)
 
 
@@ -216,9 +215,9 @@ def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: 
     return candidates
 
 
-def _measured(checkpoint: Checkpoint, path: Path, run: Path, features: FeatureSet, fabric: Fabric,
+def _measured(checkpoint: StoredModel, path: Path, run: Path, features: FeatureSet, fabric: Fabric,
               judge: Judging | None = None) -> Candidate:
-    values = family_named(checkpoint.family).values(fabric, fabric.to_device(checkpoint.build(features)), features)
+    values = recipe_named(checkpoint.family).values(fabric, fabric.to_device(checkpoint.build(features)), features)
     for name, by_utterance in (judge(checkpoint, str(path)) if judge else {}).items():
         values.add(name, by_utterance)
     size = sum(weight.numel() for weight in checkpoint.weights.values())

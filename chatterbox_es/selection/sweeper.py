@@ -22,7 +22,7 @@ from optuna.distributions import BaseDistribution
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.selection.conclusion import conclude

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
 from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, runs_below, state_of

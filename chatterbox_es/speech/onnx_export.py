@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from chatterbox_es import __version__
+from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
-from chatterbox_es.models.checkpoints import load_mel_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.network import LONGEST_TEXT
-from chatterbox_es.models.fase4.onnx_graph import SpeakingGraph, encode, predict_durations
+from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
+from chatterbox_es.models.fase4.packing import Packing
 from chatterbox_es.speech.onnx_voice import FORMAT, INPUTS, INSTALL, OUTPUTS, OnnxModel, file_digest
-from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voice import MelVoice
 
 OPSET = 20
 TOLERANCE = 1e-3  # of the largest absolute log-mel
@@ -35,6 +36,19 @@ TEXTS = (
     "astillero, adarga antigua, rocín flaco y galgo corredor.",
 )
 SPEEDS = (1.0, 0.7, 1.6)
+
+
+class SpeakingGraph(nn.Module):
+    """`Fase4.speak`, in log-mels instead of standardised, as torch exports it."""
+
+    def __init__(self, model: Fase4, statistics: Statistics):
+        super().__init__()
+        self.model, self.statistics = model, statistics
+
+    def forward(self, tokens: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
+        """``tokens`` (tokens,) int64 and ``speed`` () float32 to log-mels (frames, bins) and durations (tokens,)."""
+        mels, durations = self.model.speak(tokens, speed)
+        return self.statistics.restore(mels), durations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +78,7 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
         import onnxscript  # noqa: F401  what torch writes ONNX with
     except ImportError as error:
         raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
-    loaded = load_mel_checkpoint(checkpoint)
+    loaded = Checkpoint.load(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     proto = _to_onnx(loaded)
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
@@ -75,7 +89,7 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
     trial = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
     try:
         write_whole(trial, lambda file: file.write(content))
-        agreement = compare(Voice(loaded, str(checkpoint)), OnnxModel(trial))
+        agreement = compare(MelVoice(loaded, str(checkpoint)), OnnxModel(trial))
         trial.replace(out)
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error}); name another place: "
@@ -104,7 +118,7 @@ def _to_onnx(checkpoint: Checkpoint) -> Any:
     return program.model_proto
 
 
-def compare(voice: Voice, graph: OnnxModel, texts: Sequence[str] = TEXTS, speeds: Sequence[float] = SPEEDS) -> Agreement:
+def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, speeds: Sequence[float] = SPEEDS) -> Agreement:
     """Say some texts with both engines.
 
     Raises:
@@ -130,11 +144,11 @@ def compare(voice: Voice, graph: OnnxModel, texts: Sequence[str] = TEXTS, speeds
     return Agreement(largest, compared, ties)
 
 
-def _is_tie(voice: Voice, ids: Sequence[int], speed: float) -> bool:
+def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
     """Whether a token's predicted end lies so near to the middle of a frame that rounding it either way is right."""
     with torch.inference_mode():
-        model = voice.acoustic.model
-        durations = predict_durations(model.duration_predictor, encode(model.text_encoder, torch.tensor(ids)))
+        model, text = voice.acoustic.model, Packing.alone(len(ids))
+        durations = model.duration_predictor(model.text_encoder(torch.tensor(ids), text), text).exp()
     ends = torch.cumsum(durations.double() / float(np.float32(speed)), 0)
     return bool(((ends % 1 - 0.5).abs() < TIE).any())
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class T3Voice(Voice):
-    """A `speech.voice.Voice` of the other family: it chooses its own pace, and draws its tokens from a seed."""
+    """A voice of model=chatterbox: it chooses its own pace, and draws its tokens from a seed."""
 
     def __init__(self, checkpoint: T3Checkpoint, name: str, dialect: str | None = None, speaker: str = "",
                  options: VoiceOptions | None = None):
@@ -38,8 +38,8 @@ class T3Voice(Voice):
         options = options or VoiceOptions()
         if options.weights:
             checkpoint.base.folder = options.weights
-        self.name, self.told, self.checkpoint, self.options = name, checkpoint, checkpoint, options
-        self.front_end = front_end_of(checkpoint, dialect)
+        super().__init__(checkpoint, name, dialect)
+        self.options = options
         self.sampling = sampling_of(options)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         set_up_attention()
@@ -69,8 +69,7 @@ class T3Voice(Voice):
     def in_dialect(self, dialect: str) -> "T3Voice":
         if dialect == self.front_end.dialect.name:
             return self
-        voice = copy.copy(self)
-        voice.front_end = front_end_of(self.checkpoint, dialect)
+        voice = super().in_dialect(dialect)
         voice._texts = text_tokens(self.checkpoint, dialect)
         return voice
 
@@ -82,7 +81,7 @@ class T3Voice(Voice):
         if speed != 1:
             raise UserError(f"speed={speed:g}: a voice of model=chatterbox chooses its own pace; speed=1")
         ids = torch.tensor(self._texts.encode(reading.words).ids)
-        said = generate(self.model, ids, self.conditions, self.sampling, self.options.seed, self.checkpoint.starts)
+        said = generate(self.model, ids, self.conditions, self.sampling, self.options.seed, self.checkpoint.start_tokens)
         if not said.ended:
             log.warning("%r was cut after %d tokens: the voice did not end it", reading.words, self.sampling.max_tokens)
         if not len(said.codes):

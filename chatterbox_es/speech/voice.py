@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -43,6 +43,13 @@ class AcousticModel(Protocol):
         ...
 
 
+class StoredVoice(Protocol):
+    """What a voice reads of any model's checkpoint."""
+
+    model: dict[str, Any]  # its arguments; "speakers" are the names that it can speak as
+    front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
+
+
 class TorchModel:
     """A checkpoint's weights in torch."""
 
@@ -56,17 +63,23 @@ class TorchModel:
 
 
 class Voice:
-    """A checkpoint with the front end it was trained with, an engine for its model, and a vocoder."""
+    """A checkpoint with the front end it was trained with; how it makes sound of a reading is its subclass's."""
 
-    def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
-                 acoustic: AcousticModel | None = None, speaker: str = ""):
-        self.name, self.told = name, checkpoint
+    speaker: str  # who speaks; empty where that has no name
+    vocoder: Vocoder  # of mels such as this voice's, for those who have them
+
+    def __init__(self, checkpoint: StoredVoice, name: str, dialect: str | None = None):
+        """
+        Raises:
+            UserError: there is no such dialect.
+        """
+        self.name, self.checkpoint = name, checkpoint
         self.front_end = front_end_of(checkpoint, dialect)
-        self.speaker = speaker or next(iter(checkpoint.model.get("speakers", ())), "")
-        self.checkpoint = checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
-        checkpoint.check_symbols(self.front_end.table, name, "this version")
-        self.acoustic = acoustic or TorchModel(checkpoint)
-        self.vocoder = vocoder or GriffinLim(checkpoint.contract)
+
+    @property
+    def speakers(self) -> Sequence[str]:
+        """Whom it can speak as; empty where there is one voice."""
+        return self.checkpoint.model.get("speakers", ())
 
     def as_speaker(self, speaker: str) -> "Voice":
         """The same voice as another of its speakers.
@@ -74,7 +87,7 @@ class Voice:
         Raises:
             UserError: it has no such speaker.
         """
-        return Voice(self.told, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker)
+        raise NotImplementedError
 
     def in_dialect(self, dialect: str) -> "Voice":
         """The same voice, reading as another dialect does; the weights are shared.
@@ -84,8 +97,6 @@ class Voice:
         """
         if dialect == self.front_end.dialect.name:
             return self
-        if self.told.model.get("dialects"):  # other weights then
-            return Voice(self.told, self.name, dialect, self.vocoder, speaker=self.speaker)
         voice = copy.copy(self)
         voice.front_end = front_end_of(self.checkpoint, dialect)
         return voice
@@ -139,6 +150,39 @@ class Voice:
         yield from self._parts(text[cut:])
 
     def _say(self, reading: Reading, speed: float) -> Speech:
+        raise NotImplementedError
+
+
+class MelVoice(Voice):
+    """A voice whose model predicts mels: with an engine for the model, and a vocoder."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
+                 acoustic: AcousticModel | None = None, speaker: str = ""):
+        """
+        Raises:
+            UserError: there is no such dialect or speaker, or it was trained with other symbols.
+        """
+        super().__init__(checkpoint, name, dialect)
+        self.unfolded = checkpoint  # with all of its speakers and dialects, of which `checkpoint` has one
+        self.speaker = speaker or next(iter(self.speakers), "")
+        self.checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
+        self.checkpoint.check_symbols(self.front_end.table, name, "this version")
+        self.acoustic = acoustic or TorchModel(self.checkpoint)
+        self.vocoder = vocoder or GriffinLim(checkpoint.contract)
+
+    @property
+    def speakers(self) -> Sequence[str]:
+        return self.unfolded.model.get("speakers", ())
+
+    def as_speaker(self, speaker: str) -> "MelVoice":
+        return MelVoice(self.unfolded, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker)
+
+    def in_dialect(self, dialect: str) -> "Voice":
+        if dialect != self.front_end.dialect.name and self.unfolded.model.get("dialects"):  # other weights then
+            return MelVoice(self.unfolded, self.name, dialect, self.vocoder, speaker=self.speaker)
+        return super().in_dialect(dialect)
+
+    def _say(self, reading: Reading, speed: float) -> Speech:
         mel, durations = self.acoustic(reading.ids, speed)
         return Speech(reading, mel, durations, self.vocoder(mel), self.checkpoint.contract.sample_rate)
 
@@ -161,7 +205,7 @@ def _shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def front_end_of(checkpoint: Checkpoint, dialect: str | None) -> FrontEnd:
+def front_end_of(checkpoint: StoredVoice, dialect: str | None) -> FrontEnd:
     """The front end of the checkpoint; its lexicon travels inside it."""
     dialect, lexicon = dialect or checkpoint.front_end["dialect"], checkpoint.front_end["lexicon"]
     if not lexicon:

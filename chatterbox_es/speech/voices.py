@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, voice_file
-from chatterbox_es.runs.run_directory import finished_runs
+from chatterbox_es.runs.run_directory import finished_runs, read_card
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
-from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voice import MelVoice, Voice
 
 ENGINES = ("torch", "onnx")
 
@@ -35,23 +37,33 @@ def load_voice(run: Path, dialect: str | None = None, engine: str = "torch", spe
             raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
                             f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
         model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path)
-        return Voice(model.checkpoint, str(path), dialect, options.mel_vocoder(model.checkpoint.contract), model)
+        return MelVoice(model.checkpoint, str(path), dialect, options.mel_vocoder(model.checkpoint.contract), model)
     return voice_of(load_checkpoint(path), str(path), dialect, speaker, options)
 
 
-def voice_of(checkpoint: Checkpoint, name: str, dialect: str | None = None, speaker: str = "",
+def voice_of(checkpoint: StoredModel, name: str, dialect: str | None = None, speaker: str = "",
              options: VoiceOptions | None = None) -> Voice:
-    """The voice of a checkpoint of either family.
+    """The voice of a checkpoint of any model.
 
     Raises:
         UserError: as `load_voice`.
     """
-    options = options or VoiceOptions()
-    if checkpoint.family == "fase4":
-        return Voice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
+    if checkpoint.output not in VOICES:
+        raise UserError(f"{name} is of model={checkpoint.family}, which predicts {checkpoint.output} and is no voice")
+    return VOICES[checkpoint.output](checkpoint, name, dialect, speaker, options or VoiceOptions())
+
+
+def _of_mels(checkpoint: Checkpoint, name: str, dialect: str | None, speaker: str, options: VoiceOptions) -> Voice:
+    return MelVoice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
+
+
+def _of_speech_tokens(checkpoint: Any, name: str, dialect: str | None, speaker: str, options: VoiceOptions) -> Voice:
     from chatterbox_es.speech.t3_voice import T3Voice  # whose packages are optional
 
     return T3Voice(checkpoint, name, dialect, speaker, options)
+
+
+VOICES = {"mels": _of_mels, "speech_tokens": _of_speech_tokens}  # by what a model predicts
 
 
 def newest_voice(outputs: Path) -> Path:
@@ -62,7 +74,7 @@ def newest_voice(outputs: Path) -> Path:
     """
     if (outputs / BEST / VOICE).is_file():
         return outputs / BEST
-    runs = finished_runs(outputs)
+    runs = [run for run in finished_runs(outputs) if (read_card(run) or {}).get("output", "mels") in VOICES]  # 0.1 says none
     whole = [run for run in runs if holds_full_model(run)]
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "

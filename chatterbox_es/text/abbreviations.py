@@ -81,7 +81,7 @@ def abbreviation(match: re.Match, place: Place) -> str | None:
     if where == "title" and not (after.isupper() and written[0].isupper() and behind[:1] in " \u00a0"):
         return None
     ends = where == "closes" and written.endswith(".") and behind[:1] != "."
-    if ends and (after.isupper() or (not after and place.text.lstrip('¿¡«"( ')[:1].isupper())):
+    if ends and (after.isupper() or (not after and place.text[:40].lstrip('¿¡«"( ')[:1].isupper())):
         return spoken + "."
     return spoken
 
@@ -100,7 +100,7 @@ def before_colon(match: re.Match, place: Place) -> str | None:
 
 def century(match: re.Match, place: Place) -> str | None:
     """s. XIX → siglo XIX, S. XXI; not S. V. Naipaul."""
-    if match.group()[0] == "S" and place.text[place.end :].lstrip()[1:2] in (".", " ", ""):
+    if match.group()[0] == "S" and place.text[place.end : place.end + 4].lstrip()[1:2] in (".", " ", ""):
         return None
     return "siglo" if match["plural"] is None else "siglos"
 

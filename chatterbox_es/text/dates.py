@@ -129,9 +129,7 @@ def era(match: re.Match, place: Place) -> str | None:
     number = amount(match["number"], place.locale)
     if number.behind:
         return None
-    stop = (
-        "." if match["stop"] and place.end < len(place.text) and place.text[place.end :].lstrip()[:1].isupper() else ""
-    )
+    stop = "." if match["stop"] and place.text[place.end : place.end + 24].lstrip()[:1].isupper() else ""
     return f"{number.words()} {ERAS[match['era'].lower()]}{stop}"
 
 

@@ -140,7 +140,7 @@ def _glides(run: re.Match) -> str:
 # Mary, Kelly, Ashley: the last y takes no stress, as it does in rey and jersey
 ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[ln]|ds|nc|(?<!^o)k)ey$")
 # Mmm, shhh, pst, brrr, zzz: sounds, not letters by their names
-SOUND = re.compile("h?m+|s+h+|c?h+s+t*|[ps]s+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|k?s+h+")
+SOUND = re.compile("h?m+|sh{2,}|c?h+s+t*|[ps]s+t*|b?r+|gr+|z+|ts+k*|pf+|s{2,}|ksh+")
 
 
 def _stress_place(spoken: str, written: str) -> int:

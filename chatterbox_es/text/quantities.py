@@ -33,7 +33,7 @@ def plain(match: re.Match, place: Place) -> str | None:
         counted = Place(place.text, place.start, scale.end(), place.locale)
         gender = counted.agreement()[0] if scale[1].lower() == "mil" else numbers.MASCULINE  # 200 mil toneladas
         spoken = number.words(gender, before_noun=True)
-        return sign + ("" if spoken == "un" and place.text[place.end :].lstrip().lower().startswith("mil ") else spoken)
+        return sign + ("" if spoken == "un" and scale[1].lower() == "mil" else spoken)
     gender, before_noun = place.agreement()
     if number.is_one:
         noun, second = place.after

@@ -147,12 +147,12 @@ def _ranked(value: int, noun: str) -> str:
 
 def _is_ranked(noun: str, cue: str, place: Place) -> bool:
     """Whether the noun behind a numeral is what it ranks."""
-    before = place.text[: place.start].rstrip()[-1:]
+    before = place.text[max(0, place.start - 8) : place.start].rstrip()[-1:]
     if not noun or noun in FUNCTION_WORDS or before in (",", ";") or len(noun) < 3:
         return False
     if noun in RANKED:
         return cue in DETERMINERS or not _is_name(place)
-    capital = place.text[place.end :].lstrip()[:1].isupper()
+    capital = place.text[place.end : place.end + 8].lstrip()[:1].isupper()
     many = place.end - place.start > 1
     return (cue in DETERMINERS and (many or capital)) or (many and capital and not _is_name(place))
 

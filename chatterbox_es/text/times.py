@@ -73,7 +73,7 @@ def _end(match: re.Match, place: Place) -> str:
 
 def _kept_stop(match: re.Match, place: Place) -> str:
     """The point of p. m. also ends a sentence where a new one begins behind it."""
-    behind = place.text[place.end :].lstrip()
+    behind = place.text[place.end : place.end + 24].lstrip()
     return "." if match.group().endswith(".") and match["half"] and behind[:1].isupper() else ""
 
 

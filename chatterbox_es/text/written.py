@@ -102,7 +102,8 @@ class Place:
     @property
     def alone(self) -> bool:
         """Whether the text holds nothing else."""
-        return not self.text[: self.start].strip() and not self.text[self.end :].strip()
+        around = self.text[max(0, self.start - 80) : self.start] + self.text[self.end : self.end + 80]
+        return not around.strip()
 
     @property
     def before(self) -> str:

@@ -22,8 +22,8 @@ from chatterbox_es.dataset.batches import Batches, Budget, Step, utterance_rates
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import gpu_memory_gb, matmul_peak, peak_memory
-from chatterbox_es.models.family import Family
 from chatterbox_es.models.plan import Plan, not_even_one
+from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.training.ema import running_mean
 from chatterbox_es.training.interruption import InterruptedRun, Interruption
@@ -43,7 +43,7 @@ class Training:
     """The parts that a run trains with, put together; `state` and `restore` are all that it needs to go on elsewhere."""
 
     fabric: Fabric
-    family: Family
+    recipe: Recipe
     model: nn.Module
     wrapped: nn.Module  # the model as Fabric computes with it
     optimizer: torch.optim.Optimizer
@@ -57,30 +57,30 @@ class Training:
     ending: float = 0.0  # `Progress.ending` by this process's clock
 
     @classmethod
-    def set_up(cls, fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config,
+    def set_up(cls, fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet, config: Config,
                run: RunDirectory) -> "Training":
         hw = config.hw
-        batches = family.batches(config, features, Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
-        optimizer = optimizer_of(family.parameter_groups(model), config)
+        batches = recipe.batches(config, features, Budget(hw.batch_frames, hw.batch_tokens), drawn_rates(features, config.data))
+        optimizer = optimizer_of(recipe.parameter_groups(model), config)
         if hw.compile:
-            family.compile(model)
+            recipe.compile(model)
         wrapped, optimizer = fabric.setup(model, optimizer)
         progress = Progress.of(config, len(batches.first_epoch))
-        return cls(fabric, family, model, wrapped, optimizer, batches, progress, config, run,
+        return cls(fabric, recipe, model, wrapped, optimizer, batches, progress, config, run,
                    running_mean(model, config.train.ema))
 
     def state(self, extra: dict[str, Any]) -> dict[str, Any]:
         """Weights, optimiser, scaler, random numbers of each process, place in the epoch, and where the metrics end."""
         scaler = loss_scaler(self.fabric)
         random = self.fabric.all_gather(random_state(self.fabric)).cpu().reshape(self.fabric.world_size, -1)
-        return {"model": self.family.weights(self.model), "optimizer": self.optimizer.state_dict(),
+        return {"model": self.recipe.weights(self.model), "optimizer": self.optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler else {}, "random": random,
                 "progress": self.progress.state(), "metrics_bytes": self.run.metrics_bytes(),
                 "mean": self.mean.state_dict() if self.mean else {}, **extra}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken."""
-        self.family.restore(self.model, state["model"])
+        self.recipe.restore(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.mean and state.get("mean"):
             self.mean.load_state_dict(state["mean"])
@@ -154,7 +154,7 @@ class ValidationCallback:
         pass
 
 
-def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, config: Config, run: RunDirectory,
+def train(fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet, config: Config, run: RunDirectory,
           tracker: Tracker, on_validation: ValidationCallback, caught: Interruption | None = None,
           state: dict[str, Any] | None = None) -> float:
     """Train ``model`` on the prepared set, from a ``state`` that was saved or from the beginning; the smallest validation loss.
@@ -166,10 +166,10 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
         InterruptedRun: a signal came; the state is saved.
     """
     caught = caught or Interruption()
-    training = Training.set_up(fabric, family, model, features, config, run)
+    training = Training.set_up(fabric, recipe, model, features, config, run)
     progress, batches = training.progress, training.batches
     plan = make_plan(training, features, on_validation)
-    peak = matmul_peak(fabric, family.products(model, *batches.mean_size()))
+    peak = matmul_peak(fabric, recipe.products(model, *batches.mean_size()))
     if state is None:
         run.cut_metrics(0)
     else:
@@ -217,10 +217,10 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
             validates = is_last or progress.epoch % config.phase.validate_every == 0 and progress.has_room_to_validate()
             began = time.monotonic()
             if validates:
-                metrics |= validate(fabric, family, model, features, check=check)
+                metrics |= validate(fabric, recipe, model, features, check=check)
                 metrics |= {"baseline": baseline, "minutes": progress.elapsed()}
                 is_best = metrics["val_loss"] < progress.best
-                log.info("%s, val_loss %.4f, %s%s", line, metrics["val_loss"], family.describe(metrics),
+                log.info("%s, val_loss %.4f, %s%s", line, metrics["val_loss"], recipe.describe(metrics),
                          ", the best so far" if is_best else "")
                 on_validation(model, progress.epoch, progress.step, metrics, is_best, is_last, check)
                 if training.mean:
@@ -237,8 +237,8 @@ def train(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet
                 training.ending = (time.monotonic() - began) / 60
                 agree(training, caught)
                 if progress.is_over() and fabric.is_global_zero:
-                    log.warning("this validation took %.1f minutes, longer than was foreseen: the run ends with it, before its "
-                                "learning rate has reached 0", training.ending)
+                    log.warning("this validation took %.1f minutes, longer than was estimated: the run ends with it, before "
+                                "its learning rate has reached 0", training.ending)
     except InterruptedRun:
         save()
         raise
@@ -278,7 +278,7 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
             note_skipped(training, step, metrics)
             if math.isfinite(metrics["train_loss"]):
                 progress.losses, progress.counted = progress.losses + metrics["train_loss"], progress.counted + 1
-            flops += training.family.flops(model, step) / fabric.world_size
+            flops += training.recipe.flops(model, step) / fabric.world_size
             with clock.on("logging"):
                 after_step(metrics, steps / (time.monotonic() - epoch.began))
             if agree(training, caught) and not progress.is_over():
@@ -342,7 +342,7 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
     batches, fabric = training.batches, training.fabric
     while True:
         try:
-            return training_step(fabric, training.family, training.wrapped, training.optimizer, step, rate,
+            return training_step(fabric, training.recipe, training.wrapped, training.optimizer, step, rate,
                                  training.config.phase.clip)
         except torch.OutOfMemoryError as error:
             reason = str(error).partition("\n")[0]
@@ -412,7 +412,7 @@ def plan_of_all(training: Training) -> Plan:
     """
     fabric, plan, refusal = training.fabric, None, None
     try:
-        plan = training.family.plan(fabric, training.model, training.batches, training.config)
+        plan = training.recipe.plan(fabric, training.model, training.batches, training.config)
     except UserError as error:
         refusal = error
     if fabric.world_size > 1:
@@ -433,16 +433,16 @@ def validation_seconds(training: Training, features: FeatureSet) -> float:
     seconds = 0.0
     for numbers in (some[:processes], some):
         began = time.perf_counter()
-        validate(training.fabric, training.family, training.model, features, numbers)
+        validate(training.fabric, training.recipe, training.model, features, numbers)
         seconds = time.perf_counter() - began
     return seconds * float(frames[held].sum() / frames[some].sum())
 
 
-def validate(fabric: Fabric, family: Family, model: nn.Module, features: FeatureSet, utterances: Any = None,
+def validate(fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet, utterances: Any = None,
              check: Callable[[], None] = lambda: None) -> dict[str, float]:
-    """The metrics of `Family.values` over some ``utterances``, or all that are held out; each process measures its part."""
+    """The metrics of `Recipe.values` over some ``utterances``, or all that are held out; each process measures its part."""
     utterances = features.validation if utterances is None else utterances
-    values = family.values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
+    values = recipe.values(fabric, model, features, utterances[fabric.global_rank::fabric.world_size], check)
     sums = torch.tensor([values.sums(name) for name in values.values], dtype=torch.float64)
     if fabric.world_size > 1:
         sums = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.batches import Step
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.family import Family
+from chatterbox_es.models.recipe import Recipe
 
 
 def optimizer_of(groups: Sequence[Mapping[str, Any]], config: Config) -> torch.optim.Optimizer:
@@ -59,7 +59,7 @@ def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
         torch._foreach_mul_([p.grad for p in module.parameters() if p.grad is not None], most / norm)
 
 
-def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
+def training_step(fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
                   clip: float) -> dict[str, float]:
     """One optimiser step on one batch; what is logged of it.
 
@@ -78,7 +78,7 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
         more = fabric.world_size > 1 and micro_batch is not step.micro_batches[-1]
         with fabric.no_backward_sync(model) if more else nullcontext():
             micro_batch = micro_batch.to(fabric.device)
-            losses = family.losses(fabric, model, micro_batch, step)
+            losses = recipe.losses(fabric, model, micro_batch, step)
             fabric.backward(losses.total() * (counts * fabric.world_size))  # processes average their gradients
             parts = parts + losses.parts() * counts
     if fabric.world_size > 1:
@@ -92,7 +92,7 @@ def training_step(fabric: Fabric, family: Family, model: nn.Module, optimizer: t
                         "again; the last state is from before. What the optimiser keeps does not fit beside the weights: "
                         "phase.optimiser=adafactor keeps less, a larger GPU or a smaller model helps, smaller batches do "
                         "not") from None
-    return family.metrics(parts, norms) | {"learning_rate": rate, "skipped": not finite}
+    return recipe.metrics(parts, norms) | {"learning_rate": rate, "skipped": not finite}
 
 
 def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, parts: Tensor,

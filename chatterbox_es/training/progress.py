@@ -84,7 +84,7 @@ class Progress:
     def has_room_to_validate(self) -> bool:
         """Whether a validation before the last one leaves as many minutes to train in as it takes.
 
-        So even one of twice the minutes foreseen does not end the run, whose rate would not have fallen to 0.
+        So even one of twice the minutes estimated does not end the run, whose rate would not have fallen to 0.
         """
         return self.now + 2 * self.ending <= self.last_step()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from chatterbox_es.config import Config
+from chatterbox_es.config import Config, with_todays_names
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import CONFIG, FINISHED, read_card, run_of_command, state_of
 
@@ -48,7 +48,7 @@ def run_to_resume(config: Config) -> Path | None:
     folder = Path(config.resume)
     if read_card(folder) is None:
         raise UserError(f"resume={folder}: there is no run in it (run.json is {state_of(folder)}); resume=auto looks for one")
-    stored, now = OmegaConf.to_container(OmegaConf.load(folder / CONFIG)), settings_of(config)
+    stored, now = OmegaConf.to_container(with_todays_names(OmegaConf.load(folder / CONFIG))), settings_of(config)
     changed = {section: differences(stored.get(section), now[section], section) for section in now}
     refused = [line for section in FIXED for line in changed[section]]
     if refused:

@@ -1,6 +1,7 @@
 """One run: prepared data → model → loop → final checkpoint, and how it ends."""
 
 import contextlib
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -15,8 +16,9 @@ from chatterbox_es.config import Config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import set_up
-from chatterbox_es.models.families import family_of
-from chatterbox_es.models.family import Frozen
+from chatterbox_es.models.families import recipe_of
+from chatterbox_es.models.recipe import Frozen, Recipe
+from chatterbox_es.runs.metrics import metrics_of
 from chatterbox_es.runs.plots import draw_losses
 from chatterbox_es.runs.run_directory import CONFIG, FAILED, FINISHED, STOPPED, RunDirectory, commit, is_run, read_card
 from chatterbox_es.training.interruption import InterruptedRun, Interruption, watching
@@ -38,7 +40,7 @@ def run_phase(config: Config, folder: Path, report: Report = no_report) -> float
         UserError: data, checkpoints or hardware do not fit what the configuration asks for.
         InterruptedRun: SIGTERM or SIGINT came; the run's state is saved.
     """
-    family = family_of(config)
+    recipe = recipe_of(config)
     fabric = set_up(config.hw)
     earlier = run_to_resume(config)
     if earlier is not None and (value := finished_value(earlier)) is not None:
@@ -49,7 +51,7 @@ def run_phase(config: Config, folder: Path, report: Report = no_report) -> float
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
     features = None
     for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
-        features = family.prepare(config) if turn and features is None else features
+        features = recipe.prepare(config) if turn and features is None else features
         fabric.barrier()
     with watching() as caught:
         return run_prepared(config, fabric, features, folder, earlier, caught, report)
@@ -60,17 +62,17 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     """A run on data that is prepared; see `run_phase`."""
     phase = config.phase
     torch.manual_seed(config.train.seed)
-    state, family = None, family_of(config)
+    state, recipe = None, recipe_of(config)
     if earlier is not None:
         run = resume_run(config, fabric, features, earlier)
         state = load_newest_state(run.checkpoints)
     if state is not None:
         lineage = run.card["lineage"]
-        model = family.build(config, features, fabric)
+        model = recipe.build(config, features, fabric)
     else:
-        model, lineage = family.start(config, features, fabric)
+        model, lineage = recipe.start(config, features, fabric)
         if earlier is None:
-            run = start_run(config, fabric, features, folder, lineage)
+            run = start_run(config, fabric, features, recipe, folder, lineage)
         else:  # it ended before its first state: from the beginning, in its folder
             run.update(lineage=lineage)
     folder = run.folder
@@ -80,9 +82,9 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
     try:
         if tracker.folder:
             run.update(wandb=[*run.card.get("wandb", []), tracker.folder])
-        frozen = family.freeze(model, config)
+        frozen = recipe.freeze(model, config, fabric)
         if state is not None:
-            family.restore(model, state["model"])
+            recipe.restore(model, state["model"])
         before = frozen.digest()
         if run.card.get("frozen_sha256", before) != before:
             raise UserError(f"{folder} cannot go on like this: its frozen weights were others. Go on with the precision that "
@@ -91,8 +93,8 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         run.update(frozen_sha256=before)
         log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)
-        writer = RunWriter(config, family, features, run, tracker, lineage, fabric, report)
-        best = train(fabric, family, model, features, config, run, tracker, writer, caught, state)
+        writer = RunWriter(config, recipe, features, run, tracker, lineage, fabric, report)
+        best = train(fabric, recipe, model, features, config, run, tracker, writer, caught, state)
         if frozen.digest() != before:
             raise AssertionError("frozen weights have changed")
         if fabric.is_global_zero:
@@ -111,11 +113,12 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         tracker.finish(failed=end != FINISHED)
 
 
-def start_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, lineage: dict) -> RunDirectory:
+def start_run(config: Config, fabric: Fabric, features: FeatureSet, recipe: Recipe, folder: Path,
+              lineage: dict) -> RunDirectory:
     """A new run directory; processes beside the first one have one of their own, which is thrown away."""
-    card = {"phase": config.phase.name, "data": config.data.name, "corpus": features.card["corpus"],
+    card = {"phase": config.phase.name, "output": recipe.output, "data": config.data.name, "corpus": features.card["corpus"],
             "synthetic": features.card["synthetic"], "naive": features.naive, "content": features.card["content"],
-            "hw": config.hw.name,
+            "metrics": [dataclasses.asdict(metric) for metric in recipe.validation_metrics], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
             "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
             "study": config.sweep.study if config.sweep.trial is not None else None}
@@ -150,7 +153,7 @@ def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: 
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     price, hours = config.hw.price_per_hour, run.card["hours"]
     draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}", features.unit,
-                features.naive)
+                features.naive, metrics_of(run.card))
     run.sync_metrics()
     run.end(FINISHED, best_val_loss=best, best=[path.name for path in writer.best],
             final=str(final.relative_to(run.folder)), parameters=count, cost=None if price is None else hours * price,

@@ -14,8 +14,7 @@ from torch import nn
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.models.family import Family, StoredModel
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.recipe import Recipe, StoredModel
 from chatterbox_es.runs.checkpoint_files import best_checkpoints, best_name, ema_name, final_name
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.training.loop import ValidationCallback
@@ -33,10 +32,10 @@ def no_report(*validation: Any) -> None:
 class RunWriter(ValidationCallback):
     """Saves checkpoints and samples when a run has validated."""
 
-    def __init__(self, config: Config, family: Family, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,
+    def __init__(self, config: Config, recipe: Recipe, features: FeatureSet, run: RunDirectory, tracker: Tracker, lineage: dict,
                  fabric: Fabric, report: Report = no_report):
         """``report`` is told each validation's epoch, step and metrics; what it raises ends the run."""
-        self.family, self.report = family, report
+        self.recipe, self.report = recipe, report
         self.config, self.features, self.run, self.tracker, self.fabric = config, features, run, tracker, fabric
         self.lineage = lineage | {"data": config.data.name, "content": features.card["content"], "run": str(run.folder)}
         self.best: list[Path] = []
@@ -60,12 +59,12 @@ class RunWriter(ValidationCallback):
         if not self.fabric.is_global_zero:
             return 0.0
         files = 2 if self.config.train.ema else 1
-        written = state_bytes + files * tensor_bytes(self.family.weights(model))
+        written = state_bytes + files * tensor_bytes(self.recipe.weights(model))
         seconds, spoken = writing_seconds(self.run.checkpoints, written), 0.0
         with tempfile.TemporaryDirectory(prefix="chatterbox_es_") as folder:
             for numbers in (self.shown[:1], self.shown):
                 began = time.perf_counter()
-                self.family.samples(self.fabric, model, self.config, self.features, numbers, Path(folder), "rehearsal",
+                self.recipe.samples(self.fabric, model, self.config, self.features, numbers, Path(folder), "rehearsal",
                                     lambda: None)
                 spoken = time.perf_counter() - began
                 if spoken > LONG:
@@ -99,19 +98,16 @@ class RunWriter(ValidationCallback):
     def save_final(self, model: nn.Module) -> Path:
         """The final checkpoint, as ours and, where it is complete in itself, as safetensors."""
         path = self.run.checkpoints / final_name(self.config.phase.trains)
-        final = self.checkpoint(model)
-        if isinstance(final, Checkpoint):
-            final.export(path.with_suffix(".safetensors"))
-        final.save(path)
+        self.checkpoint(model).save_final(path)
         return path
 
     def checkpoint(self, model: nn.Module) -> StoredModel:
-        return self.family.checkpoint(model, self.config, self.features, self.lineage | self.last)
+        return self.recipe.checkpoint(model, self.config, self.features, self.lineage | self.last)
 
     def save_samples(self, model: nn.Module, epoch: int, step: int, check: Callable[[], None]) -> None:
         """A few held-out sentences as sound and as pictures, beside their recordings."""
         label = "synthetic recording, " if self.features.card["synthetic"] else ""
-        sounds, pictures = self.family.samples(self.fabric, model, self.config, self.features, self.shown,
+        sounds, pictures = self.recipe.samples(self.fabric, model, self.config, self.features, self.shown,
                                                self.run.samples / f"epoch_{epoch:04d}", f"{label}epoch {epoch}", check)
         for number in self.shown:
             utterance = self.features.utterance(number)

@@ -9,7 +9,7 @@ import torch
 from chatterbox_es.dataset.batches import Batches, Budget, Order, utterance_rates
 from chatterbox_es.dataset.feature_set import INDEX
 from chatterbox_es.models.fase4.batches import collate
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 
 
 def lengths_alone(frames: list[int]):
@@ -73,15 +73,15 @@ def test_a_batch_holds_what_the_feature_set_says(features):
 
 
 def test_a_layout_says_where_packed_rows_stand_in_the_square():
-    layout = Layout.of([2, 0, 3])
+    layout = Packing.of([2, 0, 3])
     assert layout.mask.tolist() == [[True, True, False], [False] * 3, [True] * 3]
     assert layout.rows().tolist() == [0, 0, 2, 2, 2] and layout.positions().tolist() == [0, 1, 0, 1, 2]
     packed = torch.randn(5, 4)
     padded = layout.pad(packed)
     assert torch.equal(padded[layout.mask], packed) and not padded[~layout.mask].any()
     assert torch.equal(layout.pack(padded), packed) and torch.equal(layout.pack(padded[:, :, 0]), packed[:, 0])
-    alone = Layout.alone(3)
-    assert all(torch.equal(getattr(alone, name), getattr(Layout.of([3]), name)) for name in ("mask", "places"))
+    alone = Packing.alone(3)
+    assert all(torch.equal(getattr(alone, name), getattr(Packing.of([3]), name)) for name in ("mask", "places"))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

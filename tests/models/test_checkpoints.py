@@ -9,7 +9,7 @@ from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import rebase
 from chatterbox_es.models.fase4.initialisation import start_model
 from chatterbox_es.runs.checkpoint_files import final_checkpoint

@@ -122,6 +122,18 @@ def test_the_baseline_is_drawn_where_it_was_measured_and_at_1_where_not():
         assert picture.description.endswith(words)
 
 
+def test_a_metric_that_a_runs_card_declares_needs_no_other_place():
+    """Its curve stands with the losses where it is in their unit, else in a picture of its own by its label."""
+    declared = [{"name": "val_loss", "label": "error", "unit": "dB"}, {"name": "val_new", "label": "a new error", "unit": "dB"},
+                {"name": "val_share", "label": "a new share", "unit": "share"}]
+    rows = [{"step": step, "val_loss": 0.5, "train_loss": 0.6, "val_new": 0.3, "val_share": 0.1} for step in range(1, 4)]
+    pictures = {picture.title: picture for picture in draw_group("losses", [("run", Metrics(rows, card={
+        "metrics": declared, "naive": "guessing"}))])}
+    assert {name for _, name, _ in pictures["Losses"].legend} == {"train_loss", "val_loss", "val_new"}
+    assert pictures["Losses"].description.endswith("guessing scores 1")
+    assert {name for _, name, _ in pictures["a new share"].legend} == {"val_share"}
+
+
 def test_runs_side_by_side_show_where_they_differ(tmp_path, command):
     for number, rate in enumerate((1e-3, 3e-4)):
         run = bench.write_run(tmp_path / "outputs" / str(number), number, steps=200)
@@ -426,7 +438,7 @@ def test_one_sound_plays_at_a_time(browser, pages):
     assert wait_for(browser, "return [...document.querySelectorAll('audio')].every(a => a.readyState >= 3)")
     playing = browser.execute_async_script("""
         const done = arguments[0], [first, second] = document.querySelectorAll("audio");
+        const tell = () => second.currentTime > 0 ? done([first.paused, true]) : setTimeout(tell, 50);
         first.muted = second.muted = true;
-        first.play().then(() => second.play()).then(() => setTimeout(() => done([first.paused, second.currentTime > 0]), 200))
-          .catch(error => done(String(error)))""")
+        first.play().then(() => second.play()).then(tell).catch(error => done(String(error)))""")
     assert playing == [True, True]

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.runs.run_directory import read_card
 from chatterbox_es.selection.reporter import Reporter

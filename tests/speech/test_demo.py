@@ -22,7 +22,7 @@ import torch
 
 from chatterbox_es.demo import LONGEST, Demo, DemoOptions, launch, main
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.speech.demo_voices import KEPT, Shelf
 from chatterbox_es.speech.voices import load_voice

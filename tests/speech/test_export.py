@@ -12,13 +12,12 @@ import soundfile
 
 from chatterbox_es import export
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.fase4 import onnx_graph
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.speech import onnx_export
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
-from chatterbox_es.speech.voice import Voice
+from chatterbox_es.speech.voice import MelVoice
 from chatterbox_es.speech.voices import load_voice
 
 onnx = pytest.importorskip("onnx")
@@ -37,7 +36,7 @@ def exported(road, command, tmp_path_factory) -> tuple[Path, subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def voice(road) -> Voice:
+def voice(road) -> MelVoice:
     return load_voice(road.whole_run)
 
 
@@ -105,8 +104,8 @@ def test_the_file_beside_the_checkpoint_is_made_once_and_anew_for_other_weights(
     changed.save(checkpoint)
     graph = exported_beside(checkpoint)
     assert beside.stat().st_mtime_ns != made
-    ids = Voice(changed, "changed").front_end.read("Hola.").ids
-    np.testing.assert_allclose(graph(ids, 1.0)[0], Voice(changed, "changed").acoustic(ids, 1.0)[0], atol=1e-4)
+    ids = MelVoice(changed, "changed").front_end.read("Hola.").ids
+    np.testing.assert_allclose(graph(ids, 1.0)[0], MelVoice(changed, "changed").acoustic(ids, 1.0)[0], atol=1e-4)
 
 
 def rewritten(source: Path, path: Path, **metadata: str | None) -> Path:
@@ -168,8 +167,13 @@ def test_a_damaged_file_is_no_traceback_on_the_command_line(command, tmp_path):
 
 
 def test_a_graph_that_says_something_else_is_not_kept(road, monkeypatch, tmp_path):
-    right = onnx_graph.SpeakingGraph.whole_frames
-    monkeypatch.setattr(onnx_graph.SpeakingGraph, "whole_frames", lambda self, *given: right(self, *given) + 1)
+    right = onnx_export.SpeakingGraph.forward
+
+    def longer(self, tokens, speed):
+        mels, durations = right(self, tokens, speed)
+        return mels, durations + 1
+
+    monkeypatch.setattr(onnx_export.SpeakingGraph, "forward", longer)
     with pytest.raises(UserError, match="other durations"):
         onnx_export.export_voice(final_checkpoint(road.whole_run), tmp_path / "voice.onnx")
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
 from chatterbox_es.training import loop, progress, run_writer, state
 from chatterbox_es.training.interruption import InterruptedRun, Interruption
@@ -54,11 +54,11 @@ def run_of(tmp_path, config_of, features, clock, monkeypatch):
             clock.seconds += STEP
             return step(*arguments, **options)
 
-        def slow_validate(fabric, family, model, features, utterances=None, **options):
+        def slow_validate(fabric, recipe, model, features, utterances=None, **options):
             share = 1 if utterances is None else len(utterances) / len(features.validation)
             clock.seconds += share * (taken if taken is not None and utterances is None else tried)
             clock.seconds += first.pop() if first else 0.0
-            return validate(fabric, family, model, features, utterances, **options)
+            return validate(fabric, recipe, model, features, utterances, **options)
 
         monkeypatch.setattr(loop, "fitting_step", slow_step)
         monkeypatch.setattr(loop, "validate", slow_validate)
@@ -90,15 +90,15 @@ def test_a_run_ends_when_its_minutes_do_and_its_rate_at_zero(run_of, validation)
     assert "val_loss" in epochs(run)[-1]
 
 
-def test_a_validation_that_takes_much_longer_than_foreseen_is_the_last(run_of, caplog):
+def test_a_validation_that_takes_much_longer_than_estimated_is_the_last(run_of, caplog):
     run = run_of("train.max_minutes=1", tried=12, taken=45)
     no_epoch_is_empty_and_no_weights_are_validated_twice(run)
     assert [row["step"] for row in epochs(run)] == [3]
-    assert "longer than was foreseen: the run ends with it" in caplog.text
+    assert "longer than was estimated: the run ends with it" in caplog.text
     assert read_card(run)["state"] == "finished"
 
 
-def test_one_of_twice_the_time_foreseen_still_leaves_the_rate_to_fall(run_of):
+def test_one_of_twice_the_time_estimated_still_leaves_the_rate_to_fall(run_of):
     run = run_of("train.max_minutes=1", tried=7, taken=14)
     no_epoch_is_empty_and_no_weights_are_validated_twice(run)
     rates = [row["learning_rate"] for row in RunDirectory(run).metrics() if "learning_rate" in row]
@@ -115,13 +115,13 @@ def test_half_of_the_minutes_are_trained_whatever_a_validation_takes(run_of, cap
 
 def test_a_plan_does_not_count_what_only_the_first_time_takes(run_of, clock, monkeypatch):
     """Imports and compilation, of validation and of the samples."""
-    first, samples = [50.0], MelFamily.samples
+    first, samples = [50.0], Fase4Recipe.samples
 
     def slow_samples(self, fabric, model, config, features, numbers, *more):
         clock.seconds += 2 * len(numbers) + (first.pop() if first else 0)
         return samples(self, fabric, model, config, features, numbers, *more)
 
-    monkeypatch.setattr(MelFamily, "samples", slow_samples)
+    monkeypatch.setattr(Fase4Recipe, "samples", slow_samples)
     monkeypatch.setattr(run_writer, "LONG", 100)
     plan = json.loads((run_of("train.epochs=2", "train.samples=2", tried=4, cold=90) / "plan.json").read_text())
     assert plan["seconds_per_step"] == pytest.approx(STEP)
@@ -136,7 +136,7 @@ def test_speaking_that_takes_long_is_tried_once(run_of, clock, monkeypatch):
         clock.seconds += 100 * len(numbers)
         return {}, {}
 
-    monkeypatch.setattr(MelFamily, "samples", slow_samples)
+    monkeypatch.setattr(Fase4Recipe, "samples", slow_samples)
     plan = json.loads((run_of("train.max_steps=1", "train.samples=2", tried=4) / "plan.json").read_text())
     assert plan["seconds_per_validation"] == pytest.approx(204)
     assert spoken == [1, 2]  # tried, and at the end
@@ -170,7 +170,7 @@ def test_all_processes_go_by_the_first_ones_clock_and_end_by_any_ones_signal(clo
 
 def test_no_process_goes_on_where_one_has_not_the_memory():
     other = SimpleNamespace(plan=lambda *arguments: "a plan")
-    alone = process(True, family=other, model=None, batches=None, config=None)
+    alone = process(True, recipe=other, model=None, batches=None, config=None)
     alone.fabric.all_reduce = lambda tensor, reduce_op: tensor + 1
     with pytest.raises(UserError, match="another process has not the memory"):
         loop.plan_of_all(alone)

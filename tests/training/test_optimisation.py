@@ -5,8 +5,8 @@ import torch
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.batches import Batch
-from chatterbox_es.models.fase4.family import MelFamily
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from tests.fp16 import PRECISIONS, Run, check_two_hundred_steps, check_what_the_optimiser_sees
 from tests.models.fase4.test_loss import step_of, tiny, two_sentences
 
@@ -15,7 +15,7 @@ def run_of(precision: str, phase: str = "4_3", **more) -> Run:
     torch.manual_seed(1)
     model = tiny()
     model.mel_decoder.requires_grad_(phase == "4_3")
-    return Run(precision, MelFamily(), model, **more)
+    return Run(precision, Fase4Recipe(), model, **more)
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def sixteen_sentences() -> Batch:
     spoken = [sounds[text].repeat_interleave(torch.randint(2, 8, (len(text),)), 0) for text in texts]
     mels = torch.cat(spoken) + 0.7 * torch.randn(sum(map(len, spoken)), 80)
     nobody = torch.zeros(16, dtype=torch.int64)
-    return Batch(list(range(16)), torch.cat(texts), Layout.of(counts), mels / mels.std(),
-                 Layout.of([len(frames) for frames in spoken]), nobody, nobody)
+    return Batch(list(range(16)), torch.cat(texts), Packing.of(counts), mels / mels.std(),
+                 Packing.of([len(frames) for frames in spoken]), nobody, nobody)
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adafactor"])

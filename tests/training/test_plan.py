@@ -11,7 +11,7 @@ from chatterbox_es.config import compose
 from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import attention_kernels, precision_of, set_up, set_up_attention, why_no_gpu
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.initialisation import start_model
 from chatterbox_es.models.fase4.memory import Activations, kept_bytes
@@ -57,7 +57,7 @@ def test_trial_steps_change_nothing(tmp_path, config_of, features):
 
 
 def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_of, features, tmp_path, monkeypatch):
-    monkeypatch.setattr("chatterbox_es.models.fase4.memory.held_memory", lambda fabric: 0.0)
+    monkeypatch.setattr("chatterbox_es.models.plan.held_memory", lambda fabric: 0.0)
     big = ("phase.batch_size=8", "model.feedforward=512", "hw.dropout=0.1")
     needed = json.loads((run_of(*big) / "plan.json").read_text())
     tight = needed["memory_needed_gb"] - 0.6 * needed["memory_gb"]["activations"]
@@ -71,14 +71,14 @@ def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_
         run_phase(config_of("phase=4_2", *big, "hw.memory_gb=0.005"), tmp_path / "never")
 
 
-def test_activations_of_a_batch_are_foreseen_from_small_ones(config_of, features):
+def test_activations_of_a_batch_are_estimated_from_small_ones(config_of, features):
     config = config_of("phase=4_2", "hw.dropout=0.1")
     model, _ = start_model(config, features)
     fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0, collate)
-    foreseen = Activations.measure(fabric, model, batches)
+    estimated = Activations.measure(fabric, model, batches)
     for micro_batch in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
         kept = kept_bytes(fabric, model, batches, micro_batch)
-        assert np.dot(foreseen.weights, Activations.sizes(batches, micro_batch)) == pytest.approx(kept, rel=0.02)
+        assert np.dot(estimated.weights, Activations.sizes(batches, micro_batch)) == pytest.approx(kept, rel=0.02)
 
 
 def test_time_and_cost_are_plain_products(run_of):

@@ -16,7 +16,7 @@ import torch
 from chatterbox_es import files, train
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4 import validation
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.runs.checkpoint_files import states
@@ -146,14 +146,14 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(go, at_step, output
 
 
 def test_a_run_whose_states_are_all_damaged_starts_over(go, at_step, outputs, caplog):
-    never = go("never", "phase.decoder_start=mels")
+    never = go("never", "model.decoder_start=mels")
     at_step(7, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun):
-        go("it", "phase.decoder_start=mels")
+        go("it", "model.decoder_start=mels")
     run = outputs / "it/run"
     for path in states(run / "checkpoints"):
         path.write_bytes(path.read_bytes()[:-100])
-    go("it", "phase.decoder_start=mels", "resume=auto")
+    go("it", "model.decoder_start=mels", "resume=auto")
     assert caplog.text.count("is damaged") == 2
     assert same(never, run)
 
@@ -175,14 +175,24 @@ def killed_when(run, moment: str, monkeypatch) -> None:
         if path.name.startswith("state_") and "train_loss_epoch" in RunDirectory(run).metrics()[-1]:
             copy()
 
+    save_samples = RunWriter.save_samples
+
+    def after_another_best(writer, *arguments) -> None:
+        state = load_newest_state(run / "checkpoints")
+        if state["kept"]["best"] and writer.state()["best"] != state["kept"]["best"]:
+            copy()
+        save_samples(writer, *arguments)
+
     if moment == "a state is deleted":
         monkeypatch.setattr(Path, "unlink", and_unlink)
+    elif moment == "another best is kept":
+        monkeypatch.setattr(RunWriter, "save_samples", after_another_best)
     else:
-        before(*{"the best is kept": (RunWriter, "save_samples"), "the final checkpoint is written": (RunWriter, "save_final"),
+        before(*{"the final checkpoint is written": (RunWriter, "save_final"),
                  "the losses are drawn": (train, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
 
 
-@pytest.mark.parametrize("moment", ["the best is kept", "the final checkpoint is written", "the losses are drawn",
+@pytest.mark.parametrize("moment", ["another best is kept", "the final checkpoint is written", "the losses are drawn",
                                     "it is said to have finished", "a state is deleted"])
 def test_a_kill_while_a_run_finishes_costs_neither_steps_nor_figures(moment, go, outputs, monkeypatch, caplog):
     never = go("never")

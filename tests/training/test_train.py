@@ -15,10 +15,11 @@ from omegaconf import OmegaConf
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.fase4.family import weights_hash
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.initialisation import start_model
+from chatterbox_es.models.fase4.recipe import weights_hash
 from chatterbox_es.runs import plots
+from chatterbox_es.runs.metrics import Metric
 from chatterbox_es.runs.run_directory import RunDirectory, newest_run, read_card
 from chatterbox_es.training.progress import Progress
 from chatterbox_es.training.run import run_phase
@@ -228,7 +229,7 @@ def test_epochs_end_a_run_and_it_validates_where_it_should(train_here):
 
 def test_it_learns(train_here):
     row = last_row(train_here("train.epochs=60", "phase.validate_every=60", "phase.batch_size=4", "phase.warmup_steps=5",
-                              "phase.trains=full_model", "phase.lr=1e-2", "phase.decoder_hidden=[128]"))
+                              "phase.trains=full_model", "phase.lr=1e-2", "model.decoder_hidden=[128]"))
     assert row["train_loss_epoch"] < 0.7
     assert row["val_loss"] < row["baseline"]  # held-out letters sound as those of training do
 
@@ -266,11 +267,11 @@ def test_fp16_with_a_scaled_loss_trains(train_here, monkeypatch):
 def test_a_decoder_fitted_to_the_mels_begins_where_a_random_one_does_not(config_of, features):
     random, _ = start_model(config_of("phase=4_2"), features)
     torch.manual_seed(0)
-    fitted, _ = start_model(config_of("phase=4_2", "phase.decoder_start=mels"), features)
+    fitted, _ = start_model(config_of("phase=4_2", "model.decoder_start=mels"), features)
     assert not torch.equal(fitted.mel_decoder[0].weight, random.mel_decoder[0].weight)
     torch.manual_seed(0)
     with pytest.raises(UserError, match="use random or mels"):
-        start_model(config_of("phase=4_2", "phase.decoder_start=zeros"), features)
+        start_model(config_of("phase=4_2", "model.decoder_start=zeros"), features)
 
 
 # ---- the learning rate
@@ -312,7 +313,8 @@ def test_the_baseline_is_drawn_through_a_run_of_one_validation(tmp_path, monkeyp
     drawn = []
     monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
     rows = [{"step": 10, "train_loss": 0.6}, {"step": 20, "train_loss": 0.5, "val_loss": 0.4, "baseline": 0.9}]
-    plots.draw_losses(tmp_path / "losses.png", rows, "a run", "squared error", "predicting the mean")
+    plots.draw_losses(tmp_path / "losses.png", rows, "a run", "squared error", "predicting the mean",
+                      [Metric("val_loss", "error", "squared error")])
     axes, = drawn[0].axes
     line, = (line for line in axes.lines if line.get_label() == "baseline: predicting the mean")
     assert len(line.get_ydata()) == 2 and set(line.get_ydata()) == {0.9}

@@ -60,8 +60,7 @@ def prepare_whole(config: Config) -> FeatureSet:
             raise UserError(f"{key}={value} is not known; use {' or '.join(known)}")
     if options.shard < 1:
         raise UserError(f"prepare.shard={options.shard}: must be 1 or more utterances")
-    mel: Any = OmegaConf.to_container(config.mel)
-    contract = MelContract(**mel)
+    contract = OmegaConf.to_object(config.mel)
     roots = _roots(config)
     prepared = Storage(data.prepared)
     kept = (prepared.path("") if prepared.is_local else cache_folder(options)) / "listings"

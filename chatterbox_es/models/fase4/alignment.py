@@ -10,12 +10,12 @@ import torch
 from monotonic_alignment_search.core import maximum_path_c
 from torch import Tensor
 
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 
 CELLS = 1_000_000  # of B × N × T, from which on it is searched in several threads
 
 
-def likeness(token_mels: Tensor, mels: Tensor, text: Layout, speech: Layout) -> Tensor:
+def likeness(token_mels: Tensor, mels: Tensor, text: Packing, speech: Packing) -> Tensor:
     """How well each token's mel fits each recorded frame: (B, N, T) float32 on the CPU, for `best_path`.
 
     -|t - m|² without |m|²: the same for every token, it does not change which path is best.
@@ -33,7 +33,7 @@ def likeness(token_mels: Tensor, mels: Tensor, text: Layout, speech: Layout) -> 
     return torch.empty(found.shape, dtype=found.dtype, pin_memory=True).copy_(found)  # the host waits for the encoder here
 
 
-def best_path(likeness: Tensor, text: Layout, speech: Layout) -> Tensor:
+def best_path(likeness: Tensor, text: Packing, speech: Packing) -> Tensor:
     """Frames of each token on the monotonic path that fits best: (tokens,) int64 on the CPU, packed.
 
     Each is 1 or more, and those of a sentence add up to its recording's frames. ``likeness``, that of `likeness`, is
@@ -42,7 +42,7 @@ def best_path(likeness: Tensor, text: Layout, speech: Layout) -> Tensor:
     Raises:
         ValueError: a recording has fewer frames than tokens, so that no monotonic path exists.
     """
-    counts, ends = (np.array(layout.lengths, np.int32) for layout in (text, speech))
+    counts, ends = (np.array(packing.lengths, np.int32) for packing in (text, speech))
     if (ends < counts).any():
         raise ValueError(f"fewer frames than tokens in batch rows {np.flatnonzero(ends < counts).tolist()}")
     values = likeness.numpy()
@@ -64,7 +64,7 @@ def tokens_of_frames(durations: Tensor, frames: int | None = None) -> Tensor:
 
     Where ``frames``, their sum, is known, a GPU need not be waited for.
     """
-    return torch.repeat_interleave(torch.arange(len(durations), device=durations.device), durations, output_size=frames)
+    return torch.repeat_interleave(torch.arange(durations.shape[0], device=durations.device), durations, output_size=frames)
 
 
 def frame_positions(durations: Tensor, frames: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,11 +81,11 @@ def frame_positions(durations: Tensor, frames: int | None = None) -> tuple[Tenso
     """
     token = tokens_of_frames(durations, frames)
     start = torch.cumsum(durations, 0) - durations
-    since = torch.arange(len(token), device=durations.device) - start[token]
+    since = torch.arange(token.shape[0], device=durations.device) - start[token]
     return token, since, durations[token] - 1 - since
 
 
-def whole_frames(durations: Tensor, speed: float = 1.0) -> Tensor:
+def whole_frames(durations: Tensor, speed: float | Tensor = 1.0) -> Tensor:
     """Predicted durations as whole frames whose running sum stays within half a frame of the prediction's.
 
     Args:

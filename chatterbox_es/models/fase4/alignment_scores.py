@@ -10,8 +10,8 @@ from tqdm import tqdm
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
-from chatterbox_es.models.checkpoints import load_mel_checkpoint
 from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.runs.checkpoint_files import voice_file
 
@@ -32,7 +32,7 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
         UserError: no checkpoint, or one with other symbols or mels than the set's.
     """
     path = voice_file(run)
-    checkpoint = load_mel_checkpoint(path)
+    checkpoint = Checkpoint.load(path)
     checkpoint.check_symbols(features.symbols, str(path), str(features.folder))
     differences = checkpoint.contract.differences(features.contract)
     if differences:

@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 
 
 @dataclasses.dataclass
 class Batch:
     """Utterances side by side: B of them, N tokens in the longest text, T frames in the longest recording.
 
-    Tokens and frames stand one sentence after the other, without padding; their layouts say whose they are.
+    Tokens and frames stand one sentence after the other, without padding; their packings say whose they are.
     """
 
     utterances: list[int]  # numbers in the feature set
     tokens: Tensor  # (tokens,) int64
-    text: Layout  # of the tokens
+    text: Packing  # of the tokens
     mels: Tensor  # (frames, bins) float32, standardised
-    speech: Layout  # of the frames
+    speech: Packing  # of the frames
     speakers: Tensor  # (B,) int64, places in the card's "speakers"
     dialects: Tensor  # (B,) int64, likewise
 
@@ -41,7 +41,7 @@ class Batch:
         return dataclasses.replace(self, **{name: change(getattr(self, name))
                                             for name in ("tokens", "text", "mels", "speech", "speakers", "dialects")})
 
-    def inputs(self) -> tuple[Tensor, Layout, Tensor, Layout, Tensor, Tensor]:
+    def inputs(self) -> tuple[Tensor, Packing, Tensor, Packing, Tensor, Tensor]:
         """What `Fase4.forward` takes."""
         return self.tokens, self.text, self.mels, self.speech, self.speakers, self.dialects
 
@@ -50,5 +50,5 @@ def collate(features: FeatureSet, utterances: list[int], epoch: int = 0) -> Batc
     """The batch of some utterances, the same in every epoch."""
     texts = [features.token_ids(number) for number in utterances]
     frames = features.index["frames"][utterances].tolist()
-    return Batch(utterances, torch.cat(texts), Layout.of([len(text) for text in texts]), features.mels(utterances),
-                 Layout.of(frames), features.ids("speaker", utterances), features.ids("dialect", utterances))
+    return Batch(utterances, torch.cat(texts), Packing.of([len(text) for text in texts]), features.mels(utterances),
+                 Packing.of(frames), features.ids("speaker", utterances), features.ids("dialect", utterances))

@@ -12,6 +12,7 @@ from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.text import SymbolTable
 
@@ -31,10 +32,14 @@ class Checkpoint:
     statistics: Statistics
     front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
     lineage: dict[str, Any]  # data, its content hash, the run it started from, step, epoch, metrics
+
     family = "fase4"
+    output = "mels"
+    limits = ("It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one "
+              "voice.")
 
     def build(self, features: FeatureSet | None = None) -> Fase4:
-        """The model with these weights, ready to speak; where it is told who does, by the ids of a prepared set."""
+        """The model with these weights, ready to speak; speakers and dialects, if any, by the ids of a prepared set."""
         model = Fase4(**self.model)
         model.load_state_dict(self.weights)
         if features is not None:
@@ -46,12 +51,12 @@ class Checkpoint:
         return f"{what}_embedding.embedding.weight"
 
     def vectors(self, what: str) -> dict[str, torch.Tensor]:
-        """The vector (width,) of each "speaker" or "dialect" the model is told, by name; nothing where it is told none."""
+        """The vector (width,) of each "speaker" or "dialect" by name; empty where the model is not conditioned on it."""
         names = self.model.get(f"{what}s", ())
         return dict(zip(names, self.weights[self.vectors_key(what)][1:], strict=True)) if names else {}
 
     def fold(self, what: str, name: str | None) -> "Checkpoint":
-        """The same with one speaker (or dialect) for good, and no longer told: the vector goes into every token's.
+        """The same with one speaker (or dialect) for good, no longer conditioned: the vector is added to every token's.
 
         What it says is what this one says of that name, but for the rounding of a sum. No name: the mean of all; a name
         that has no vector: that of the others.
@@ -67,7 +72,7 @@ class Checkpoint:
         return dataclasses.replace(self, weights=weights, model=model)
 
     def as_speaker(self, speaker: str, dialect: str) -> "Checkpoint":
-        """One voice of a checkpoint that is told its speaker: without a name, the one with the most recordings.
+        """One voice of a checkpoint of several speakers: without a name, the one with the most recordings.
 
         Raises:
             UserError: it has no such speaker.
@@ -87,6 +92,19 @@ class Checkpoint:
         """
         content = {"format": FORMAT, "weights": self.weights, **self.describe()}
         write_whole(path, lambda file: torch.save(content, file))
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """From a file.
+
+        Raises:
+            UserError: as `read_stored` and `read`, or it is of another model.
+        """
+        stored = read_stored(path)
+        model = stored.get("family", cls.family)  # files of 0.1 say none
+        if model != cls.family:
+            raise UserError(f"{path} is a voice of model={model}; this works with model={cls.family} alone")
+        return cls.read(stored, path)
 
     @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> "Checkpoint":
@@ -118,6 +136,15 @@ class Checkpoint:
         content = safetensors.torch.save(weights, metadata)
         write_whole(path, lambda file: file.write(content))
 
+    def save_final(self, path: Path) -> None:
+        """`export` and `save` beside each other.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        self.export(path.with_suffix(".safetensors"))
+        self.save(path)
+
     def companions(self) -> dict[str, Any]:
         """What is written as JSON beside a chosen voice."""
         return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
@@ -143,18 +170,10 @@ class Checkpoint:
                             "data on purpose: train.finetune=RUN")
 
 
-def read_safetensors(path: Path) -> dict[str, Any]:
-    """What `Checkpoint.export` has written."""
-    with safetensors.safe_open(path, "pt") as file:
-        metadata = file.metadata()
-        stored = {key: json.loads(value) for key, value in metadata.items()}
-        return stored | {"weights": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
-
-
 def rebase(weights: dict[str, torch.Tensor], old: Statistics, new: Statistics) -> None:
-    """Change the decoder's last layer in place so that the same log-mels come out in the units of ``new`` statistics."""
-    last = max(int(name.split(".")[1]) for name in weights if name.startswith("mel_decoder."))
-    weight, bias = weights[f"mel_decoder.{last}.weight"], weights[f"mel_decoder.{last}.bias"]
+    """Change the decoder's output layer, which is its last, in place so that the same log-mels come out in the units of ``new``
+    statistics."""
+    *_, weight, bias = (tensor for name, tensor in weights.items() if name.startswith("mel_decoder."))
     scale = old.deviation / new.deviation
     weight.mul_(scale[:, None])
     bias.copy_(bias * scale + (old.mean - new.mean) / new.deviation)

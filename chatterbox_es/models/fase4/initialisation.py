@@ -13,7 +13,6 @@ from torch.nn import functional
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_mel_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint, rebase
 from chatterbox_es.models.fase4.network import Fase4, MelDecoder
 from chatterbox_es.models.starting_point import encoder_checkpoint
@@ -27,15 +26,15 @@ def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
     """The arguments of `Fase4` for a run's configuration and data."""
     model = config.model
     arguments = {name: value for name, value in OmegaConf.to_container(model).items()
-                 if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum")}
-    arguments |= {"decoder_hidden": list(config.phase.decoder_hidden), "bins": features.contract.bins}
+                 if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum", "decoder_start")}
+    arguments["bins"] = features.contract.bins
     for use, what, least in ((model.use_speaker, "speaker", model.speaker_minimum), (model.use_dialect, "dialect", 1)):
         if use:
-            arguments[f"{what}s"] = told_names(features, what, least)
+            arguments[f"{what}s"] = conditioning_names(features, what, least)
     return arguments
 
 
-def told_names(features: FeatureSet, what: str, least: int) -> list[str]:
+def conditioning_names(features: FeatureSet, what: str, least: int) -> list[str]:
     """The speakers or dialects with at least so many utterances to train on, the one with most of them first.
 
     Raises:
@@ -69,31 +68,31 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
     model = build_model(config, features)
     if config.train.finetune:
         path = final_checkpoint(Path(config.train.finetune))
-        parent = load_mel_checkpoint(path)
+        parent = Checkpoint.load(path)
         parent.check_fits(features, str(path), statistics=False)
         rebase(parent.weights, parent.statistics, features.statistics)
-        load_weights(model, retold(parent, model, features), str(path))
+        load_weights(model, remap_embeddings(parent, model, features), str(path))
         return model, {"finetuned_from": str(path), "of": parent.lineage}
-    if config.phase.decoder_start == "mels":
-        fit_decoder(model.mel_decoder, features, config.train.seed)
-    elif config.phase.decoder_start != "random":
-        raise UserError(f"phase.decoder_start={config.phase.decoder_start} is not known; use random or mels")
+    if config.model.decoder_start == "mels":
+        fit_decoder(model.mel_decoder, config.model.width, features, config.train.seed)
+    elif config.model.decoder_start != "random":
+        raise UserError(f"model.decoder_start={config.model.decoder_start} is not known; use random or mels")
     if not config.phase.encoder_from:
         return model, {}
     path = encoder_checkpoint(config, features)
-    parent = load_mel_checkpoint(path)
+    parent = Checkpoint.load(path)
     parent.check_fits(features, str(path))
-    kept = {name: w for name, w in retold(parent, model, features).items() if not name.startswith("mel_decoder.")}
+    kept = {name: w for name, w in remap_embeddings(parent, model, features).items() if not name.startswith("mel_decoder.")}
     load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
     log.info("text encoder from %s", path)
     return model, {"encoder_from": str(path), "of": parent.lineage}
 
 
-def retold(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
-    """The parent's weights for a model that is told other speakers or dialects than the parent, none, or for the first time.
+def remap_embeddings(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
+    """The parent's weights for a model that is conditioned on other speakers or dialects than the parent, on none, or newly.
 
     A name that both know keeps its vector; a new one begins as the mean of the parent's, or as 0 where it had none. Where
-    the model is told nothing, a vector goes into every token's (`Checkpoint.fold`): that of the data's one speaker (or
+    the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`): that of the data's one speaker (or
     dialect) if the parent knew it, else the mean of all.
     """
     for what in ("speaker", "dialect"):
@@ -105,8 +104,8 @@ def retold(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, 
             others = parent.weights[key][0] if old else default
             parent.weights[key] = torch.stack([others, *(old.get(name, default) for name in mine.names)])
         elif old:
-            heard = [name for name in features.names(what) if name]
-            parent = parent.fold(what, heard[0] if len(heard) == 1 and heard[0] in old else None)
+            named = [name for name in features.names(what) if name]
+            parent = parent.fold(what, named[0] if len(named) == 1 and named[0] in old else None)
     return parent.weights
 
 
@@ -118,16 +117,16 @@ def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> N
             raise UserError(f"{name} does not fit this model: {key} is only in {'it' if key in weights else 'this model'}")
         if mine[key].shape != weights[key].shape:
             raise UserError(f"{name} does not fit this model: {key} is {tuple(weights[key].shape)} there and "
-                            f"{tuple(mine[key].shape)} here; check model.* and phase.decoder_hidden")
+                            f"{tuple(mine[key].shape)} here; check model.* and model.decoder_hidden")
     model.load_state_dict(weights)
 
 
-def fit_decoder(decoder: MelDecoder, features: FeatureSet, seed: int, steps: int = 150) -> float:
+def fit_decoder(decoder: MelDecoder, width: int, features: FeatureSet, seed: int, steps: int = 150) -> float:
     """Fit ``decoder`` in place to the training mels, as the decoder half of a small autoencoder; the error it ends with.
 
-    The code between has the decoder's input width, and near unit variance a dimension, as a text encoder's states begin.
+    The code between has the decoder's input ``width``, and near unit variance a dimension, as a text encoder's states begin.
     """
-    width, bins = decoder[0].in_features, features.contract.bins
+    bins = features.contract.bins
     encoder = nn.Sequential(nn.Linear(bins, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
     optimizer = torch.optim.AdamW([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
     random = torch.Generator().manual_seed(seed)

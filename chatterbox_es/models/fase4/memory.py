@@ -11,10 +11,9 @@ from torch import nn
 from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.batches import Batches, Budget, Order
 from chatterbox_es.errors import UserError
-from chatterbox_es.hardware import held_memory, present_memory
 from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.loss import losses_of
-from chatterbox_es.models.plan import GB, ROOM, Plan, not_even_one
+from chatterbox_es.models.plan import Plan, longest_utterance, memory_plan, not_even_one
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
@@ -31,31 +30,18 @@ def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConf
     Raises:
         UserError: it does not fit; the message has the override with which it would.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    held = held_memory(fabric)
-    weights = sum(p.numel() * p.element_size() for p in trained)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     activations = Activations.measure(fabric, model, batches)
     largest = activations.largest(batches, batches.first_epoch, batches.order(2))
-    working = WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0
-    memory = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
-              "working": working}
-    present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
-    tokens, frames = batches.size(largest)
-    plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
-                sum(p.numel() for p in trained), frozen, {name: round(size / GB, 4) for name, size in memory.items()},
-                round(sum(memory.values()) / GB, 4), round(present / GB, 4),
-                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
-    needed = sum(memory.values())
-    if needed > ROOM * present:
-        raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; "
-                        + way_out(batches, activations, ROOM * present - (needed - memory["activations"])))
-    return plan
+    step = {"gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
+            "working": WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0}
+    return memory_plan(fabric, model, batches, hw, largest, step,
+                       lambda missing: way_out(batches, activations, step["activations"] - missing))
 
 
 def way_out(batches: Batches, activations: "Activations", room: float) -> str:
     """What would fit into ``room`` bytes of activations."""
-    longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
+    longest = [longest_utterance(batches)]
     if activations.of(batches, longest) > room:
         return not_even_one(batches, longest[0])
     budget = batches.budget.frames or int(batches.frames[batches.utterances].sum())

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from chatterbox_es.models.fase4.alignment import best_path, frame_positions, likeness, whole_frames
 from chatterbox_es.models.fase4.dropout import Dropout
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 from chatterbox_es.models.fase4.speaker_embedding import NamedEmbedding
 
 LONGEST_TEXT = 4096  # tokens; the position table is a constant, not a parameter
@@ -33,14 +33,16 @@ def sinusoids(positions: int, width: int, longest_wave: float) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Scaled dot-product attention, (B, heads, N, depth), to the tokens of ``mask`` (B, N)."""
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention, (B, heads, N, depth), to the tokens of ``mask`` (B, N), or to all."""
+    mask = None if mask is None else mask[:, None, None, :]
     if query.device.type != "cpu":
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-    # For the short squares of sentences torch's fused CPU kernel took six times as long as these three lines.
-    likeness = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
-    weights = likeness.float().masked_fill(~mask[:, None, None, :], -torch.inf).softmax(3)
-    return weights.to(value.dtype) @ value
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    # For the short squares of sentences torch's fused CPU kernel took six times as long as these lines.
+    likeness = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).float()
+    if mask is not None:
+        likeness = likeness.masked_fill(~mask, -torch.inf)
+    return likeness.softmax(3).to(value.dtype) @ value
 
 
 class EncoderLayer(nn.Module):
@@ -61,12 +63,12 @@ class EncoderLayer(nn.Module):
         self.contract = nn.Linear(feedforward, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, text: Layout) -> Tensor:
+    def forward(self, x: Tensor, text: Packing) -> Tensor:
         """(tokens, width) → (tokens, width)."""
         x = x + self.dropout(self.attention_output(self.attend(self.attention_norm(x), text)))
         return x + self.dropout(self.contract(self.dropout(functional.gelu(self.expand(self.feedforward_norm(x))))))
 
-    def attend(self, x: Tensor, text: Layout) -> Tensor:
+    def attend(self, x: Tensor, text: Packing) -> Tensor:
         padded = text.pad(self.query_key_value(x))
         query, key, value = padded.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, width/heads)
         attended = attention(query, key, value, text.mask)
@@ -84,10 +86,10 @@ class TextEncoder(nn.Module):
         self.dropout = Dropout(dropout)
         self.register_buffer("positions", sinusoids(LONGEST_TEXT, width, 10_000), persistent=False)
 
-    def forward(self, tokens: Tensor, text: Layout, told: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, text: Packing, conditioning: Tensor | None = None) -> Tensor:
         """Packed ``tokens`` (tokens,) int64 to states (tokens, width).
 
-        ``told`` (B, width) is added to each token of its sentence, so that all that follows can depend on it.
+        ``conditioning`` (B, width) is added to each token of its sentence, so that all that follows can depend on it.
 
         Raises:
             ValueError: a text longer than the position table.
@@ -95,8 +97,8 @@ class TextEncoder(nn.Module):
         if max(text.lengths) > LONGEST_TEXT:
             raise ValueError(f"a text of {max(text.lengths)} tokens; the encoder takes {LONGEST_TEXT}: split it into sentences")
         x = self.embedding(tokens) + self.positions[text.positions()]
-        if told is not None:
-            x = x + functional.embedding(text.rows(), told)  # the gradient adds up in a fixed order
+        if conditioning is not None:
+            x = x + functional.embedding(text.rows(), conditioning)  # the gradient adds up in a fixed order
         x = self.dropout(x)
         for layer in self.layers:
             x = layer(x, text)
@@ -126,11 +128,13 @@ class DurationPredictor(nn.Module):
         self.output = nn.Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def forward(self, states: Tensor, text: Layout) -> Tensor:
+    def forward(self, states: Tensor, text: Packing) -> Tensor:
         """Packed states (tokens, width) to the logarithm of their expected durations in frames, (tokens,)."""
         padded = text.pad(states)
         x = self.first_norm(functional.relu(self.first(padded.transpose(1, 2))).transpose(1, 2))
-        x = self.dropout(x) * text.mask[:, :, None]
+        x = self.dropout(x)
+        if text.mask is not None:  # the next convolution sees no padding
+            x = x * text.mask[:, :, None]
         x = self.second_norm(functional.relu(self.second(x.transpose(1, 2))).transpose(1, 2))
         return self.output(text.pack(self.dropout(x))).squeeze(1)
 
@@ -165,7 +169,7 @@ class Fase4(nn.Module):
             self.dialect_embedding = NamedEmbedding(dialects, width)
 
     def named(self, what: str) -> NamedEmbedding | None:
-        """The embedding of "speaker" or "dialect"; None where the model is not told."""
+        """The embedding of "speaker" or "dialect"; None where the model has none."""
         return getattr(self, f"{what}_embedding", None)
 
     def number(self, names: Callable[[str], Sequence[str]]) -> None:
@@ -174,17 +178,17 @@ class Fase4(nn.Module):
             if embedding := self.named(what):
                 embedding.number(names(what))
 
-    def told(self, speakers: Tensor | None, dialects: Tensor | None) -> Tensor | None:
-        """What is added to each sentence's tokens, (B, width), from ids (B,); None where the model is told nothing.
+    def conditioning(self, speakers: Tensor | None, dialects: Tensor | None) -> Tensor | None:
+        """What is added to each sentence's tokens, (B, width), from ids (B,); None where the model is not conditioned.
 
         Raises:
-            ValueError: the model is told what is not given.
+            ValueError: ids are missing that the model is conditioned on.
         """
         parts = []
         for what, ids in (("speaker", speakers), ("dialect", dialects)):
             if embedding := self.named(what):
                 if ids is None:
-                    raise ValueError(f"the model is told the {what}, and no {what}s are given")
+                    raise ValueError(f"the model is conditioned on the {what}, and no {what}s are given")
                 parts.append(embedding(ids))
         return torch.stack(parts).sum(0) if parts else None
 
@@ -199,15 +203,15 @@ class Fase4(nn.Module):
         spread = functional.embedding(token, states)
         return spread + torch.cat([self.frame_sinusoids[since], self.frame_sinusoids[left]], dim=1)
 
-    def forward(self, tokens: Tensor, text: Layout, mels: Tensor, speech: Layout, speakers: Tensor | None = None,
+    def forward(self, tokens: Tensor, text: Packing, mels: Tensor, speech: Packing, speakers: Tensor | None = None,
                 dialects: Tensor | None = None) -> Prediction:
         """Predict the recorded ``mels`` (frames, bins; standardised, packed) under their best alignment to the tokens.
 
         ``tokens`` are (tokens,), packed as ``text`` says, and frames as ``speech`` does. ``speakers`` and ``dialects``, (B,)
-        ids of the prepared set, are read where the model is told them. The duration predictor reads the states but does not
-        train them.
+        ids of the prepared set, are read where the model is conditioned on them. The duration predictor reads the states but
+        does not train them.
         """
-        states = self.text_encoder(tokens, text, self.told(speakers, dialects))
+        states = self.text_encoder(tokens, text, self.conditioning(speakers, dialects))
         token_mels = self.mel_decoder(states)
         with torch.no_grad():
             fit = likeness(token_mels.detach(), mels, text, speech)
@@ -216,7 +220,7 @@ class Fase4(nn.Module):
         frames = self.mel_decoder(self.frame_states(states, durations, len(mels)))
         return Prediction(token_mels, frames, durations, log_durations)
 
-    def search(self, fit: Tensor, text: Layout, speech: Layout, device: torch.device) -> Tensor:
+    def search(self, fit: Tensor, text: Packing, speech: Packing, device: torch.device) -> Tensor:
         """`best_path`, on the model's device; what it takes is counted, and waiting for a GPU is not."""
         began = time.perf_counter()
         durations = best_path(fit, text, speech)
@@ -237,13 +241,14 @@ class Fase4(nn.Module):
         return sum((6 if layer.weight.requires_grad else 4) * layer.weight.numel() * rows
                    for layer, rows in self.products(tokens, frames))
 
-    @torch.inference_mode()
-    def speak(self, tokens: Tensor, speed: float = 1.0, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def speak(self, tokens: Tensor, speed: float | Tensor = 1.0,
+              conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,).
 
-        ``told`` (1, width) is what `told` gives.
+        ``conditioning`` (1, width) is what `conditioning` gives. A graph of this is what is exported: nothing in it may depend
+        on values.
         """
-        text = Layout.alone(len(tokens), tokens.device)
-        states = self.text_encoder(tokens, text, told)
+        text = Packing.alone(tokens.shape[0], tokens.device)
+        states = self.text_encoder(tokens, text, conditioning)
         durations = whole_frames(self.duration_predictor(states, text).float().exp(), speed)
         return self.mel_decoder(self.frame_states(states, durations)).float(), durations

@@ -1,4 +1,4 @@
-"""What a model is told beside the text: who speaks, and in which dialect."""
+"""What a model is conditioned on beside the text: who speaks, and in which dialect."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from torch.nn import functional
 class NamedEmbedding(nn.Module):
     """A vector for each of some names, and one for all others, which is row 0.
 
-    All vectors begin as 0: an untold model and a told one say the same until training tells the names apart, and a voice
-    that knew none can be gone on with.
+    All vectors begin as 0: a model with the embedding says what one without it says until training separates the names, so
+    that a voice without names can be fine-tuned.
     """
 
     def __init__(self, names: Sequence[str], width: int):
@@ -30,5 +30,5 @@ class NamedEmbedding(nn.Module):
         return self.names.index(name) + 1 if name in self.names else 0
 
     def forward(self, ids: Tensor) -> Tensor:
-        """``ids`` (B,) int64, numbered as `number` was told, to vectors (B, width)."""
+        """``ids`` (B,) int64, numbered as in `number`, to vectors (B, width)."""
         return functional.embedding(self.rows[ids], self.embedding.weight)

@@ -13,11 +13,17 @@ from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.loss import warped_error
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.models.utterance_values import UtteranceValues
+from chatterbox_es.runs.metrics import Metric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 BATCH = 8  # utterances
+METRICS = (
+    Metric("val_loss", "squared error under the best alignment", FeatureSet.unit, by_frames=True),
+    Metric("val_own_durations", "squared error with its own durations", FeatureSet.unit),
+    Metric("val_length_error", "error of the length", "share of the recording's"),
+)
 
 
 @torch.no_grad()
@@ -48,14 +54,15 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                 warped.append(beside.submit(warped_error, spoken, recorded))
                 length.append(abs(len(spoken) / len(recorded) - 1))
         warped = [error.result() for error in warped]
-    return UtteranceValues([features.utterance(number)["id"] for number in order], features.index["frames"][order],
-                           {"val_loss": np.array(squared), "val_own_durations": np.array(warped),
-                            "val_length_error": np.array(length)})
+    found = {"val_loss": squared, "val_own_durations": warped, "val_length_error": length}
+    return UtteranceValues.of(METRICS, [features.utterance(number)["id"] for number in order], features.index["frames"][order],
+                              found)
 
 
+@torch.inference_mode()
 def speak(fabric: "Fabric", model: Fase4, features: FeatureSet, number: int) -> tuple[Tensor, Tensor]:
     """`Fase4.speak` of an utterance's text, as its speaker and in its dialect, in the run's precision; on the CPU."""
-    told = model.told(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))
+    conditioning = model.conditioning(*(features.ids(what, [number]).to(fabric.device) for what in ("speaker", "dialect")))
     with fabric.autocast():
-        mels, durations = model.speak(features.token_ids(number).to(fabric.device), told=told)
+        mels, durations = model.speak(features.token_ids(number).to(fabric.device), conditioning=conditioning)
     return mels.cpu(), durations.cpu()

@@ -22,13 +22,13 @@ class Spoken:
     codes: np.ndarray  # (S,) speech tokens of 0 … 6560, without start and stop
     speaker: np.ndarray  # (256,) float32 of the clip that the prompt is from
     prompt: np.ndarray  # (P,) speech tokens of another clip; (0,) where there is none
-    unheard: bool = False  # trained without its text, for guidance
+    text_dropped: bool = False  # trained without its text, for guidance
     emotion: float = EMOTION
 
 
 @dataclasses.dataclass
 class T3Batch:
-    """B utterances; T text tokens and S speech tokens, starts included, in the longest.
+    """B utterances; T text tokens and S speech tokens, start tokens included, in the longest.
 
     Which places predict something, and how long each row is, are known here, on the host: asked of a GPU later, each would
     be a wait for it.
@@ -37,21 +37,21 @@ class T3Batch:
     conditions: Conditions
     text: Tensor  # (B, T) int64
     text_lengths: Tensor  # (B,)
-    text_targets: Tensor  # (B, T) the token after each; IGNORED behind the end and where the text is unheard
+    text_targets: Tensor  # (B, T) the token after each; IGNORED behind the end and where the text was dropped
     speech: Tensor  # (B, S) int64: start tokens and codes
     speech_lengths: Tensor  # (B,)
     speech_targets: Tensor  # (B, S) the code after each, at last the stop token; IGNORED elsewhere
     speech_places: Tensor  # (N,) int64 where in speech_targets, row after row, a target is
     text_places: Tensor  # (M,) likewise in text_targets
-    unheard: Tensor  # (B,) bool
+    text_dropped: Tensor  # (B,) bool
     sizes: np.ndarray  # (B, 3) prompt, text and speech tokens of each; stays on the host
-    starts: int
+    start_tokens: int
     utterances: list[int] = dataclasses.field(default_factory=list)  # numbers in the token set
 
     @property
     def frames(self) -> int:
-        """Speech tokens, without starts."""
-        return int((self.sizes[:, 2] - self.starts).sum())
+        """Speech tokens, without start tokens."""
+        return int((self.sizes[:, 2] - self.start_tokens).sum())
 
     def longest(self, positions: int) -> int:
         """Positions of the longest row, conditions included: ``positions`` of them, or two where there is no prompt."""
@@ -78,7 +78,7 @@ class T3Batch:
         return len(self.speech_places), len(self.text_places)
 
 
-def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
+def collate(spoken: Sequence[Spoken], start_tokens: int = 2) -> T3Batch:
     """The batch of some utterances.
 
     Raises:
@@ -93,10 +93,10 @@ def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
     text = [torch.as_tensor(utterance.text, dtype=torch.int64) for utterance in spoken]
     codes = [torch.from_numpy(np.asarray(utterance.codes, dtype=np.int64)) for utterance in spoken]
     prompts = [torch.from_numpy(np.asarray(utterance.prompt, dtype=np.int64)) for utterance in spoken]
-    start, stop = torch.full((starts,), START_SPEECH), torch.tensor([STOP_SPEECH])
-    none = torch.full((starts - 1,), IGNORED)
-    unheard = torch.tensor([utterance.unheard for utterance in spoken])
-    text_targets = [torch.cat([ids[1:], torch.tensor([IGNORED])]) if not utterance.unheard else torch.full_like(ids, IGNORED)
+    start, stop = torch.full((start_tokens,), START_SPEECH), torch.tensor([STOP_SPEECH])
+    none = torch.full((start_tokens - 1,), IGNORED)
+    text_dropped = torch.tensor([utterance.text_dropped for utterance in spoken])
+    text_targets = [torch.full_like(ids, IGNORED) if utterance.text_dropped else torch.cat([ids[1:], torch.tensor([IGNORED])])
                     for ids, utterance in zip(text, spoken, strict=True)]
     prompt = pad_sequence(prompts, batch_first=True)
     conditions = Conditions(torch.from_numpy(np.stack([u.speaker for u in spoken]).astype(np.float32)),
@@ -105,8 +105,9 @@ def collate(spoken: Sequence[Spoken], starts: int = 2) -> T3Batch:
                             torch.tensor([utterance.emotion for utterance in spoken]))
     speech_targets = pad_sequence([torch.cat([none, c, stop]) for c in codes], batch_first=True, padding_value=IGNORED)
     text_targets = pad_sequence(text_targets, batch_first=True, padding_value=IGNORED)
-    sizes = np.array([(len(tokens), len(ids), starts + len(c)) for tokens, ids, c in zip(prompts, text, codes, strict=True)])
+    sizes = np.array([(len(tokens), len(ids), start_tokens + len(c))
+                      for tokens, ids, c in zip(prompts, text, codes, strict=True)])
     places = [(targets.flatten() != IGNORED).nonzero()[:, 0] for targets in (speech_targets, text_targets)]
     return T3Batch(conditions, pad_sequence(text, batch_first=True), torch.from_numpy(sizes[:, 1].copy()), text_targets,
                    pad_sequence([torch.cat([start, c]) for c in codes], batch_first=True), torch.from_numpy(sizes[:, 2].copy()),
-                   speech_targets, *places, unheard, sizes, starts)
+                   speech_targets, *places, text_dropped, sizes, start_tokens)

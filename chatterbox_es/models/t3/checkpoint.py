@@ -17,6 +17,7 @@ from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.t3.lora import LoraOptions, add_lora, merge_lora
 from chatterbox_es.models.t3.network import T3, T3Size
 from chatterbox_es.models.t3.tokens import LANGUAGE, known_tokens
@@ -66,12 +67,16 @@ class T3Checkpoint:
     base: Base
     vocabulary: dict  # content of the vocabulary's file, dialect tags included
     tags: dict[str, str]  # dialect → tag; others are read with [es]
-    starts: int
+    start_tokens: int
     phase: str
     front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
     reference: dict[str, Any]  # of the voice: samples (int16, 24 kHz), speaker (its name)
     lineage: dict[str, Any]
+
     family = "chatterbox"
+    output = "speech_tokens"
+    limits = ("It draws its speech by chance: listen before you use it, and to another seed where it repeats or leaves out "
+              "words. It needs Resemble's weights, whose licence holds for it too. What it says carries their watermark.")
     contract = MelContract()
 
     @property
@@ -94,11 +99,11 @@ class T3Checkpoint:
                 model = T3(T3Size(**self.size))
             model.load_state_dict(self.weights, assign=True)
             model.tfmr.rotary_emb = type(model.tfmr.rotary_emb)(model.tfmr.config)
-            model.starts = self.starts
+            model.start_tokens = self.start_tokens
             return model.eval()
         model, _ = self.adapted()
         merge_lora(model)
-        model.starts = self.starts
+        model.start_tokens = self.start_tokens
         return model.eval()
 
     def adapted(self) -> tuple[T3, LoraOptions]:
@@ -134,6 +139,20 @@ class T3Checkpoint:
                    "base": dataclasses.asdict(self.base)}
         write_whole(path, lambda file: torch.save(content, file))
 
+    save_final = save  # adapters are complete only with the published weights; `chatterbox_es.export` writes both together
+
+    @classmethod
+    def load(cls, path: Path) -> "T3Checkpoint":
+        """From a file.
+
+        Raises:
+            UserError: as `read_stored` and `read`, or it is of another model.
+        """
+        stored = read_stored(path)
+        if stored.get("family") != cls.family:
+            raise UserError(f"{path} is no checkpoint of model={cls.family}")
+        return cls.read(stored, path)
+
     @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> "T3Checkpoint":
         """From what was in a file.
@@ -142,6 +161,8 @@ class T3Checkpoint:
             UserError: it is of another version.
         """
         names = [field.name for field in dataclasses.fields(cls)]
+        if "starts" in stored:  # as 0.1 wrote it
+            stored = stored | {"start_tokens": stored["starts"]}
         if stored.get("format") != FORMAT or any(name not in stored for name in names):
             raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
         return cls(**{name: stored[name] for name in names} | {"base": Base(**stored["base"])})

@@ -57,7 +57,7 @@ class Generated:
 
 @torch.inference_mode()
 def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
-             seed: int | None = None, starts: int = 2, check: Callable[[], None] = lambda: None) -> Generated:
+             seed: int | None = None, start_tokens: int = 2, check: Callable[[], None] = lambda: None) -> Generated:
     """Speech tokens of one text, (T,) ids with start and stop, under the conditions of one utterance.
 
     The same for the same ``seed``, on the same device; without one the global random numbers are used. ``check`` is
@@ -71,7 +71,7 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
     has_prompt = bool(conditions.prompt_lengths[0])
     both = Conditions(*(value.to(model.device).expand(rows, *value.shape[1:]) for value in vars(conditions).values()))
     process = _processors(sampling)
-    hidden, cache = _read_prefix(model, both, text.to(model.device).expand(rows, -1), starts, has_prompt)
+    hidden, cache = _read_prefix(model, both, text.to(model.device).expand(rows, -1), start_tokens, has_prompt)
     said = torch.full((1, 1), START_SPEECH, device=model.device)
     ended = False
     for number in range(min(sampling.max_tokens, model.size.speech_positions - 1)):
@@ -99,14 +99,15 @@ def draw(probabilities: Tensor, random: torch.Generator | None = None) -> Tensor
     return (probabilities / torch.empty_like(probabilities).exponential_(1, generator=random)).argmax(-1, keepdim=True)
 
 
-def _read_prefix(model: T3, conditions: Conditions, text: Tensor, starts: int, has_prompt: bool) -> tuple[Tensor, object]:
+def _read_prefix(model: T3, conditions: Conditions, text: Tensor, start_tokens: int, has_prompt: bool) -> tuple[Tensor, object]:
     """Conditions, text and start tokens; the second row, if there is one, without the text."""
-    unheard = torch.arange(len(text), device=text.device) > 0
-    start = torch.full((len(text), starts), START_SPEECH, device=text.device)
+    text_dropped = torch.arange(len(text), device=text.device) > 0
+    start = torch.full((len(text), start_tokens), START_SPEECH, device=text.device)
     conditioned = model.condition(conditions)
     if not has_prompt:
         conditioned = torch.cat([conditioned[:, :1], conditioned[:, -1:]], 1)
-    prefix = torch.cat([conditioned, model.embed_text(text, unheard), model.embed_speech(start, starts=starts)], 1)
+    prefix = torch.cat([conditioned, model.embed_text(text, text_dropped),
+                        model.embed_speech(start, start_tokens=start_tokens)], 1)
     read = model.tfmr(inputs_embeds=prefix, use_cache=True)
     return read.last_hidden_state, read.cache
 

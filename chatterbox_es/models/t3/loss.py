@@ -44,8 +44,8 @@ def losses_of(model: nn.Module, batch: T3Batch, speech_tokens: int | None = None
     """The losses of a batch.
 
     ``speech_tokens``, ``text_tokens`` and ``utterances`` are those of the whole batch where this is a micro-batch of it: the
-    losses of all micro-batches, and their gradients, then add up to the batch's. Of nothing to predict (no text is heard) the
-    mean is 0.
+    losses of all micro-batches, and their gradients, then add up to the batch's. Where nothing is predicted (all texts were
+    dropped) the mean is 0.
     """
     speech, text = token_losses(model, batch)
     ends = speech.targets == STOP_SPEECH
@@ -71,8 +71,8 @@ class TokenLosses:
 def token_losses(model: nn.Module, batch: T3Batch) -> tuple[TokenLosses, TokenLosses]:
     """Of the speech tokens and of the text tokens of a batch; ``model`` is T3, or what Fabric has made of it."""
     core: T3 = getattr(model, "module", model)
-    states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
-                   batch.starts, batch.longest(core.cond_enc.positions))
+    states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.text_dropped,
+                   batch.start_tokens, batch.longest(core.cond_enc.positions))
     return (_entropy(core.speech_head, states.speech, batch.speech_targets, batch.speech_places),
             _entropy(core.text_head, states.text, batch.text_targets, batch.text_places))
 

@@ -12,9 +12,7 @@ from lightning_fabric import Fabric
 
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.batches import Batches, Order
-from chatterbox_es.errors import UserError
-from chatterbox_es.hardware import held_memory, present_memory
-from chatterbox_es.models.plan import GB, ROOM, Plan
+from chatterbox_es.models.plan import GB, Plan, longest_utterance, memory_plan
 from chatterbox_es.models.t3.conditioning import PROMPT_TOKENS
 from chatterbox_es.models.t3.lora import LoraOptions
 from chatterbox_es.models.t3.network import T3, T3Size
@@ -90,7 +88,7 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
     Raises:
         UserError: it does not fit; the message says what would.
     """
-    chosen, hw = config.model, config.hw
+    chosen = config.model
 
     def needed(micro_batch: list[int], checkpointing: bool = chosen.checkpointing,
                optimiser: str = config.phase.optimiser) -> StepMemory:
@@ -99,31 +97,24 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lor
 
     largest = max((largest_micro_batch(batches, order) for order in (batches.first_epoch, batches.order(2))),
                   key=lambda micro_batch: needed(micro_batch).total())
-    step, held = needed(largest), held_memory(fabric)
-    memory = {"before": held, "gradients": step.gradients, "optimiser": step.optimiser, "casts": step.casts,
-              "activations": step.activations, "working": step.working}
-    if fabric.device.type == "cpu" and config.train.samples and (codec := weights_folder(chosen).codec):
-        memory["codec"] = codec.stat().st_size  # which speaks the samples, and stays
-    present = hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
-    tokens, frames = batches.size(largest)
-    plan = Plan({name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}, step.trained,
-                step.frozen, {name: round(size / GB, 4) for name, size in memory.items()},
-                round(sum(memory.values()) / GB, 4), round(present / GB, 4),
-                {"utterances": len(largest), "tokens": tokens, "frames": frames}, round(batches.padding()["both"], 4))
-    total = sum(memory.values())
-    if total > ROOM * present:
+    step = needed(largest)
+
+    def way_out(missing: float) -> str:
         ways = []
         for said, less in (("model.checkpointing=true", needed(largest, checkpointing=True)),
                            ("phase.optimiser=adafactor", needed(largest, True, "adafactor"))):
-            if total - step.total() + less.total() <= ROOM * present and less.total() < step.total():
+            if step.total() - less.total() >= missing:
                 ways.append(said if said.startswith("model") or chosen.checkpointing else f"model.checkpointing=true {said}")
-        longest = [int(batches.utterances[np.argmax(batches.length[batches.utterances])])]
-        if len(largest) > 1 and total - step.total() + needed(longest).total() <= ROOM * present:
-            ways.append(f"hw.batch_frames={int(batches.frames[longest[0]])} (the same batch, in micro-batches)")
-        way = f"with {' or '.join(ways)} it would fit" if ways else (
+        longest = longest_utterance(batches)
+        if len(largest) > 1 and step.total() - needed([longest]).total() >= missing:
+            ways.append(f"hw.batch_frames={int(batches.frames[longest])} (the same batch, in micro-batches)")
+        return f"with {' or '.join(ways)} it would fit" if ways else (
             "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
-        raise UserError(f"this run needs {total / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way}")
-    return plan
+
+    memory = {name: getattr(step, name) for name in ("gradients", "optimiser", "casts", "activations", "working")}
+    if fabric.device.type == "cpu" and config.train.samples and (codec := weights_folder(chosen).codec):
+        memory["codec"] = codec.stat().st_size  # which speaks the samples, and stays
+    return memory_plan(fabric, model, batches, config.hw, largest, memory, way_out)
 
 
 def largest_micro_batch(batches: Batches, order: Order) -> list[int]:

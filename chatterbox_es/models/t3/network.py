@@ -86,8 +86,8 @@ class PositionEmbedding(nn.Module):
 class T3(nn.Module):
     """Text and conditions to speech tokens.
 
-    Published models are run with the start token twice, both at place 0 (`starts=2`): that is what Resemble's inference
-    gives the model, so training does the same. ``starts=1`` is the plain sequence.
+    Published models are run with the start token twice, both at place 0 (`start_tokens=2`): that is what Resemble's inference
+    gives the model, so training does the same. ``start_tokens=1`` is the plain sequence.
     """
 
     def __init__(self, size: T3Size = T3Size()):  # noqa: B008, it is frozen
@@ -114,16 +114,16 @@ class T3(nn.Module):
         """Keep a layer's input alone for the backward pass and compute the rest again there (Chen et al. 2016)."""
         self.tfmr.activation_checkpointing_enable({"use_reentrant": False})
 
-    def embed_text(self, text: Tensor, unheard: Tensor | None = None) -> Tensor:
-        """(B, T) ids to (B, T, W). Where ``unheard`` (B,) the tokens are zeros and their places stay: no text to follow."""
+    def embed_text(self, text: Tensor, text_dropped: Tensor | None = None) -> Tensor:
+        """(B, T) ids to (B, T, W). Where ``text_dropped`` (B,) the tokens are zeros in their places: no text to follow."""
         tokens = self.text_emb(text)
-        if unheard is not None:
-            tokens = tokens.masked_fill(unheard[:, None, None], 0.0)
+        if text_dropped is not None:
+            tokens = tokens.masked_fill(text_dropped[:, None, None], 0.0)
         return tokens + self.text_pos_emb(torch.arange(text.shape[1], device=text.device))
 
-    def embed_speech(self, speech: Tensor, first: int = 0, starts: int = 1) -> Tensor:
-        """(B, S) tokens, the first of them at place ``first``, to (B, S, W); all ``starts`` start tokens at place 0."""
-        places = (torch.arange(speech.shape[1], device=speech.device) + first - (starts - 1)).clamp(min=0)
+    def embed_speech(self, speech: Tensor, first: int = 0, start_tokens: int = 1) -> Tensor:
+        """(B, S) tokens, the first of them at place ``first``, to (B, S, W); all ``start_tokens`` of them at place 0."""
+        places = (torch.arange(speech.shape[1], device=speech.device) + first - (start_tokens - 1)).clamp(min=0)
         return self.speech_emb(speech) + self.speech_pos_emb(places)
 
     def condition(self, conditions: Conditions) -> Tensor:
@@ -131,13 +131,14 @@ class T3(nn.Module):
         return self.cond_enc(conditions, self.embed_speech(conditions.prompt))
 
     def forward(self, conditions: Conditions, text: Tensor, text_lengths: Tensor, speech: Tensor, speech_lengths: Tensor,
-                unheard: Tensor | None = None, starts: int = 1, longest: int | None = None) -> States:
+                text_dropped: Tensor | None = None, start_tokens: int = 1, longest: int | None = None) -> States:
         """States at each text and speech token: those from which the token after it is predicted.
 
-        Text (B, T) with its start and stop, speech (B, S) with its start or starts; lengths (B,) count them. ``longest`` is
+        Text (B, T) with its start and stop, speech (B, S) with its start tokens; lengths (B,) count them. ``longest`` is
         that of all three together (`T3Batch.longest`); without it the lengths are asked, which waits for a GPU.
         """
-        parts = [self.condition(conditions), self.embed_text(text, unheard), self.embed_speech(speech, starts=starts)]
+        parts = [self.condition(conditions), self.embed_text(text, text_dropped),
+                 self.embed_speech(speech, start_tokens=start_tokens)]
         with_prompt = conditions.prompt_lengths > 0
         packing = Packing.of(self.cond_enc.positions, with_prompt, text.shape[1], text_lengths, speech_lengths,
                              longest)

@@ -23,7 +23,7 @@ UNREAD = "tfmr.embed_tokens.weight"  # Llama's own embedding
 
 
 def set_phase(model: T3, trains: str, lora: LoraOptions, frozen_type: torch.dtype = torch.float32) -> None:
-    """Make ready for a phase: adapters where it trains them, gradients for what it trains and for nothing else.
+    """`add_adapters` and `freeze`: a model made ready for a phase.
 
     ``frozen_type`` is what frozen weights are kept in: half of the memory in float16 or bfloat16. What is trained stays
     in float32.
@@ -31,15 +31,30 @@ def set_phase(model: T3, trains: str, lora: LoraOptions, frozen_type: torch.dtyp
     Raises:
         UserError: no such phase, or the model has adapters that were not merged.
     """
+    add_adapters(model, trains, lora)
+    freeze(model, trains, frozen_type)
+
+
+def add_adapters(model: T3, trains: str, lora: LoraOptions) -> None:
+    """Adapters on the Llama where a phase trains them.
+
+    Raises:
+        UserError: no such phase, or the model has adapters that were not merged.
+    """
     if trains == TEXT_AND_LORA:
         add_lora(model, lora)
-        wanted = {name for name, _ in model.named_parameters() if name == "text_emb.weight" or ".lora_" in name}
-    elif trains == FULL_MODEL:
-        if next(adapted(model.tfmr), None):
-            raise UserError("phase 4_3 trains the weights themselves; merge the adapters of 4_2 first")
-        wanted = {name for name, _ in model.named_parameters()} - {UNREAD}
-    else:
+    elif trains != FULL_MODEL:
         raise UserError(f"phase.trains={trains} is not known; use {TEXT_AND_LORA} or {FULL_MODEL}")
+    elif next(adapted(model.tfmr), None):
+        raise UserError("phase 4_3 trains the weights themselves; merge the adapters of 4_2 first")
+
+
+def freeze(model: T3, trains: str, frozen_type: torch.dtype = torch.float32) -> None:
+    """Gradients for what a phase trains, in float32, and for nothing else, which is kept in ``frozen_type``."""
+    if trains == TEXT_AND_LORA:
+        wanted = {name for name, _ in model.named_parameters() if name == "text_emb.weight" or ".lora_" in name}
+    else:
+        wanted = {name for name, _ in model.named_parameters()} - {UNREAD}
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in wanted)
         weight.data = weight.data.to(torch.float32 if name in wanted or trains == FULL_MODEL else frozen_type)

@@ -88,10 +88,11 @@ def prepare_tokens(features: FeatureSet, config: Config) -> TokenSet:
         if not target.exists(CARD):
             Encoding(features, config, weights, vocabulary, tags, target).run()
     tokens = TokenSet(features, target.path(""))
-    left_out = sum(tokens.told["left_out"].values())
+    card = tokens.token_card
+    left_out = sum(card["left_out"].values())
     print(f"speech tokens {target.url}: {len(tokens.train)} utterances to train on, {len(tokens.validation)} held out, "
-          f"{tokens.told['codes'] / CODE_RATE / 3600:.2f} h; {left_out} without tokens, {tokens.told['unknown']} characters "
-          "that the vocabulary lacks" + (f" (listed in {target.url}/lint.jsonl)" if left_out or tokens.told["unknown"] else ""))
+          f"{card['codes'] / CODE_RATE / 3600:.2f} h; {left_out} without tokens, {card['unknown']} characters "
+          "that the vocabulary lacks" + (f" (listed in {target.url}/lint.jsonl)" if left_out or card["unknown"] else ""))
     return tokens
 
 

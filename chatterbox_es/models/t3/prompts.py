@@ -12,7 +12,7 @@ SHORTEST = 25  # tokens: a clip under a second says little about a voice
 
 
 class Prompts:
-    """Candidates for each speaker: the training clips, so that no held-out clip is heard while training."""
+    """Candidates for each speaker: the training clips, so that training never uses a held-out clip."""
 
     def __init__(self, speakers: np.ndarray, lengths: np.ndarray, training: np.ndarray, seed: int, shortest: int = SHORTEST):
         """Of each utterance its speaker's number and its length in speech tokens; ``training`` are the numbers, in rising
@@ -45,6 +45,6 @@ def first_tokens(codes: np.ndarray) -> np.ndarray:
     return codes[:PROMPT_TOKENS]
 
 
-def unheard(seed: int, epoch: int, number: int, share: float) -> bool:
-    """Whether an utterance is trained without its text this time, for classifier-free guidance (Ho & Salimans 2022)."""
+def drops_text(seed: int, epoch: int, number: int, share: float) -> bool:
+    """Whether an utterance is trained without its text in an epoch, for classifier-free guidance (Ho & Salimans 2022)."""
     return bool(np.random.default_rng((seed, epoch, number, 1)).random() < share)

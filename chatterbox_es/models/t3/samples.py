@@ -1,6 +1,7 @@
 """Held-out sentences said while T3 is being trained."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from chatterbox_es.models.t3.network import T3
 from chatterbox_es.models.t3.preparation import weights_folder
 from chatterbox_es.models.t3.token_set import TokenSet
 from chatterbox_es.models.t3.validation import PROMPTS_OF, spoken_of
+from chatterbox_es.models.t3.weights import WeightsFolder
 from chatterbox_es.runs.plots import draw_mels
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,15 @@ TIMES = 2  # the recording's tokens, and a second: then it is cut
 NONE = np.zeros(0, np.int64)
 
 
+@functools.lru_cache(maxsize=1)  # kept in the host's memory: a gigabyte is not read at each validation
+def _vocoder(codec: str, weights: WeightsFolder) -> TokenVocoder:
+    return codec_named(codec, weights, "cpu").vocoder()
+
+
 def load_vocoder(config: Config) -> TokenVocoder | None:
-    """What makes sound of tokens, on the CPU; where it cannot be loaded, that is said in the log."""
+    """What makes sound of tokens, on the CPU; None where it cannot be loaded, which the log says."""
     try:
-        return codec_named(config.model.codec, weights_folder(config.model), "cpu").vocoder()
+        return _vocoder(config.model.codec, weights_folder(config.model))
     except UserError as error:
         log.warning("no samples are spoken: %s", error)
         return None
@@ -80,10 +87,10 @@ def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Config, f
         if reference is None:
             log.warning("%s is not spoken: %s", utterance["id"], problem)
             continue
-        batch = collate([spoken_of(features, number, clip)], config.model.starts)
+        batch = collate([spoken_of(features, number, clip)], config.model.start_tokens)
         longest = min(TIMES * len(features.codes(number)) + 25, model.size.speech_positions - 2)
         with fabric.autocast():
-            said = generate(model, batch.text[0], batch.conditions, Sampling(max_tokens=longest), 0, config.model.starts, check)
+            said = generate(model, batch.text[0], batch.conditions, Sampling(max_tokens=longest), 0, batch.start_tokens, check)
         if not len(said.codes):
             log.warning("%s: the model ends before it says anything", utterance["id"])
             continue

@@ -19,11 +19,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.t3.network import CODES, STOP_SPEECH
 from chatterbox_es.models.t3.prompts import Prompts
+from chatterbox_es.models.t3.references import references
 
 TOKENS = np.dtype([("code", "<i8"), ("codes", "<i4"), ("id", "<i8"), ("ids", "<i4")])
 """``code`` and ``id`` are where an utterance begins; one without tokens has 0 ``codes``."""
@@ -42,13 +44,13 @@ class TokenSet(FeatureSet):
         super().__init__(features.folder, features.source)
         self.token_folder = Path(folder)
         try:
-            told = json.loads((self.token_folder / CARD).read_text(encoding="utf-8"))
+            card = json.loads((self.token_folder / CARD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise UserError(f"{folder} holds no speech tokens: python -m chatterbox_es.prepare model=chatterbox makes them"
                             ) from error
-        self.told = told
-        self.card = self.card | {"content": told["content"], "mels": self.card["content"],
-                                 "left_out": self.card["left_out"] | told["left_out"]}
+        self.token_card = card
+        self.card = self.card | {"content": card["content"], "mels": self.card["content"],
+                                 "left_out": self.card["left_out"] | card["left_out"]}
         self.places = np.load(self.token_folder / "index.npy", mmap_mode="r")
         self._codes, self._text, self._speakers = (np.load(self.token_folder / f"{name}.npy", mmap_mode="r")
                                                    for name in ("codes", "text", "speakers"))
@@ -97,6 +99,11 @@ class TokenSet(FeatureSet):
             surprise = -np.log(counts / counts.sum())
         total = sum(float(surprise[self.codes(number)].sum()) + surprise[STOP_SPEECH] for number in self.validation.tolist())
         return float(total) / (int(self.places["codes"][self.validation].sum()) + len(self.validation))
+
+    @cached_property
+    def references(self) -> dict[str, Tensor]:
+        """`references.references`: recordings of the voices, read once."""
+        return references(self, self.places["codes"])
 
     def baseline(self) -> float:
         """Cross-entropy, nats a token, of the held-out speech tokens under the training tokens' frequencies."""

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from chatterbox_es.models.fase4 import alignment
 from chatterbox_es.models.fase4.alignment import best_path, frame_positions, likeness, whole_frames
-from chatterbox_es.models.fase4.layout import Layout
+from chatterbox_es.models.fase4.packing import Packing
 
 
-def align(token_mels: torch.Tensor, mels: torch.Tensor, text: Layout, speech: Layout) -> torch.Tensor:
+def align(token_mels: torch.Tensor, mels: torch.Tensor, text: Packing, speech: Packing) -> torch.Tensor:
     return best_path(likeness(token_mels, mels, text, speech), text, speech)
 
 
@@ -30,32 +30,32 @@ def best_durations(tokens: torch.Tensor, frames: torch.Tensor) -> list[int]:
 def test_alignment_is_the_best_of_all(seed):
     random = torch.Generator().manual_seed(seed)
     sizes = [(4, 9), (1, 6), (5, 5), (3, 11)]  # tokens and frames of each row: very different lengths in one batch
-    text, speech = Layout.of([n for n, _ in sizes]), Layout.of([t for _, t in sizes])
+    text, speech = Packing.of([n for n, _ in sizes]), Packing.of([t for _, t in sizes])
     token_mels, mels = torch.randn(13, 6, generator=random), torch.randn(31, 6, generator=random)
     durations = align(token_mels, mels, text, speech)
-    rows = zip(*(part.split(layout.lengths) for part, layout in ((durations, text), (token_mels, text), (mels, speech))),
+    rows = zip(*(part.split(packing.lengths) for part, packing in ((durations, text), (token_mels, text), (mels, speech))),
                strict=True)
     for found, tokens, frames in rows:
         assert found.tolist() == best_durations(tokens, frames)
 
 
 def test_what_stands_in_the_padding_does_not_matter():
-    layouts = Layout.of([7, 3]), Layout.of([30, 10])
-    fit = likeness(torch.randn(10, 4), torch.randn(40, 4), *layouts)
+    packings = Packing.of([7, 3]), Packing.of([30, 10])
+    fit = likeness(torch.randn(10, 4), torch.randn(40, 4), *packings)
     other = fit.clone()
     other[1, 3:], other[1, :, 10:] = 1e4, -1e4
-    assert torch.equal(best_path(other, *layouts), best_path(fit, *layouts))
+    assert torch.equal(best_path(other, *packings), best_path(fit, *packings))
 
 
 def test_several_threads_find_what_one_finds(monkeypatch):
     random = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, 12, (9,), generator=random).tolist()
-    layouts = Layout.of(tokens), Layout.of([3 * count + 2 for count in tokens])
+    packings = Packing.of(tokens), Packing.of([3 * count + 2 for count in tokens])
     fit = torch.randn(9, max(tokens), 3 * max(tokens) + 2, generator=random)
-    one = best_path(fit.clone(), *layouts)
+    one = best_path(fit.clone(), *packings)
     monkeypatch.setattr(alignment, "CELLS", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert torch.equal(best_path(fit, *layouts), one)
+    assert torch.equal(best_path(fit, *packings), one)
 
 
 @settings(deadline=None, max_examples=25)
@@ -64,7 +64,7 @@ def test_every_token_has_a_frame_and_every_frame_a_token(sizes, seed):
     random = torch.Generator().manual_seed(seed)
     tokens, frames = [n for n, _ in sizes], [n + more for n, more in sizes]
     durations = align(torch.randn(sum(tokens), 3, generator=random), torch.randn(sum(frames), 3, generator=random),
-                      Layout.of(tokens), Layout.of(frames))
+                      Packing.of(tokens), Packing.of(frames))
     assert durations.dtype == torch.int64
     assert [int(of_one.sum()) for of_one in durations.split(tokens)] == frames
     assert (durations >= 1).all()
@@ -72,7 +72,7 @@ def test_every_token_has_a_frame_and_every_frame_a_token(sizes, seed):
 
 def test_fewer_frames_than_tokens_is_an_error_that_names_the_row():
     with pytest.raises(ValueError, match=r"batch rows \[1\]"):
-        align(torch.zeros(8, 2), torch.zeros(8, 2), Layout.of([4, 4]), Layout.of([5, 3]))
+        align(torch.zeros(8, 2), torch.zeros(8, 2), Packing.of([4, 4]), Packing.of([5, 3]))
 
 
 @pytest.mark.parametrize("frames", [None, 6])

@@ -9,8 +9,9 @@ import torch
 
 from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.models.fase4 import validation
-from chatterbox_es.models.fase4.family import MelFamily
+from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.initialisation import build_model
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.models.fase4.validation import speak
 from chatterbox_es.training.ema import running_mean
 from chatterbox_es.training.loop import validate
@@ -35,23 +36,23 @@ def unnumbered(waits: list[str]) -> list[str]:
 @pytest.mark.parametrize("phase", ["4_2", "4_3"])
 def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, precision, gpu, features, config_of):
     """Forward, backward, norms, clipping, step, validation and speech."""
-    family, config = MelFamily(), config_of(f"phase={phase}", "phase.encoder_from=null")
+    recipe, config = Fase4Recipe(), config_of(f"phase={phase}", "phase.encoder_from=null")
     model, fabric = build_model(config, features), gpu.fabric(precision)
-    family.freeze(model, config)
+    recipe.freeze(model, config)
     gpu.move(model)
     before = {name: weight.detach().cpu() for name, weight in model.named_parameters()}
-    wrapped, optimizer = fabric.setup(model.train(), make_optimizer("adamw", family.parameter_groups(model), 1e-3, 0.01))
-    steps = list(Batches(features, features.train, 3, seed=0).steps(1, pin=True))
+    wrapped, optimizer = fabric.setup(model.train(), make_optimizer("adamw", recipe.parameter_groups(model), 1e-3, 0.01))
+    steps = list(Batches(features, features.train, 3, 0, collate).steps(1, pin=True))
     for step in steps:
         count = len(gpu.waits)
-        metrics = training_step(fabric, family, wrapped, optimizer, step, 1e-3, clip=0.05)
+        metrics = training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, clip=0.05)
         assert unnumbered(gpu.since(count)) == WAITS
         assert not metrics["skipped"] and metrics["grad_norm_text"] > 0.05, "the test wants a gradient that is clipped"
     assert len(steps) == 3
     moved = {name for name, weight in model.named_parameters() if not torch.equal(weight.detach().cpu(), before[name])}
     assert any(name.startswith("text_encoder") for name in moved)
     assert any(name.startswith("mel_decoder") for name in moved) == (phase == "4_3")
-    metrics = validate(fabric, family, model, features)
+    metrics = validate(fabric, recipe, model, features)
     assert all(map(np.isfinite, metrics.values())), metrics
     mels, durations = speak(fabric, model.eval(), features, int(features.validation[0]))
     assert mels.device.type == "cpu" and len(mels) == durations.sum()
@@ -59,14 +60,14 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
 
 def test_the_figures_are_those_of_the_cpu(gpu, features, config_of):
     """The pretended GPU takes the GPU's branches: attention, copies, indices without a wait."""
-    metrics, config, family = [], config_of("phase=4_3", "phase.encoder_from=null", "hw.dropout=0"), MelFamily()
+    metrics, config, recipe = [], config_of("phase=4_3", "phase.encoder_from=null", "hw.dropout=0"), Fase4Recipe()
     for fabric, place in ((fabric_of("32-true"), lambda model: model), (gpu.fabric(), gpu.move)):
         torch.manual_seed(0)
         model = place(build_model(config, features).train())
-        wrapped, optimizer = fabric.setup(model, make_optimizer("adamw", family.parameter_groups(model), 1e-3, 0.01))
-        steps = Batches(features, features.train, 3, seed=0).steps(1, pin=True)
-        metrics.append([training_step(fabric, family, wrapped, optimizer, step, 1e-3, 1.0)["train_loss"] for step in steps])
-        metrics[-1] += validate(fabric, family, model, features).values()
+        wrapped, optimizer = fabric.setup(model, make_optimizer("adamw", recipe.parameter_groups(model), 1e-3, 0.01))
+        steps = Batches(features, features.train, 3, 0, collate).steps(1, pin=True)
+        metrics.append([training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, 1.0)["train_loss"] for step in steps])
+        metrics[-1] += validate(fabric, recipe, model, features).values()
     assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
 
 
@@ -87,7 +88,7 @@ def test_a_warp_on_the_cpu_does_not_keep_the_gpu_from_speaking_the_next(features
     monkeypatch.setattr(validation, "speak", say)
     monkeypatch.setattr(validation, "warped_error", warp)
     model = build_model(config_of("phase=4_3", "phase.encoder_from=null"), features)
-    assert validate(fabric_of("32-true"), MelFamily(), model, features)["val_own_durations"] == 1.0
+    assert validate(fabric_of("32-true"), Fase4Recipe(), model, features)["val_own_durations"] == 1.0
     assert len(spoken) > 1
 
 

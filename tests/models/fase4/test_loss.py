@@ -7,10 +7,10 @@ from lightning_fabric.plugins import MixedPrecision
 
 from chatterbox_es.dataset.batches import Step
 from chatterbox_es.models.fase4.batches import Batch
-from chatterbox_es.models.fase4.family import MelFamily
-from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.loss import losses_of, warped_error
 from chatterbox_es.models.fase4.network import Fase4, Prediction
+from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.training.optimisation import training_step
 
 
@@ -24,7 +24,7 @@ def two_sentences() -> Batch:
     mels = standard(70)
     tokens = torch.cat([torch.arange(3, 17), torch.arange(20, 28)])
     nobody = torch.zeros(2, dtype=torch.int64)
-    return Batch([0, 1], tokens, Layout.of([14, 8]), mels, Layout.of([45, 25]), nobody, nobody)
+    return Batch([0, 1], tokens, Packing.of([14, 8]), mels, Packing.of([45, 25]), nobody, nobody)
 
 
 def test_losses_are_means_over_what_they_name():
@@ -77,7 +77,7 @@ def test_a_tiny_model_learns_two_sentences_by_heart():
     model = fabric.setup(tiny())
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
     step = step_of(two_sentences())
-    losses = [training_step(fabric, MelFamily(), model, optimizer, step, 3e-3, 1.0)["train_loss"] for _ in range(150)]
+    losses = [training_step(fabric, Fase4Recipe(), model, optimizer, step, 3e-3, 1.0)["train_loss"] for _ in range(150)]
     assert losses[0] > 0.8
     assert losses[-1] < 0.15
 
@@ -90,7 +90,7 @@ def test_a_step_reports_the_norms_of_encoder_and_decoder_in_any_precision():
         fabric = Fabric(accelerator="cpu", devices=1, **options)
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=1e-3))
-        steps[name] = training_step(fabric, MelFamily(), model, optimizer, step_of(two_sentences()), 1e-3, 1.0)
+        steps[name] = training_step(fabric, Fase4Recipe(), model, optimizer, step_of(two_sentences()), 1e-3, 1.0)
     assert steps["32"]["learning_rate"] == 1e-3
     for norm in ("grad_norm_text", "grad_norm_vocoder"):
         assert 0 < steps["32"][norm] < 100
@@ -103,7 +103,7 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
     whole = two_sentences()
     counts, lengths = whole.text.lengths, whole.speech.lengths
     tokens, frames = sum(counts), sum(lengths)
-    micro_batches = [Batch([row], text, Layout.of([len(text)]), mels, Layout.of([len(mels)]), whole.speakers[:1],
+    micro_batches = [Batch([row], text, Packing.of([len(text)]), mels, Packing.of([len(mels)]), whole.speakers[:1],
                            whole.dialects[:1])
                      for row, (text, mels) in enumerate(zip(whole.tokens.split(counts), whole.mels.split(lengths),
                                                             strict=True))]
@@ -113,7 +113,7 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole():
         model = fabric.setup(tiny())
         optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
         before = [p.detach().clone() for p in model.parameters()]
-        metrics.append(training_step(fabric, MelFamily(), model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
+        metrics.append(training_step(fabric, Fase4Recipe(), model, optimizer, Step([0, 1], parts, tokens, frames), 1.0, 1e9))
         gradients.append([old - p for old, p in zip(before, model.parameters(), strict=True)])
     for key in ("train_loss", "train_token_loss", "train_duration_loss", "grad_norm_text", "grad_norm_vocoder"):
         assert metrics[1][key] == pytest.approx(metrics[0][key], rel=1e-5)
@@ -127,6 +127,6 @@ def test_gradients_are_clipped_to_the_norm():
     model = fabric.setup(tiny())
     optimizer = fabric.setup_optimizers(torch.optim.SGD(model.parameters(), lr=1.0))
     before = [p.detach().clone() for p in model.parameters()]
-    training_step(fabric, MelFamily(), model, optimizer, step_of(two_sentences()), 1.0, 0.01)
+    training_step(fabric, Fase4Recipe(), model, optimizer, step_of(two_sentences()), 1.0, 0.01)
     moved = torch.cat([(old - p).flatten() for old, p in zip(before, model.parameters(), strict=True)])
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from chatterbox_es.config import compose
-from chatterbox_es.models.fase4.family import MelFamily
 from chatterbox_es.models.fase4.initialisation import start_model
-from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.loss import losses_of
 from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
+from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 
 SENTENCES = [(5, 7), (61, 260), (1, 1), (12, 90)]  # tokens and frames: very different lengths
 
@@ -28,7 +28,7 @@ def predict(model: Fase4, spoken: list[tuple[torch.Tensor, torch.Tensor]]):
     """The prediction of a batch and its recordings, packed."""
     tokens = torch.cat([t for t, _ in spoken])
     mels = torch.cat([m for _, m in spoken])
-    return model(tokens, Layout.of([len(t) for t, _ in spoken]), mels, Layout.of([len(m) for _, m in spoken])), mels
+    return model(tokens, Packing.of([len(t) for t, _ in spoken]), mels, Packing.of([len(m) for _, m in spoken])), mels
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -48,13 +48,13 @@ def test_sizes_are_the_write_ups_to_the_digit(features):
 
 def test_phase_4_2_trains_the_encoder_and_not_the_decoder():
     model, config = small(), compose(["phase=4_2"])
-    frozen = MelFamily().freeze(model, config)
+    frozen = Fase4Recipe().freeze(model, config)
     assert frozen.parts == ["mel_decoder"]
     prediction, mels = predict(model, sentences())
     losses_of(prediction, mels).total().backward()
     assert all(p.grad is None for p in model.mel_decoder.parameters())
     assert all(p.grad is not None for p in [*model.text_encoder.parameters(), *model.duration_predictor.parameters()])
-    assert MelFamily().freeze(small(), compose(["phase=4_3"])).parts == []
+    assert Fase4Recipe().freeze(small(), compose(["phase=4_3"])).parts == []
 
 
 def test_padding_changes_no_prediction_no_duration_and_no_loss():
@@ -104,7 +104,7 @@ def test_speaking_uses_its_own_durations_and_speed_divides_them():
     assert durations.tolist() == [6] * 10
     assert mels.shape == (60, 80)
     assert len(model.speak(torch.arange(3, 13), speed=2.0)[0]) == 30
-    states = model.text_encoder(torch.arange(3, 13), Layout.of([10]))
+    states = model.text_encoder(torch.arange(3, 13), Packing.of([10]))
     torch.testing.assert_close(mels, model.mel_decoder(model.frame_states(states, durations)))
 
 
@@ -115,4 +115,4 @@ def test_a_token_longer_than_the_position_table_is_still_spoken():
 def test_a_text_longer_than_the_position_table_is_an_error():
     tokens = torch.ones(LONGEST_TEXT + 1, dtype=torch.int64)
     with pytest.raises(ValueError, match=f"the encoder takes {LONGEST_TEXT}"):
-        small().text_encoder(tokens, Layout.alone(len(tokens)))
+        small().text_encoder(tokens, Packing.alone(len(tokens)))

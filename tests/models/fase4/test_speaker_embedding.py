@@ -1,4 +1,4 @@
-"""What the model is told of speaker and dialect: counted apart, learnt, named in errors, folded into one voice."""
+"""Conditioning on speaker and dialect: counted apart, learnt, named in errors, folded into one voice."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.batches import Step
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.checkpoints import load_checkpoint
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.batches import Batch
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.family import MelFamily
-from chatterbox_es.models.fase4.layout import Layout
 from chatterbox_es.models.fase4.network import Fase4
+from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.training.optimisation import training_step
 
@@ -36,17 +36,18 @@ def test_the_write_ups_counts_stay_and_the_embeddings_are_counted_apart():
 
     plain = counts()
     assert plain["text_encoder"] == 23_272_960 and list(plain) == ["text_encoder", "mel_decoder", "duration_predictor"]
-    told = counts(speakers=["a", "b", "c"], dialects=["castilian", "mexican"])
-    assert told == plain | {"speaker_embedding": 4 * 512, "dialect_embedding": 3 * 512}
+    conditioned = counts(speakers=["a", "b", "c"], dialects=["castilian", "mexican"])
+    assert conditioned == plain | {"speaker_embedding": 4 * 512, "dialect_embedding": 3 * 512}
 
 
 def test_it_begins_as_the_model_that_is_told_nothing():
     torch.manual_seed(0)
     plain = Fase4(**SIZES).eval()
     torch.manual_seed(0)
-    told = numbered(Fase4(**SIZES, speakers=["a", "b"]).eval(), speaker=["", "a", "b"])
+    conditioned = numbered(Fase4(**SIZES, speakers=["a", "b"]).eval(), speaker=["", "a", "b"])
     for speaker in range(3):
-        assert torch.equal(plain.speak(TOKENS)[0], told.speak(TOKENS, told=told.told(torch.tensor([speaker]), None))[0])
+        conditioning = conditioned.conditioning(torch.tensor([speaker]), None)
+        assert torch.equal(plain.speak(TOKENS)[0], conditioned.speak(TOKENS, conditioning=conditioning)[0])
 
 
 SOUNDS = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))  # of each token, as "ana" says it
@@ -61,7 +62,7 @@ def two_speakers() -> Batch:
     """The same eight texts said by both; "luz" is 2 and "ana" is 1."""
     texts = [torch.randint(3, 20, (7,), generator=torch.Generator().manual_seed(seed)) for seed in range(8)] * 2
     mels = [said_by("luz" if number < 8 else "ana", text) for number, text in enumerate(texts)]
-    return Batch(list(range(16)), torch.cat(texts), Layout.of([7] * 16), torch.cat(mels), Layout.of([len(m) for m in mels]),
+    return Batch(list(range(16)), torch.cat(texts), Packing.of([7] * 16), torch.cat(mels), Packing.of([len(m) for m in mels]),
                  torch.tensor([2] * 8 + [1] * 8), torch.zeros(16, dtype=torch.int64))
 
 
@@ -73,7 +74,7 @@ def learn(model: Fase4, batch: Batch, steps: int = 200) -> float:
     optimizer = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), lr=3e-3))
     step = Step(batch.utterances, [batch], len(batch.tokens), len(batch.mels))
     for _ in range(steps):
-        metrics = training_step(fabric, MelFamily(), wrapped, optimizer, step, 3e-3, 1.0)
+        metrics = training_step(fabric, Fase4Recipe(), wrapped, optimizer, step, 3e-3, 1.0)
     return metrics["train_loss"]
 
 
@@ -89,7 +90,7 @@ def test_a_tiny_model_learns_two_sounds_and_paces_of_one_text(learnt):
     frames, near, far = {"ana": 0, "luz": 0}, [], []
     for text in two_speakers().tokens.split(7)[:8]:
         for number, (name, other) in enumerate((("ana", "luz"), ("luz", "ana")), start=1):
-            mels, durations = learnt.speak(text, told=learnt.told(torch.tensor([number]), None))
+            mels, durations = learnt.speak(text, conditioning=learnt.conditioning(torch.tensor([number]), None))
             frames[name] += len(mels)
             said = torch.stack([part.mean(0) for part in mels.split(durations.tolist())])
             for errors, who in ((near, name), (far, other)):
@@ -104,12 +105,12 @@ def test_ids_are_places_in_the_names_of_the_data(learnt):
     again.load_state_dict(learnt.state_dict())
     numbered(again.eval(), speaker=["eva", "luz", "ana"])
     ids = torch.tensor([2, 1, 0])
-    assert torch.equal(again.told(ids, None), learnt.told(torch.tensor([1, 2, 0]), None))
+    assert torch.equal(again.conditioning(ids, None), learnt.conditioning(torch.tensor([1, 2, 0]), None))
 
 
 def test_a_model_that_is_told_refuses_to_guess(learnt):
     batch = two_speakers()
-    with pytest.raises(ValueError, match="told the speaker"):
+    with pytest.raises(ValueError, match="conditioned on the speaker"):
         learnt(batch.tokens, batch.text, batch.mels, batch.speech)
 
 
@@ -126,7 +127,7 @@ def test_one_voice_is_folded_into_the_tokens(learnt, tmp_path):
     for number, name in enumerate(("ana", "luz"), start=1):
         alone = stored.as_speaker(name, "castilian")
         assert "speakers" not in alone.model and "speaker_embedding.embedding.weight" not in alone.weights
-        expected, durations = learnt.speak(TOKENS, told=learnt.told(torch.tensor([number]), None))
+        expected, durations = learnt.speak(TOKENS, conditioning=learnt.conditioning(torch.tensor([number]), None))
         said, own = alone.build().speak(TOKENS)
         assert torch.equal(durations, own)
         torch.testing.assert_close(said, expected, atol=1e-4, rtol=1e-4)

@@ -56,7 +56,7 @@ def test_the_cache_gives_what_reading_everything_anew_gives(make_t3, make_spoken
     spoken.codes = said.codes.numpy()
     with torch.no_grad():
         batch = collate([spoken])
-        states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, starts=2)
+        states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, start_tokens=2)
     assert model.speech_head(states.speech)[0, 1:-1].argmax(-1).tolist() == said.codes.tolist()
     assert len(set(said.codes.tolist())) > 5
 

@@ -9,10 +9,10 @@ import torch
 from chatterbox_es.models.t3.batches import IGNORED, collate
 from chatterbox_es.models.t3.loss import LossWeights, losses_of
 from chatterbox_es.models.t3.network import START_SPEECH, STOP_SPEECH
-from chatterbox_es.models.t3.prompts import Prompts, first_tokens, unheard
+from chatterbox_es.models.t3.prompts import Prompts, drops_text, first_tokens
 
 
-def reference(model, spoken, starts: int) -> tuple[float, float, float, float]:
+def reference(model, spoken, start_tokens: int) -> tuple[float, float, float, float]:
     """One utterance after the other, one token after the other: the whole sequence is written out without any padding."""
     speech, text, hits, ends = [], [], [], []
     for utterance in spoken:
@@ -24,10 +24,10 @@ def reference(model, spoken, starts: int) -> tuple[float, float, float, float]:
         embedded.append(model.cond_enc.emotion_adv_fc.weight[:, 0] * utterance.emotion)
         first_text = len(embedded)
         for place, token in enumerate(utterance.text):
-            word = model.text_emb.weight[token] * (0 if utterance.unheard else 1)
+            word = model.text_emb.weight[token] * (0 if utterance.text_dropped else 1)
             embedded.append(word + model.text_pos_emb.emb.weight[place])
-        last_start = len(embedded) + starts - 1
-        for _ in range(starts):
+        last_start = len(embedded) + start_tokens - 1
+        for _ in range(start_tokens):
             embedded.append(model.speech_emb.weight[START_SPEECH] + model.speech_pos_emb.emb.weight[0])
         for place, code in enumerate(utterance.codes, start=1):
             embedded.append(model.speech_emb.weight[code] + model.speech_pos_emb.emb.weight[place])
@@ -37,7 +37,7 @@ def reference(model, spoken, starts: int) -> tuple[float, float, float, float]:
             speech.append(float(scores.logsumexp(0) - scores[wanted]))
             hits.append(int(scores.argmax()) == wanted)
         ends.append(hits[-1])
-        if not utterance.unheard:
+        if not utterance.text_dropped:
             for step, wanted in enumerate(utterance.text[1:]):
                 scores = model.text_head.weight @ hidden[first_text + step]
                 text.append(float(scores.logsumexp(0) - scores[wanted]))
@@ -49,13 +49,13 @@ LENGTHS = [(9, 31, 20), (20, 12, 150), (1, 3, 60), (33, 120, 1), (5, 40, 0), (7,
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("starts", [1, 2])
+@pytest.mark.parametrize("start_tokens", [1, 2])
 @pytest.mark.parametrize("batch", [[0], [1], [4], [5], [0, 1], [0, 1, 2, 3, 4, 5], [2, 2, 2]])
-def test_the_loss_is_that_of_a_plain_loop(batch, starts, make_t3, make_spoken):
+def test_the_loss_is_that_of_a_plain_loop(batch, start_tokens, make_t3, make_spoken):
     model = make_t3().eval()
-    spoken = [make_spoken(*LENGTHS[n], seed=n, unheard=n in (2, 4), emotion=0.1 * n) for n in batch]
-    losses = losses_of(model, collate(spoken, starts))
-    assert losses.parts().tolist() == pytest.approx(reference(model, spoken, starts), abs=1e-5)
+    spoken = [make_spoken(*LENGTHS[n], seed=n, text_dropped=n in (2, 4), emotion=0.1 * n) for n in batch]
+    losses = losses_of(model, collate(spoken, start_tokens))
+    assert losses.parts().tolist() == pytest.approx(reference(model, spoken, start_tokens), abs=1e-5)
     assert math.isfinite(losses.total())
     assert float(losses.total(LossWeights(2.0, 0.5))) == pytest.approx(2 * float(losses.speech) + 0.5 * float(losses.text))
 
@@ -67,7 +67,7 @@ def test_accuracy_counts_what_is_predicted_right(make_t3, make_spoken):
     spoken = make_spoken(9, 12, 20)
     for step in range(12):
         batch = collate([spoken])
-        states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, starts=2)
+        states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, start_tokens=2)
         spoken.codes[step] = model.speech_head(states.speech[0, step + 1])[:6561].argmax()
     model.speech_head.weight[6561:] = 0  # nothing beside codes is likely
     losses = losses_of(model, collate([spoken]))
@@ -78,14 +78,14 @@ def test_gradients_are_finite_whatever_the_lengths(make_t3, make_spoken):
     for numbers in ([5], [4], [2], [0, 1, 2, 3, 4, 5]):
         model = make_t3().train()
         model.save_memory()
-        losses_of(model, collate([make_spoken(*LENGTHS[n], unheard=n == 2) for n in numbers])).total().backward()
+        losses_of(model, collate([make_spoken(*LENGTHS[n], text_dropped=n == 2) for n in numbers])).total().backward()
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
         assert all(gradient.isfinite().all() for gradient in gradients) and any(gradient.any() for gradient in gradients)
 
 
 def test_pieces_add_up_to_the_batch(make_t3, make_spoken):
     """Losses and gradients alike, as gradient accumulation needs."""
-    spoken = [make_spoken(*lengths, seed=n, unheard=n == 3) for n, lengths in enumerate(LENGTHS)]
+    spoken = [make_spoken(*lengths, seed=n, text_dropped=n == 3) for n, lengths in enumerate(LENGTHS)]
     whole, parts = make_t3(perceiver_dropout=0.0), make_t3(perceiver_dropout=0.0)
     batch = collate(spoken)
     expected = losses_of(whole, batch)
@@ -102,7 +102,7 @@ def test_pieces_add_up_to_the_batch(make_t3, make_spoken):
 
 def test_a_dropped_text_teaches_nothing_about_text(make_t3, make_spoken):
     model = make_t3()
-    losses = losses_of(model, collate([make_spoken(9, 31, 20, unheard=True)]))
+    losses = losses_of(model, collate([make_spoken(9, 31, 20, text_dropped=True)]))
     assert losses.text == 0
     losses.total().backward()
     assert not model.text_emb.weight.grad.any() and not model.text_head.weight.grad.any()
@@ -110,7 +110,7 @@ def test_a_dropped_text_teaches_nothing_about_text(make_t3, make_spoken):
 
 
 def test_no_target_is_ever_an_input(make_spoken):
-    batch = collate([make_spoken(*lengths, unheard=n == 1) for n, lengths in enumerate(LENGTHS)])
+    batch = collate([make_spoken(*lengths, text_dropped=n == 1) for n, lengths in enumerate(LENGTHS)])
     for tokens in (batch.text, batch.speech, batch.conditions.prompt):
         assert tokens.min() >= 0
     assert (batch.text_targets[1] == IGNORED).all()
@@ -150,8 +150,8 @@ def test_a_prompt_is_the_first_six_seconds_at_most():
     assert first_tokens(clip).tolist() == list(range(150)) and first_tokens(clip[:40]).tolist() == list(range(40))
 
 
-def test_the_share_of_unheard_texts():
-    drawn = [unheard(1, epoch, number, 0.2) for epoch in range(20) for number in range(200)]
+def test_the_share_of_dropped_texts():
+    drawn = [drops_text(1, epoch, number, 0.2) for epoch in range(20) for number in range(200)]
     assert 0.18 < np.mean(drawn) < 0.22  # 4,000 draws: three deviations
-    assert drawn == [unheard(1, epoch, number, 0.2) for epoch in range(20) for number in range(200)]
-    assert not any(unheard(1, 1, number, 0.0) for number in range(50)) and all(unheard(1, 1, n, 1.0) for n in range(50))
+    assert drawn == [drops_text(1, epoch, number, 0.2) for epoch in range(20) for number in range(200)]
+    assert not any(drops_text(1, 1, number, 0.0) for number in range(50)) and all(drops_text(1, 1, n, 1.0) for n in range(50))

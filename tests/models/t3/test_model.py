@@ -10,8 +10,8 @@ from chatterbox_es.models.t3.network import T3, T3Size
 
 
 def states_of(model: T3, batch):
-    return model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.unheard,
-                 batch.starts)
+    return model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.text_dropped,
+                 batch.start_tokens)
 
 
 def logits(model: T3, batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,7 +45,7 @@ def test_published_weights_load_strictly_and_give_the_published_logits(size, mak
     ours.load_state_dict(state, strict=True, assign=True)
     ours.tfmr.rotary_emb = type(ours.tfmr.rotary_emb)(ours.tfmr.config)
     for prompt in (150, 31, 0):
-        batch = collate([make_spoken(17, 60, prompt), make_spoken(17, 60, prompt, seed=1)], starts=1)
+        batch = collate([make_spoken(17, 60, prompt), make_spoken(17, 60, prompt, seed=1)], start_tokens=1)
         for mine, published in zip(logits(ours, batch), their_logits(theirs, batch, as_upstream), strict=True):
             assert mine.abs().max() > 0.1
             assert torch.allclose(mine, published, atol=1e-4, rtol=0)
@@ -70,7 +70,7 @@ def test_the_full_model_gives_the_published_logits(make_upstream, as_upstream, m
     theirs = make_upstream(2454)
     ours = T3().eval()
     ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
-    batch = collate([make_spoken(40, 90, 150)], starts=1)
+    batch = collate([make_spoken(40, 90, 150)], start_tokens=1)
     for mine, published in zip(logits(ours, batch), their_logits(theirs, batch, as_upstream), strict=True):
         assert torch.allclose(mine, published, atol=1e-4, rtol=0)
 
@@ -79,7 +79,7 @@ def test_the_full_model_gives_the_published_logits(make_upstream, as_upstream, m
 def test_an_utterance_is_the_same_alone_and_in_a_batch(make_t3, make_spoken):
     """Texts, recordings and prompts of very different lengths, one without a prompt, one without its text."""
     model = make_t3().eval()
-    spoken = [make_spoken(5, 9, 3), make_spoken(61, 120, 150), make_spoken(1, 0, 0), make_spoken(30, 77, 40, unheard=True)]
+    spoken = [make_spoken(5, 9, 3), make_spoken(61, 120, 150), make_spoken(1, 0, 0), make_spoken(30, 77, 40, text_dropped=True)]
     together = states_of(model, collate(spoken))
     for row, utterance in enumerate(spoken):
         alone = states_of(model, collate([utterance]))
@@ -104,7 +104,7 @@ def test_a_state_depends_on_what_stands_before_it_and_on_nothing_behind(make_t3,
     utterance = make_spoken(12, 30, 20)
     before = states_of(model, collate([utterance])).speech
     utterance.codes = utterance.codes.copy()
-    utterance.codes[20] = (utterance.codes[20] + 1) % 6561  # with two starts it is the speech's 22nd token
+    utterance.codes[20] = (utterance.codes[20] + 1) % 6561  # with two start tokens it is the speech's 22nd token
     after = states_of(model, collate([utterance])).speech
     changed = (before - after).abs().amax(-1)[0] > 1e-6
     assert not changed[:22].any() and changed[22:].all()

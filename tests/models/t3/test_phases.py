@@ -46,7 +46,7 @@ def steps(model, batch, count: int = 3, lr: float = 1e-2, kind: str = "adamw") -
 
 @pytest.fixture
 def batch(make_spoken):
-    return collate([make_spoken(9, 31, 20, rows=100), make_spoken(20, 60, 40, rows=100, unheard=True)])
+    return collate([make_spoken(9, 31, 20, rows=100), make_spoken(20, 60, 40, rows=100, text_dropped=True)])
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "adafactor"])
@@ -178,7 +178,7 @@ def test_both_phases_learn_to_say_what_is_written_and_to_end(make_t3, make_spoke
     spoken = [make_spoken(6, 8 + n, 20, seed=n, rows=60) for n in range(6)]
     for utterance in spoken:
         utterance.speaker, utterance.prompt = spoken[0].speaker, spoken[0].prompt
-    heard, guided = collate(spoken), collate([*spoken[:5], make_spoken(1, 5, 20, unheard=True)])
+    heard, guided = collate(spoken), collate([*spoken[:5], make_spoken(1, 5, 20, text_dropped=True)])
     model = make_t3(perceiver_dropout=0.0)
     set_phase(model, TEXT_AND_LORA, LoraOptions(rank=16, alpha=32.0, dropout=0.0))
     losses = steps(model, guided, 30)

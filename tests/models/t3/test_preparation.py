@@ -12,7 +12,7 @@ import pytest
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.families import family_of
+from chatterbox_es.models.families import recipe_of
 from chatterbox_es.models.t3 import preparation
 from chatterbox_es.models.t3.prompts import Prompts
 from chatterbox_es.models.t3.token_set import TokenSet
@@ -37,7 +37,7 @@ def config_of(corpus: Path, folder: Path, weights: Path, *more: str):
 
 def prepared(*arguments) -> TokenSet:
     config = config_of(*arguments)
-    return family_of(config).prepare(config)
+    return recipe_of(config).prepare(config)
 
 
 def test_what_was_ended_goes_on_and_the_same_comes_out(make_corpus, weights, tmp_path, monkeypatch):
@@ -104,12 +104,12 @@ def test_utterances_without_tokens_are_listed_counted_and_left_out(make_corpus, 
     gone = whole.utterance(int(whole.train[0]))
     kept = Path(gone["audio"]).read_bytes()
     Path(gone["audio"]).unlink()
-    features = family_of(config_of(corpus, tmp_path / "prepared", weights))
+    features = recipe_of(config_of(corpus, tmp_path / "prepared", weights))
     with pytest.raises(UserError, match="1 of 10 utterances have no speech tokens"):
         preparation.prepare_tokens(whole, config_of(corpus, tmp_path / "prepared", weights))
     config = config_of(corpus, tmp_path / "prepared", weights, "data.max_fault_share=0.2")
     found = preparation.prepare_tokens(whole, config)
-    assert len(found.train) == len(whole.train) - 1 and found.told["left_out"] == {"missing-audio": 1}
+    assert len(found.train) == len(whole.train) - 1 and found.token_card["left_out"] == {"missing-audio": 1}
     line, = (json.loads(line) for line in (found.token_folder / "lint.jsonl").read_text(encoding="utf-8").splitlines())
     assert line["id"] == gone["id"] and line["reason"] == "missing-audio"
     assert features.name == "chatterbox"
@@ -124,7 +124,7 @@ def test_characters_that_the_vocabulary_lacks_are_said(make_corpus, weights, tmp
     file.write_text(json.dumps(content), encoding="utf-8")
     corpus = make_corpus(tmp_path / "corpus", ("Un zorro azul.", "La casa.", "El mar.", "Una mesa."))
     found = prepared(corpus, tmp_path / "prepared", poor)
-    assert found.told["unknown"] == 2 and found.told["left_out"] == {}  # two z in one sentence, which is used
+    assert found.token_card["unknown"] == 2 and found.token_card["left_out"] == {}  # two z in one sentence, which is used
     line, = (json.loads(line) for line in (found.token_folder / "lint.jsonl").read_text(encoding="utf-8").splitlines())
     assert line["reason"] == "unknown-characters" and "'z'" in line["detail"]
 
@@ -140,7 +140,7 @@ def test_recordings_that_came_inside_a_data_set_are_read_again(make_corpus, weig
     made.to_parquet(tmp_path / "set/data/train-00000-of-00001.parquet")
     config = compose(["model=chatterbox", f"model.weights={weights}", STANDIN, "data=hf", f"data.path={tmp_path / 'set'}",
                       f"data.prepared={tmp_path / 'embedded'}", "data.workers=1"])
-    inside = family_of(config).prepare(config)
+    inside = recipe_of(config).prepare(config)
     beside = prepared(corpus, tmp_path / "files", weights)
     assert len(inside) == len(beside) == 10
     for number in range(10):
@@ -155,7 +155,7 @@ def test_another_codec_or_treatment_makes_other_tokens(make_corpus, weights, tmp
     untrimmed = prepared(corpus, tmp_path / "prepared", weights, "data.trim_silence=false")
     assert untrimmed.token_folder.name != one.token_folder.name
     tagged = prepared(corpus, tmp_path / "prepared", weights, "model.dialect_tags=true")
-    assert tagged.card["content"] != one.card["content"] and tagged.told["tags"] == {"castilian": "es-es"}
+    assert tagged.card["content"] != one.card["content"] and tagged.token_card["tags"] == {"castilian": "es-es"}
     with pytest.raises(UserError, match="model.codec=nothing:here"):
         prepared(corpus, tmp_path / "prepared", weights, "model.codec=nothing:here")
 

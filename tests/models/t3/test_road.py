@@ -20,8 +20,7 @@ from safetensors.torch import load_file
 
 from chatterbox_es.config import read_config
 from chatterbox_es.hardware import set_up
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.families import family_of
+from chatterbox_es.models.families import load_checkpoint, recipe_of
 from chatterbox_es.models.t3.validation import utterance_values
 from chatterbox_es.models.t3.weights import load_t3
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
@@ -305,7 +304,7 @@ def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_
     (corpus / "metadata.csv").write_text("".join(kept), encoding="utf-8")
     weights = make_weights(tmp_path / "weights", width=128, heads=2, feedforward=256)
     arguments = ["model=chatterbox", f"model.weights={weights}", STANDIN, "data=folder", f"data.path={corpus}", *FAST,
-                 "train.samples=0", "model.unheard=0", "model.checkpointing=false", "model.text_weight=0",
+                 "train.samples=0", "model.text_drop_prob=0", "model.checkpointing=false", "model.text_weight=0",
                  "phase.batch_size=20", "train.log_every=100", "phase.validate_every=20", "phase.warmup_steps=20"]
     well(run_command("train", "phase=4_2", *arguments, "phase.lr=2e-3", "train.epochs=20", cwd=tmp_path))
     last = ["phase=4_3", *arguments, "phase.lr=3e-3", "train.epochs=700"]
@@ -320,7 +319,7 @@ def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(HERE))
     config = read_config(run / "config.yaml")
-    features = family_of(config).prepare(config)
+    features = recipe_of(config).prepare(config)
     assert len(features.train) == 20
     model = load_checkpoint(run / "checkpoints/final_full_model.pt").build()
     values = utterance_values(set_up(config.hw), model, features, features.train)

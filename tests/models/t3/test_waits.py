@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from chatterbox_es.config import compose
-from chatterbox_es.dataset.batches import Step
-from chatterbox_es.models.families import family_of
+from chatterbox_es.dataset.batches import Budget, Step
+from chatterbox_es.models.families import recipe_of
 from chatterbox_es.models.t3 import samples
 from chatterbox_es.models.t3.batches import collate
-from chatterbox_es.models.t3.family import TokenFamily
 from chatterbox_es.models.t3.generation import Sampling, draw, generate
 from chatterbox_es.models.t3.lora import LoraOptions, adapted, merge_lora, merged_meanwhile
 from chatterbox_es.models.t3.network import T3
 from chatterbox_es.models.t3.phases import FULL_MODEL, TEXT_AND_LORA, set_phase
+from chatterbox_es.models.t3.recipe import T3Recipe
 from chatterbox_es.models.t3.token_set import TokenSet
 from chatterbox_es.models.t3.validation import utterance_values
 from chatterbox_es.models.t3.weights import load_t3
@@ -32,26 +33,25 @@ generate_there = torch.no_grad()(generate.__wrapped__)
 @pytest.mark.parametrize("phase", [TEXT_AND_LORA, FULL_MODEL])
 def test_a_step_waits_for_the_gpu_once(make_t3, make_spoken, phase, precision):
     """However many micro-batches it is computed in: forward, backward, clipping and the optimiser's step."""
-    model, family = make_t3(), TokenFamily()
+    model, recipe = make_t3(), T3Recipe()
     set_phase(model, phase, LoraOptions(rank=4), torch.float16 if precision == "16-mixed" else torch.float32)
     model.save_memory()
-    family._texts = lambda step: step.tokens
     with PretendGpu() as gpu:
         fabric = gpu.fabric(precision)
-        optimizer = make_optimizer("adamw", family.parameter_groups(gpu.move(model)), 1e-3, 0.01)
+        optimizer = make_optimizer("adamw", recipe.parameter_groups(gpu.move(model)), 1e-3, 0.01)
         wrapped, optimizer = fabric.setup(model.train(), optimizer)
         micro_batches = [collate([make_spoken(9, 31, 20), make_spoken(20, 60, 0)]).pin(),
-                  collate([make_spoken(12, 40, 30, unheard=True)]).pin()]
-        step = Step([0, 1, 2], micro_batches, 29, 131)
+                  collate([make_spoken(12, 40, 30, text_dropped=True)]).pin()]
+        step = Step([0, 1, 2], micro_batches, 29, 131, text_targets=29)
         for _ in range(2):
             before = len(gpu.waits)
-            metrics = training_step(fabric, family, wrapped, optimizer, step, 1e-3, 0.01)
+            metrics = training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, 0.01)
             assert len(gpu.since(before)) <= 1, gpu.since(before)
             assert np.isfinite(metrics["train_loss"]) and not metrics["skipped"]
 
 
 def test_what_a_batch_knows_of_itself(make_spoken):
-    batch = collate([make_spoken(9, 31, 20), make_spoken(20, 60, 0), make_spoken(12, 40, 30, unheard=True)])
+    batch = collate([make_spoken(9, 31, 20), make_spoken(20, 60, 0), make_spoken(12, 40, 30, text_dropped=True)])
     assert batch.counts() == (32 + 61 + 41, 10 + 21) and batch.frames == 131
     assert batch.longest(34) == max(34 + 11 + 33, 2 + 22 + 62, 34 + 14 + 42)
     assert batch.longest(10) == 2 + 22 + 62
@@ -73,7 +73,7 @@ def config(tmp_path_factory, make_corpus, make_weights):
 @pytest.fixture
 def features(config, monkeypatch) -> TokenSet:
     monkeypatch.syspath_prepend(str(HERE))
-    return family_of(config).prepare(config)
+    return recipe_of(config).prepare(config)
 
 
 @pytest.fixture
@@ -94,6 +94,20 @@ def test_a_validation_waits_once_and_finds_what_the_cpu_finds(adapted_t3, featur
         assert len(gpu.waits) == 1, gpu.waits
     for name, values in expected.values.items():
         assert np.array_equal(found.values[name], values)
+
+
+def test_a_step_knows_how_many_text_tokens_its_whole_batch_predicts(config, features):
+    """What the mean of the text's loss is over, in however many micro-batches and processes; some texts are dropped."""
+    changed = OmegaConf.merge(config, {"model": {"text_drop_prob": 0.4}, "phase": {"batch_size": 4}})
+    recipe, counts = T3Recipe.of(changed), []
+    batches = recipe.batches(changed, features, Budget(frames=1), None)
+    for epoch in (1, 2, 3):
+        for one, other in zip(batches.steps(epoch, 0, 0, 2), batches.steps(epoch, 0, 1, 2), strict=True):
+            predicted = sum(len(part.text_places) for step in (one, other) if not step.idle for part in step.micro_batches)
+            assert one.text_targets == other.text_targets == predicted
+            counts.append(predicted < sum(len(part.text_places) + int(part.text_dropped.sum())
+                                          for step in (one, other) if not step.idle for part in step.micro_batches))
+    assert any(counts)
 
 
 class Watched:
@@ -131,7 +145,7 @@ def test_samples_are_spoken_with_adapters_merged_and_leave_everything_as_it_was(
     monkeypatch.setattr(samples, "generate", generate_there)
     make = torch.Generator
     monkeypatch.setattr(torch, "Generator", lambda device: make("cpu"))  # there is none for the GPU here
-    family, said = TokenFamily(), []
+    recipe, said = T3Recipe(), []
     before = {name: weight.clone() for name, weight in adapted_t3.state_dict().items()}
     with PretendGpu() as gpu:
         fabric, model = gpu.fabric(), gpu.move(adapted_t3)
@@ -139,7 +153,7 @@ def test_samples_are_spoken_with_adapters_merged_and_leave_everything_as_it_was(
         forwards = [layer.register_forward_hook(lambda *_: pytest.fail("an adapter computes")) for layer in layers.values()]
         for time in ("first", "second"):
             random = torch.get_rng_state()
-            sounds, _ = family.samples(fabric, model, config, features, features.validation.tolist(), tmp_path / time, time,
+            sounds, _ = recipe.samples(fabric, model, config, features, features.validation.tolist(), tmp_path / time, time,
                                        lambda: None)
             assert torch.equal(torch.get_rng_state(), random)  # training draws on as if nothing had been said
             said.append(sounds)

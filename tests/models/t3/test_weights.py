@@ -50,7 +50,7 @@ def test_a_trained_model_with_its_adapters_merged_loads_strictly_into_the_publis
     extend_to(model, vocabulary, tags, weights)
     original = {name: weight.clone() for name, weight in model.state_dict().items()}
     set_phase(model, TEXT_AND_LORA, LoraOptions(rank=4))
-    batch = collate([make_spoken(9, 31, 20), make_spoken(20, 31, 20)], starts=1)
+    batch = collate([make_spoken(9, 31, 20), make_spoken(20, 31, 20)], start_tokens=1)
     optimizer = make_optimizer("adamw", parameter_groups(model), 1e-2, 0.01)
     for _ in range(3):
         losses_of(model, batch).total().backward()

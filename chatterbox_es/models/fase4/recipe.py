@@ -16,15 +16,15 @@ from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.family import Frozen
 from chatterbox_es.models.fase4.batches import Batch, collate
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.initialisation import build_model, model_arguments, start_model
 from chatterbox_es.models.fase4.loss import Losses, losses_of
 from chatterbox_es.models.fase4.memory import plan_memory
 from chatterbox_es.models.fase4.network import Fase4
-from chatterbox_es.models.fase4.validation import speak, utterance_values
+from chatterbox_es.models.fase4.validation import METRICS, speak, utterance_values
 from chatterbox_es.models.plan import Plan
+from chatterbox_es.models.recipe import Frozen
 from chatterbox_es.models.utterance_values import UtteranceValues
 from chatterbox_es.models.weights import front_end_facts, weights_digest
 from chatterbox_es.runs.plots import draw_mels
@@ -33,12 +33,21 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
 
 
-class MelFamily:
-    """See `models.family.Family`."""
+class Fase4Recipe:
+    """See `models.recipe.Recipe`."""
 
-    name = "fase4"
+    name, output = Checkpoint.family, Checkpoint.output
+    validation_metrics = METRICS
+
+    @classmethod
+    def of(cls, config: Config) -> "Fase4Recipe":
+        """That of a run."""
+        return cls()
 
     def prepare(self, config: Config) -> FeatureSet:
+        return prepare(config)
+
+    def prepare_again(self, config: Config, codec: str, named_by: str) -> FeatureSet:
         return prepare(config)
 
     def find(self, folder: Path, content: str) -> FeatureSet | None:
@@ -55,7 +64,7 @@ class MelFamily:
     def build(self, config: Config, features: FeatureSet, fabric: "Fabric") -> Fase4:
         return build_model(config, features)
 
-    def freeze(self, model: Fase4, config: Config) -> Frozen:
+    def freeze(self, model: Fase4, config: Config, fabric: "Fabric | None" = None) -> Frozen:
         """
         Raises:
             UserError: no such phase.
@@ -134,6 +143,10 @@ class MelFamily:
                       features.contract.frames_per_second, f"{title}: {utterance['text']}")
             sounds[name], pictures[name] = (samples, rate), folder / f"{name}.png"
         return sounds, pictures
+
+    def publish(self, checkpoint: Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
+                weights: str = "") -> str:
+        raise UserError(f"out={out}: model={self.name} is exported as ONNX; name a file that ends in .onnx")
 
 
 @torch.no_grad()

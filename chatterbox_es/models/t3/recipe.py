@@ -1,5 +1,6 @@
 """``model=chatterbox`` as the commands know it: speech tokens from letters, by `T3`, started from published weights."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -12,31 +13,30 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from chatterbox_es.audio.waveform import AudioError, normalise_loudness, trim_silence
 from chatterbox_es.config import ChatterboxConfig, Config
 from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import require_gpu
-from chatterbox_es.models.checkpoints import load_checkpoint
-from chatterbox_es.models.family import Frozen
 from chatterbox_es.models.plan import Plan
+from chatterbox_es.models.recipe import Frozen
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.t3.batches import T3Batch, collate
 from chatterbox_es.models.t3.checkpoint import Base, T3Checkpoint, extend_to, load_trained, trained_weights
-from chatterbox_es.models.t3.codec import REFERENCE_SECONDS, TokenVocoder
+from chatterbox_es.models.t3.codec import trusted_codec
 from chatterbox_es.models.t3.cost import sequence_flops
 from chatterbox_es.models.t3.lora import LoraOptions, adapted
 from chatterbox_es.models.t3.loss import LossWeights, T3Losses, losses_of
 from chatterbox_es.models.t3.memory import plan_memory
 from chatterbox_es.models.t3.network import T3
-from chatterbox_es.models.t3.phases import FULL_MODEL, TEXT_AND_LORA, frozen_digest, parameter_groups, set_phase
+from chatterbox_es.models.t3.phases import FULL_MODEL, TEXT_AND_LORA, add_adapters, freeze, frozen_digest, parameter_groups
 from chatterbox_es.models.t3.preparation import prepare_tokens, weights_folder
-from chatterbox_es.models.t3.prompts import unheard
+from chatterbox_es.models.t3.prompts import drops_text
+from chatterbox_es.models.t3.published import publish
 from chatterbox_es.models.t3.samples import load_vocoder, save_samples
 from chatterbox_es.models.t3.token_set import TokenSet
-from chatterbox_es.models.t3.validation import spoken_of, utterance_values
+from chatterbox_es.models.t3.validation import METRICS, spoken_of, utterance_values
 from chatterbox_es.models.t3.weights import fingerprint, load_t3
 from chatterbox_es.models.utterance_values import UtteranceValues
 from chatterbox_es.models.weights import front_end_facts
@@ -44,25 +44,34 @@ from chatterbox_es.runs.checkpoint_files import final_checkpoint
 
 log = logging.getLogger(__name__)
 FROZEN_TYPES = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
-REFERENCES = 40  # speakers whose voices a checkpoint holds
-REFERENCE_CODES = 200  # 8 s: the clip of about that length is a speaker's reference
 
 
-class TokenFamily:
-    """See `models.family.Family`. One object serves one run."""
+@dataclasses.dataclass(frozen=True)
+class T3Recipe:
+    """See `models.recipe.Recipe`."""
 
-    name = "chatterbox"
+    trains: str = FULL_MODEL
+    adapters: LoraOptions = LoraOptions()
+    loss_weights: LossWeights = LossWeights()
+    checkpointing: bool = True  # layers are computed again in the backward pass
 
-    def __init__(self) -> None:
-        self._texts: Callable[[Step], int] = lambda step: 1
-        self._weights, self._options = LossWeights(), LoraOptions()
-        self._checkpointing, self._trains = True, FULL_MODEL
-        self._references: dict[str, Tensor] | None = None
-        self._vocoder: TokenVocoder | None = None
+    name, output = T3Checkpoint.family, T3Checkpoint.output
+    validation_metrics = METRICS
+
+    @classmethod
+    def of(cls, config: Config) -> "T3Recipe":
+        """That of a run."""
+        model = config.model
+        return cls(config.phase.trains, lora_options(model, config.hw.dropout), LossWeights(text=model.text_weight),
+                   model.checkpointing)
 
     def prepare(self, config: Config) -> TokenSet:
         check(config)  # what is wrong is said before the work begins
         return prepare_tokens(prepare(config), config)
+
+    def prepare_again(self, config: Config, codec: str, named_by: str) -> TokenSet:
+        config.model.codec = trusted_codec(config.model.codec, codec, named_by)
+        return self.prepare(config)
 
     def find(self, folder: Path, content: str) -> TokenSet | None:
         """The set with that content hash among those prepared in a folder."""
@@ -79,12 +88,11 @@ class TokenFamily:
         if config.train.finetune:
             path, key = final_checkpoint(Path(config.train.finetune)), "finetuned_from"
         elif config.phase.encoder_from:
-            path, key = encoder_checkpoint(config, features), "encoder_from"
+            path = encoder_checkpoint(config, features, "weights", f"model={self.name} model.weights={config.model.weights} ")
+            key = "encoder_from"
         else:
             return self.build(config, features, fabric), {}
-        parent = load_checkpoint(path)
-        if not isinstance(parent, T3Checkpoint):
-            raise UserError(f"{path} is no checkpoint of model=chatterbox")
+        parent = T3Checkpoint.load(path)
         parent.check_fits(features, str(path))
         weights = weights_folder(config.model)
         if fingerprint(weights.t3) != parent.base.fingerprint:
@@ -95,9 +103,7 @@ class TokenFamily:
         lineage = {key: str(path), "of": parent.lineage}
         log.info("weights from %s", path)
         if config.phase.trains == FULL_MODEL:
-            model = parent.build()
-            self._make_ready(model, config, fabric)
-            return model, lineage
+            return self._ready(parent.build(), config), lineage
         if parent.lora is None:
             raise UserError(f"{path} holds all of T3, and this phase trains adapters on published weights: export it (python "
                             f"-m chatterbox_es.export run={path} out=DIR) and start from that: model.weights=DIR")
@@ -108,45 +114,45 @@ class TokenFamily:
     def build(self, config: Config, features: TokenSet, fabric: Fabric) -> T3:
         weights = weights_folder(config.model)
         model = load_t3(weights.t3)
-        extend_to(model, features.vocabulary(), features.told["tags"], weights)
-        self._make_ready(model, config, fabric)
-        return model
+        extend_to(model, features.vocabulary(), features.token_card["tags"], weights)
+        return self._ready(model, config)
 
-    def _make_ready(self, model: T3, config: Config, fabric: Fabric) -> None:
-        """Adapters, what is frozen and in which type, dropout, and what saves memory."""
+    def _ready(self, model: T3, config: Config) -> T3:
+        """With adapters where the phase trains them, dropout, and what saves memory."""
         chosen, dropout = config.model, config.hw.dropout
         model.train()
-        model.starts = chosen.starts
+        model.start_tokens = chosen.start_tokens
         model.cond_enc.perceiver.attn.dropout = chosen.perceiver_dropout if dropout is None else dropout
-        self._options = lora_options(chosen, dropout)
-        self._weights, self._trains = LossWeights(text=chosen.text_weight), config.phase.trains
-        set_phase(model, config.phase.trains, self._options, frozen_type(fabric))
-        self._checkpointing = chosen.checkpointing
-        if chosen.checkpointing:
+        add_adapters(model, self.trains, self.adapters)
+        if self.checkpointing:
             model.save_memory()
+        return model
 
-    def freeze(self, model: T3, config: Config) -> Frozen:
+    def freeze(self, model: T3, config: Config, fabric: Fabric | None = None) -> Frozen:
+        """Frozen weights are kept in the type that ``fabric`` computes in."""
+        freeze(model, config.phase.trains, frozen_type(fabric) if fabric else torch.float32)
         frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
         parts = ["all of T3 but the text embedding and the adapters"] if config.phase.trains == TEXT_AND_LORA else frozen
         return Frozen(parts, lambda: frozen_digest(model))
 
     def batches(self, config: Config, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
-        phase, hw, seed, share = config.phase, config.hw, config.train.seed, config.model.unheard
+        phase, hw, seed, share = config.phase, config.hw, config.train.seed, config.model.text_drop_prob
         prompts, ids = features.prompts(seed), features.places["ids"]
         if alone := len(prompts.without(features.train)):
             log.info("%d of %d utterances have no other clip of their speaker of a second or more, and are trained without a "
                      "prompt", alone, len(features.train))
 
         def read(features: TokenSet, numbers: list[int], epoch: int) -> T3Batch:
-            batch = collate([spoken_of(features, number, prompts.choose(number, epoch), unheard(seed, epoch, number, share))
-                             for number in numbers], config.model.starts)
+            batch = collate([spoken_of(features, number, prompts.choose(number, epoch), drops_text(seed, epoch, number, share))
+                             for number in numbers], config.model.start_tokens)
             batch.utterances = numbers
             return batch
 
-        self._texts = lambda step: sum(int(ids[number]) - 1 for number in step.utterances
-                                       if not unheard(seed, step.epoch, number, share))
+        def text_targets(batch: list[int], epoch: int) -> int:
+            return sum(int(ids[number]) - 1 for number in batch if not drops_text(seed, epoch, number, share))
+
         return Batches(features, features.train, hw.batch_size or phase.batch_size, seed, read, phase.batch_frames,
-                       budget, rates, features.lengths())
+                       budget, rates, features.lengths(), text_targets)
 
     def compile(self, model: T3) -> None:
         for layer in model.tfmr.layers:
@@ -163,8 +169,8 @@ class TokenFamily:
 
     def losses(self, fabric: Fabric, model: nn.Module, micro_batch: T3Batch, step: Step) -> "WeightedLosses":
         with fabric.autocast():
-            found = losses_of(model, micro_batch, step.frames + len(step.utterances), self._texts(step), len(step.utterances))
-        return WeightedLosses(found, self._weights)
+            found = losses_of(model, micro_batch, step.frames + len(step.utterances), step.text_targets, len(step.utterances))
+        return WeightedLosses(found, self.loss_weights)
 
     def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         speech, text, accuracy, ends = parts
@@ -175,8 +181,8 @@ class TokenFamily:
 
     def flops(self, model: T3, step: Step) -> float:
         count = len(step.utterances)
-        return count * sequence_flops(model.size, self._trains, step.frames / count, step.tokens / count, self._options.rank,
-                                      self._checkpointing)
+        return count * sequence_flops(model.size, self.trains, step.frames / count, step.tokens / count, self.adapters.rank,
+                                      self.checkpointing)
 
     def products(self, model: T3, tokens: int, frames: int) -> list[tuple[nn.Linear, int]]:
         """Those of the Llama, adapters left out; every one sees all positions."""
@@ -185,11 +191,11 @@ class TokenFamily:
         return [(layer, tokens + frames) for layer in layers.values()]
 
     def plan(self, fabric: Fabric, model: T3, batches: Batches, config: Config) -> Plan:
-        return plan_memory(fabric, model, batches, config, self._options)
+        return plan_memory(fabric, model, batches, config, self.adapters)
 
     def values(self, fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
-        return utterance_values(fabric, model, features, numbers, getattr(model, "starts", 2), check)
+        return utterance_values(fabric, model, features, numbers, getattr(model, "start_tokens", 2), check)
 
     def describe(self, metrics: Mapping[str, float]) -> str:
         return (f"with another utterance's text {metrics['val_loss_other_text']:.4f}, {1 - metrics['val_token_error']:.1%} of "
@@ -199,23 +205,22 @@ class TokenFamily:
         weights = weights_folder(config.model)
         adapters = config.phase.trains == TEXT_AND_LORA
         kept = trained_weights(model) if adapters else model.state_dict()
-        if self._references is None:
-            self._references = references(features)
         return T3Checkpoint(
             {name: weight.detach().cpu().clone() for name, weight in kept.items()}, model.sizes(),
             lora_arguments(config.model) if adapters else None, Base.of(weights, config.model.codec), features.vocabulary(),
-            features.told["tags"], config.model.starts, config.phase.name,
-            front_end_facts(config.data), self._references, lineage)
+            features.token_card["tags"], config.model.start_tokens, config.phase.name,
+            front_end_facts(config.data), features.references, lineage)
 
     def samples(self, fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
                 title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         if not numbers:
             return {}, {}
-        # Loaded once and kept in the host's memory: a gigabyte is not read at each validation.
-        self._vocoder = self._vocoder or load_vocoder(config)
-        if self._vocoder is None:
-            return {}, {}
-        return save_samples(fabric, model, self._vocoder, config, features, numbers, folder, title, check)
+        vocoder = load_vocoder(config)
+        return save_samples(fabric, model, vocoder, config, features, numbers, folder, title, check) if vocoder else ({}, {})
+
+    def publish(self, checkpoint: T3Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
+                weights: str = "") -> str:
+        return publish(checkpoint, out, adapters, half, trim, weights)
 
 
 class WeightedLosses:
@@ -240,11 +245,11 @@ def check(config: Config) -> None:
     weights_folder(model)
     if config.hw.accelerator == "cuda":
         require_gpu(config.hw)
-    for key, least in (("starts", 1), ("codec_batch", 1), ("rank", 1)):
+    for key, least in (("start_tokens", 1), ("codec_batch", 1), ("rank", 1)):
         if getattr(model, key) < least:
             raise UserError(f"model.{key}={getattr(model, key)}: must be {least} or more")
-    if not 0 <= model.unheard < 1:
-        raise UserError(f"model.unheard={model.unheard:g}: a share of the utterances, from 0 to below 1")
+    if not 0 <= model.text_drop_prob < 1:
+        raise UserError(f"model.text_drop_prob={model.text_drop_prob:g}: a probability, from 0 to below 1")
 
 
 def lora_arguments(model: ChatterboxConfig) -> dict[str, Any]:
@@ -262,27 +267,3 @@ def lora_options(model: ChatterboxConfig, dropout: float | None) -> LoraOptions:
 def frozen_type(fabric: Fabric) -> torch.dtype:
     """What frozen weights are kept in: the type that is computed in."""
     return FROZEN_TYPES.get(fabric._precision.precision, torch.float32)
-
-
-def treated(samples: np.ndarray, rate: int) -> np.ndarray:
-    """The first 10 s of a recording's speech, as loud as what was trained on."""
-    return normalise_loudness(trim_silence(samples, rate).samples, rate)[:REFERENCE_SECONDS * rate]
-
-
-def references(features: TokenSet) -> dict[str, Tensor]:
-    """Of the speakers with the most recordings, one of about 8 s each: int16 samples at 24 kHz, at most 10 s, by name."""
-    speakers, codes = features.index["speaker"], features.places["codes"]
-    counts = np.bincount(speakers[features.train], minlength=len(features.names("speaker")))
-    found = {}
-    for speaker in np.argsort(-counts, kind="stable")[:REFERENCES].tolist():
-        for side in (features.train, features.validation):
-            clips = side[speakers[side] == speaker]
-            if len(clips):
-                clip = int(clips[np.argmin(np.abs(codes[clips].astype(int) - REFERENCE_CODES))])
-                try:
-                    samples = treated(features.recording(clip), features.contract.sample_rate)
-                except AudioError:  # it came inside a data set, which keeps only those held out
-                    continue
-                found[features.names("speaker")[speaker]] = torch.from_numpy((np.clip(samples, -1, 1) * 32767).astype(np.int16))
-                break
-    return found

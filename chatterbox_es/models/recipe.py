@@ -1,4 +1,4 @@
-"""What the commands ask of a kind of model."""
+"""What the commands ask of a kind of model: of its data, its training, its inference."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.plan import Plan
 from chatterbox_es.models.utterance_values import UtteranceValues
+from chatterbox_es.runs.metrics import Metric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
@@ -46,12 +47,24 @@ class Losses(Protocol):
 class StoredModel(Protocol):
     """Weights with all that gives them meaning, as they are written to disk."""
 
+    family: str  # the model's name, ``model.name``
+    output: str  # as `InferenceRecipe.output`
+    limits: str  # what whoever uses it should know, for the model card
     weights: dict[str, Tensor]
     lineage: dict[str, Any]
+    phase: str
 
     def build(self, features: FeatureSet | None = None) -> nn.Module: ...
 
     def save(self, path: Path) -> None: ...
+
+    def save_final(self, path: Path) -> None:
+        """`save`, and beside it as safetensors where the weights are complete in themselves."""
+        ...
+
+    def companions(self) -> dict[str, Any]:
+        """What is written as JSON beside a chosen voice."""
+        ...
 
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None: ...
 
@@ -64,18 +77,33 @@ class Frozen:
     digest: Callable[[], str]  # SHA-256 of it, now
 
 
-class Family(Protocol):
-    """A kind of model."""
+class DataRecipe(Protocol):
+    """What a model is trained on."""
 
-    name: str
+    name: str  # ``model.name``
 
     def prepare(self, config: Config) -> FeatureSet:
-        """The run's corpus as this family is trained on it; made where it is not there."""
+        """The run's corpus as this model is trained on it; made where it is not there."""
+        ...
+
+    def prepare_again(self, config: Config, codec: str, named_by: str) -> FeatureSet:
+        """`prepare` by a configuration that was read from the file ``named_by``, whose code nobody has approved; by a ``codec``
+        in place of the one that it names.
+
+        Raises:
+            UserError: it names code.
+        """
         ...
 
     def find(self, folder: Path, content: str) -> FeatureSet | None:
         """The set with that content hash among those prepared in a folder."""
         ...
+
+    def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: Any) -> Batches: ...
+
+
+class TrainingRecipe(Protocol):
+    """How a model is started, trained and stored."""
 
     def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
         """The model that a new run starts from, and its lineage."""
@@ -85,21 +113,13 @@ class Family(Protocol):
         """The model of a run that goes on; `restore` gives it the weights of its state."""
         ...
 
-    def freeze(self, model: nn.Module, config: Config) -> Frozen:
-        """Stop the gradients of what the phase does not train."""
+    def freeze(self, model: nn.Module, config: Config, fabric: "Fabric | None" = None) -> Frozen:
+        """Stop the gradients of what the phase does not train; ``fabric`` knows the precision that frozen weights may have."""
         ...
-
-    def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: Any) -> Batches: ...
 
     def compile(self, model: nn.Module) -> None:
         """`torch.compile` of the parts where it pays (``hw.compile``)."""
         ...
-
-    def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        """What a state keeps: all that the start of the run would not give again."""
-        ...
-
-    def restore(self, model: nn.Module, weights: dict[str, Tensor]) -> None: ...
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """What is trained, for the optimiser; a group without weight_decay has the phase's."""
@@ -125,18 +145,44 @@ class Family(Protocol):
         """The memory of a run's largest step; raises UserError where it does not fit."""
         ...
 
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """What a state keeps: all that the start of the run would not give again."""
+        ...
+
+    def restore(self, model: nn.Module, weights: dict[str, Tensor]) -> None: ...
+
+    def checkpoint(self, model: nn.Module, config: Config, features: FeatureSet, lineage: dict) -> StoredModel: ...
+
+
+class InferenceRecipe(Protocol):
+    """How a model is measured and heard."""
+
+    output: str  # what it predicts, which `speech.voices` makes sound of: mels | speech_tokens
+    validation_metrics: tuple[Metric, ...]  # ``val_loss`` first
+
     def values(self, fabric: "Fabric", model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
-        """Figures of held-out utterances, ``val_loss`` first."""
+        """`validation_metrics` of held-out utterances, all of them or those of ``numbers``."""
         ...
 
     def describe(self, metrics: Mapping[str, float]) -> str:
         """A validation in words, behind its ``val_loss``."""
         ...
 
-    def checkpoint(self, model: nn.Module, config: Config, features: FeatureSet, lineage: dict) -> StoredModel: ...
-
     def samples(self, fabric: "Fabric", model: nn.Module, config: Config, features: FeatureSet,
                 numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         """Held-out sentences as sound and picture in a folder: name → (samples, rate), name → picture's file."""
         ...
+
+    def publish(self, checkpoint: Any, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,
+                weights: str = "") -> str:
+        """Write a checkpoint to a folder that other packages read; what was written, in words.
+
+        Raises:
+            UserError: there is no such form of this model.
+        """
+        ...
+
+
+class Recipe(DataRecipe, TrainingRecipe, InferenceRecipe, Protocol):
+    """All that the commands ask of a kind of model; of no state, so that one object serves any number of runs."""
