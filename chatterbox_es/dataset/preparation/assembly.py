@@ -21,7 +21,7 @@ from chatterbox_es.dataset.feature_set import CARD, INDEX, ContentHash, Statisti
 from chatterbox_es.dataset.preparation.manifest import kept_name, manifest_places, read_manifest
 from chatterbox_es.dataset.preparation.shards import FIXED_POINT, Shard, mels_name, read_shard, sums_of
 from chatterbox_es.dataset.preparation.stages import Treatment, front_end
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 
 
