@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.waveform import mono_at, read_source
 from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.text import SymbolTable
 
 INDEX = np.dtype([("frame", "<i8"), ("frames", "<i4"), ("token", "<i8"), ("tokens", "<i4"), ("line", "<i8"), ("speaker", "<i4"),

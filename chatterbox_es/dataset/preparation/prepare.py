@@ -11,7 +11,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.config import Config, DataConfig, PrepareConfig
 from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
 from chatterbox_es.corpus.espeak_demo import make_demo
@@ -30,6 +29,7 @@ from chatterbox_es.dataset.preparation.work_progress import WorkProgress
 from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import remove_partials
+from chatterbox_es.mel_contract import MelContract
 
 ENGINES, SPLITS, CHECKS = ("local", "ray"), ("text", "speaker"), ("quick", "full")
 # Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
@@ -60,7 +60,7 @@ def prepare_whole(config: Config) -> FeatureSet:
             raise UserError(f"{key}={value} is not known; use {' or '.join(known)}")
     if options.shard < 1:
         raise UserError(f"prepare.shard={options.shard}: must be 1 or more utterances")
-    contract = OmegaConf.to_object(config.mel)
+    contract: Any = OmegaConf.to_object(config.mel)  # a `MelContract`
     roots = _roots(config)
     prepared = Storage(data.prepared)
     kept = (prepared.path("") if prepared.is_local else cache_folder(options)) / "listings"
