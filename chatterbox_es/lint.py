@@ -18,9 +18,9 @@ from typing import BinaryIO, Literal
 from chatterbox_es import command_line
 from chatterbox_es.config import compose
 from chatterbox_es.dataset.drop_rules import DUPLICATES
-from chatterbox_es.dataset.lint import Lint
+from chatterbox_es.dataset.inspection import Inspection
 from chatterbox_es.dataset.lint_page import write_page
-from chatterbox_es.dataset.outliers import MEASURES
+from chatterbox_es.dataset.outliers import METRICS
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
@@ -33,7 +33,7 @@ class LintOptions:
     out: str = dataclasses.field(default="", metadata={"help": "file; none: lint.html in the prepared set, or the screen"})
     run: str = dataclasses.field(default="", metadata={"help": "run or checkpoint that says how well texts fit their sound"})
     worst: int = dataclasses.field(default=30, metadata={"help": "utterances on the page with sound and picture"})
-    only: str = dataclasses.field(default="", metadata={"help": "measures, with commas between; none: all"})
+    only: str = dataclasses.field(default="", metadata={"help": "metrics, with commas between; none: all"})
 
 
 def options_of(arguments: list[str]) -> tuple[LintOptions, list[str]]:
@@ -44,7 +44,7 @@ def options_of(arguments: list[str]) -> tuple[LintOptions, list[str]]:
     """
     own, rest = command_line.own_arguments(LintOptions, arguments)
     options = command_line.parse(LintOptions, own, __doc__)
-    known = (*(measure.name for measure in MEASURES), *DUPLICATES)
+    known = (*(metric.name for metric in METRICS), *DUPLICATES)
     for name in filter(None, options.only.split(",")):
         if name not in known:
             raise UserError(f"only={name}: is not measured; use some of {', '.join(known)}")
@@ -64,7 +64,7 @@ def main() -> None:
         features = prepare(compose(rest, __doc__))
         only = tuple(filter(None, options.only.split(",")))
         alignment = alignment_scores(Path(options.run), features)["alignment"] if options.run else None
-        lint = Lint.of(features, alignment, only)
+        lint = Inspection.of(features, alignment, only)
     finally:
         sys.stdout = screen
     command_line.print_utf8("replace")

@@ -4,7 +4,7 @@
     python -m chatterbox_es.select outputs/4_3/TIME outputs/4_3/TIME by=val_own_durations
     python -m chatterbox_es.select outputs/studies/NAME by="val_loss+0.5*val_length_error"
 
-Ranks every best_*.pt, final_*.pt and ema_*.pt by a figure of the validation set, or by a weighted sum of them (the lower
+Ranks every best_*.pt, final_*.pt and ema_*.pt by a metric of the validation set, or by a weighted sum of them (the lower
 the better; -distillmos where higher is better), with 95 % intervals. Writes outputs/best/.
 """
 
@@ -20,7 +20,7 @@ from chatterbox_es.selection.choosing import choose, find, table
 
 @dataclasses.dataclass
 class SelectOptions(MeasureOptions):
-    by: str = dataclasses.field(default="val_loss", metadata={"help": "figure, or weighted sum of figures; lower is better"})
+    by: str = dataclasses.field(default="val_loss", metadata={"help": "metric, or weighted sum of metrics; lower is better"})
     average: int = dataclasses.field(default=3, metadata={"help": "checkpoints whose mean is tried; 0: none"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
     accelerator: str = dataclasses.field(default="", metadata={"help": "cpu or cuda; none: a GPU if there is one"})

@@ -23,7 +23,7 @@ import torch
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import read_audio
-from chatterbox_es.corpus.demo import Espeak, read_sentences
+from chatterbox_es.corpus.espeak_demo import Espeak, read_sentences
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.evaluation.contrasts import Contrasts
 from chatterbox_es.evaluation.recognisers import load_recogniser

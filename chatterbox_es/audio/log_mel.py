@@ -6,8 +6,9 @@ import math
 import numpy as np
 import torch
 
-from chatterbox_es.audio.mel import MelContract, mel_basis
+from chatterbox_es.audio.mel import mel_basis
 from chatterbox_es.audio.spectrum import band_sums, windowed_frames
+from chatterbox_es.mel_contract import MelContract
 
 CHUNK = 64  # frames whose spectra are computed at once: as much as the cache of one core holds
 

@@ -12,8 +12,9 @@ import re
 import numba
 import numpy as np
 
-from chatterbox_es.audio.mel import MelContract, mel_basis
+from chatterbox_es.audio.mel import mel_basis
 from chatterbox_es.audio.waveform import Source
+from chatterbox_es.mel_contract import MelContract
 
 QUALITY = np.dtype([
     ("seconds", "<f4"), ("rate", "<i4"), ("channels", "<i2"), ("level", "<f4"), ("dc", "<f4"), ("clipping", "<f4"),

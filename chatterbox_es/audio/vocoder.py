@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chatterbox_es.audio.mel import MelContract, mel_basis
+from chatterbox_es.audio.mel import mel_basis
+from chatterbox_es.mel_contract import MelContract
 
 BANDS = 4  # pieces of the filter bank, which is nearly all zeros: each is multiplied with its own few frequencies
 

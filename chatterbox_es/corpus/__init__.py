@@ -1,6 +1,6 @@
 """Recordings and their texts: from a corpus to utterances, faults and splits."""
 
-from chatterbox_es.corpus.demo import make_demo
+from chatterbox_es.corpus.espeak_demo import make_demo
 from chatterbox_es.corpus.faults import LintReport
 from chatterbox_es.corpus.folder import read_folder
 from chatterbox_es.corpus.mix import draw_rates

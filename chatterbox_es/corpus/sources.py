@@ -11,7 +11,7 @@ from chatterbox_es.config import DataConfig, Kind, SourceConfig
 from chatterbox_es.corpus.audio_folder import audio_folder_metadata, audio_folder_rows
 from chatterbox_es.corpus.audiobooks import cml_tts_rows, css10_rows, mailabs_rows, mls_rows
 from chatterbox_es.corpus.common_voice import common_voice_rows
-from chatterbox_es.corpus.demo import make_demo
+from chatterbox_es.corpus.espeak_demo import make_demo
 from chatterbox_es.corpus.exclusions import only_wanted
 from chatterbox_es.corpus.folder import distinct, folder_rows
 from chatterbox_es.corpus.hub import hub_rows

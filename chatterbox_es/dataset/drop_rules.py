@@ -15,7 +15,7 @@ from chatterbox_es.audio.quality import QUALITY
 from chatterbox_es.dataset.duplicates import first_of_same, first_of_same_audio
 from chatterbox_es.errors import UserError
 
-MEASURES = tuple(name for name in QUALITY.fields or () if name not in ("audio", "fingerprint", "text"))
+METRICS = tuple(name for name in QUALITY.fields or () if name not in ("audio", "fingerprint", "text"))
 """What a rule can compare with a number."""
 
 DUPLICATES = {"duplicate_audio": "the recording", "duplicate_text": "the text"}
@@ -27,9 +27,9 @@ _RULE = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:e[-+]?\d+)?)", re.IGNO
 
 @dataclass(frozen=True)
 class Rule:
-    """`measure sign limit`, or one of `DUPLICATES` alone."""
+    """`metric sign limit`, or one of `DUPLICATES` alone."""
 
-    measure: str
+    metric: str
     sign: str = ""
     limit: float = 0.0
 
@@ -39,27 +39,27 @@ class Rule:
         if written in DUPLICATES:
             return cls(written)
         parts = _RULE.fullmatch(written)
-        measure = parts[1] if parts else re.split(r"\W", written, maxsplit=1)[0]
-        if measure not in MEASURES:
+        metric = parts[1] if parts else re.split(r"\W", written, maxsplit=1)[0]
+        if metric not in METRICS:
             also = " (a voice finds it: lint run=RUN only=alignment format=json out=FILE, then data.drop_list=FILE)"
-            raise UserError(f"data.drop: {measure or written!r} is not measured{also if measure == 'alignment' else ''}; "
-                            f"use one of {', '.join((*MEASURES, *DUPLICATES))}")
+            raise UserError(f"data.drop: {metric or written!r} is not measured{also if metric == 'alignment' else ''}; "
+                            f"use one of {', '.join((*METRICS, *DUPLICATES))}")
         try:
             if parts is None:
                 raise ValueError(written)
-            return cls(measure, parts[2], float(parts[3]))
+            return cls(metric, parts[2], float(parts[3]))
         except ValueError:
-            raise UserError(f"data.drop: {written!r} is no rule; write {measure}<NUMBER or {measure}>NUMBER") from None
+            raise UserError(f"data.drop: {written!r} is no rule; write {metric}<NUMBER or {metric}>NUMBER") from None
 
     @property
     def reason(self) -> str:
-        return f"drop:{self.measure}{self.sign}{self.limit:g}" if self.sign else f"drop:{self.measure}"
+        return f"drop:{self.metric}{self.sign}{self.limit:g}" if self.sign else f"drop:{self.metric}"
 
     def find(self, quality: np.ndarray) -> np.ndarray:
         """(utterances,) bool, true for those that the rule leaves out."""
         if self.sign:
-            return _SIGNS[self.sign](quality[self.measure].astype(np.float64), self.limit)
-        first = first_of_same_audio(quality) if self.measure == "duplicate_audio" else first_of_same(quality["text"])
+            return _SIGNS[self.sign](quality[self.metric].astype(np.float64), self.limit)
+        first = first_of_same_audio(quality) if self.metric == "duplicate_audio" else first_of_same(quality["text"])
         return first != np.arange(len(quality))
 
 
@@ -75,7 +75,7 @@ class Exclusions:
         """From the configuration: rules with commas between, and a file of ids.
 
         Raises:
-            UserError: an unknown measure, no rule, no such file.
+            UserError: an unknown metric, no rule, no such file.
         """
         written = [part.strip() for part in (drop or "").split(",")]
         return cls([Rule.parse(part) for part in written if part], read_list(Path(drop_list)) if drop_list else {})
@@ -106,8 +106,8 @@ class Exclusions:
 
 def _sentence(rule: Rule, record: np.void) -> str:
     if not rule.sign:
-        return f"{DUPLICATES[rule.measure]} is another row's too, which is kept"
-    return f"{rule.measure} is {float(record[rule.measure]):.4g}"
+        return f"{DUPLICATES[rule.metric]} is another row's too, which is kept"
+    return f"{rule.metric} is {float(record[rule.metric]):.4g}"
 
 
 @functools.lru_cache(maxsize=2)

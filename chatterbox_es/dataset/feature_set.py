@@ -24,19 +24,16 @@ import mmap
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.waveform import mono_at, read_source
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.text import SymbolTable
-
-if TYPE_CHECKING:
-    from chatterbox_es.dataset.preparation.storage import Storage
 
 INDEX = np.dtype([("frame", "<i8"), ("frames", "<i4"), ("token", "<i8"), ("tokens", "<i4"), ("line", "<i8"), ("speaker", "<i4"),
                   ("dialect", "<i2"), ("corpus", "<i2"), ("validation", "?")])
@@ -243,7 +240,7 @@ def content_hash(folder: Path | str) -> str:
 class Copies:
     """The local copies of a set that lies behind fsspec."""
 
-    def __init__(self, storage: "Storage", folder: Path):
+    def __init__(self, storage: Storage, folder: Path):
         """``storage`` holds a whole set; its small files are fetched at once."""
         self.storage, self.folder = storage, folder
         card = storage.read(CARD)

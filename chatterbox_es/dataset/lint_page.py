@@ -11,8 +11,8 @@ from PIL import Image
 
 from chatterbox_es.dataset.drop_rules import DUPLICATES
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.dataset.lint import LISTED, Lint, counted
-from chatterbox_es.dataset.outliers import MEASURES, Finding, Measure
+from chatterbox_es.dataset.inspection import LISTED, Inspection, counted
+from chatterbox_es.dataset.outliers import METRICS, Finding, Metric
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.media import UNREADABLE, data_uri, sound_uri
@@ -45,7 +45,7 @@ class Suspect:
 class Histogram:
     """How a figure is distributed; what lies beyond the ends is counted in the outermost bars."""
 
-    measure: Measure
+    metric: Metric
     bars: list[float]  # shares of the highest
     low: float
     high: float
@@ -53,7 +53,7 @@ class Histogram:
     found: int  # utterances that stand out by it
 
 
-def write_page(lint: Lint, path: Path, worst: int = 30) -> Path:
+def write_page(lint: Inspection, path: Path, worst: int = 30) -> Path:
     """Write the page with the ``worst`` utterances on it.
 
     Raises:
@@ -66,7 +66,7 @@ def write_page(lint: Lint, path: Path, worst: int = 30) -> Path:
         raise UserError(f"{path} cannot be written ({error.strerror}); name another file with out=FILE") from None
 
 
-def render(lint: Lint, worst: int = 30) -> str:
+def render(lint: Inspection, worst: int = 30) -> str:
     """The page as HTML."""
     suspects = _suspects(lint, worst)
     duplicates = {name: [[lint.features.utterance(number) for number in group[:LISTED]] for group in found[:GROUPS]]
@@ -77,7 +77,7 @@ def render(lint: Lint, worst: int = 30) -> str:
         corpus=str(lint.features.card.get("corpus") or lint.features.folder)).lstrip()
 
 
-def _suspects(lint: Lint, worst: int) -> list[Suspect]:
+def _suspects(lint: Inspection, worst: int) -> list[Suspect]:
     """The worst utterances, with sound and picture as far as there is room."""
     suspects: list[Suspect] = []
     room = MEDIA_BYTES
@@ -87,7 +87,7 @@ def _suspects(lint: Lint, worst: int) -> list[Suspect]:
             said = lint.features.utterance(number)
             suspect = Suspect(said["id"], said["row"], said.get("speaker", ""), said["text"], lint.outliers.findings[number],
                               said["audio"], fault=fault)
-            picture = mel_picture(lint.features.stored_mel(number))
+            picture = mel_plot(lint.features.stored_mel(number))
             if room >= len(sound) + len(picture):
                 suspect.sound_uri, suspect.picture_uri = sound, picture
                 room -= len(sound) + len(picture)
@@ -109,7 +109,7 @@ def _sound(features: FeatureSet, number: int) -> tuple[str, str]:
         return "", f"it cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 
-def mel_picture(mel: np.ndarray) -> str:
+def mel_plot(mel: np.ndarray) -> str:
     """Log-mels (frames, bins) as a WebP in a data URI, low frequencies at the bottom."""
     shares = np.clip((mel.astype(np.float32).T[::-1] - QUIETEST) / (LOUDEST - QUIETEST), 0, 1)
     colours = (matplotlib.colormaps["magma"](shares)[:, :, :3] * 255).astype(np.uint8)
@@ -119,20 +119,20 @@ def mel_picture(mel: np.ndarray) -> str:
     return data_uri("image/webp", buffer)
 
 
-def _histograms(lint: Lint) -> list[Histogram]:
+def _histograms(lint: Inspection) -> list[Histogram]:
     histograms = []
-    for measure in MEASURES:
-        if measure.name not in lint.figures:
+    for metric in METRICS:
+        if metric.name not in lint.metrics:
             continue
-        values = lint.figures[measure.name].astype(np.float64)
+        values = lint.metrics[metric.name].astype(np.float64)
         values = values[np.isfinite(values)]
         if not len(values):
             continue
         low, high = np.quantile(values, [0.005, 0.995])
         if high <= low:
-            high = low + measure.least_spread
+            high = low + metric.least_spread
         counts, _ = np.histogram(np.clip(values, low, high), BARS, (low, high))
-        histograms.append(Histogram(measure, (counts / counts.max()).tolist(), float(low), float(high),
+        histograms.append(Histogram(metric, (counts / counts.max()).tolist(), float(low), float(high),
                                     tuple(np.quantile(values, [0.05, 0.5, 0.95]).tolist()),
-                                    lint.outliers.counts.get(measure.name, 0)))
+                                    lint.outliers.counts.get(metric.name, 0)))
     return histograms

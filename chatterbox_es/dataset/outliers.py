@@ -1,4 +1,4 @@
-"""Utterances whose figures stand out among those of their speaker, or are bad by themselves."""
+"""Utterances whose metrics stand out among those of their speaker, or are bad by themselves."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _NORMAL = 1.4826  # standard deviations a median absolute deviation, where value
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """A figure of an utterance: which way is bad, and what is said of it."""
 
     name: str
@@ -38,18 +38,18 @@ class Measure:
         return written.rstrip("0").rstrip(".") if decimals else written
 
 
-MEASURES = (
-    Measure("speaking_rate", "Speaking rate", "phones/s", 0.08, "slow for its text, or the text lacks words",
+METRICS = (
+    Metric("speaking_rate", "Speaking rate", "phones/s", 0.08, "slow for its text, or the text lacks words",
             "fast for its text, or the sound lacks words", 4, 25, log=True),
-    Measure("alignment", "Alignment error", "", 0.03, "", "a voice trained on the corpus says something else for this text"),
-    Measure("snr", "Signal to noise", "dB", 2.0, "noisy", "", 10),
-    Measure("bandwidth", "Bandwidth", "Hz", 400.0, "dull, as from a lower sample rate or a telephone", "", 4500),
-    Measure("clipping", "Clipping", "of the samples", 1e-4, "", "clipped", None, 1e-3),
-    Measure("silence", "Silence", "of the recording", 0.05, "", "mostly silent", None, 0.6),
-    Measure("longest_pause", "Longest pause", "s", 0.15, "", "a long pause inside", None, 3.0),
-    Measure("level", "Level", "dBFS", 1.5, "quiet", "loud", -45),
-    Measure("dc", "Constant offset", "of full scale", 0.002, "off centre", "off centre", -0.05, 0.05),
-    Measure("seconds", "Length", "s", 0.3, "short", "long", 0.4, None, log=True),
+    Metric("alignment", "Alignment error", "", 0.03, "", "a voice trained on the corpus says something else for this text"),
+    Metric("snr", "Signal to noise", "dB", 2.0, "noisy", "", 10),
+    Metric("bandwidth", "Bandwidth", "Hz", 400.0, "dull, as from a lower sample rate or a telephone", "", 4500),
+    Metric("clipping", "Clipping", "of the samples", 1e-4, "", "clipped", None, 1e-3),
+    Metric("silence", "Silence", "of the recording", 0.05, "", "mostly silent", None, 0.6),
+    Metric("longest_pause", "Longest pause", "s", 0.15, "", "a long pause inside", None, 3.0),
+    Metric("level", "Level", "dBFS", 1.5, "quiet", "loud", -45),
+    Metric("dc", "Constant offset", "of full scale", 0.002, "off centre", "off centre", -0.05, 0.05),
+    Metric("seconds", "Length", "s", 0.3, "short", "long", 0.4, None, log=True),
 )  # fmt: skip
 """All that is compared. "alignment" needs a trained voice."""
 
@@ -58,7 +58,7 @@ MEASURES = (
 class Finding:
     """Why an utterance is worth a look."""
 
-    measure: str
+    measure: str  # the name of the metric; `lint format=json` writes it under this key
     value: float
     deviations: float  # robust ones from the median of those it is compared with; the sign says the direction
     words: str
@@ -70,37 +70,37 @@ class Outliers:
 
     order: list[int]  # utterances
     findings: dict[int, list[Finding]]  # of each, the worst first
-    counts: dict[str, int]  # by measure
+    counts: dict[str, int]  # by metric
 
 
-def find_outliers(figures: dict[str, np.ndarray], speakers: np.ndarray, corpora: np.ndarray) -> Outliers:
+def find_outliers(metrics: dict[str, np.ndarray], speakers: np.ndarray, corpora: np.ndarray) -> Outliers:
     """Compare each figure (utterances,) with those of the same speaker.
 
     A robust deviation is the distance from the median, in median absolute deviations that are scaled to standard ones
-    (Iglewicz and Hoaglin 1993, "How to detect and handle outliers"). A value beyond a measure's own limit is a finding
+    (Iglewicz and Hoaglin 1993, "How to detect and handle outliers"). A value beyond a metric's own limit is a finding
     in any case. What is not a number is passed over.
     """
     groups = _groups(speakers, corpora)
     findings: dict[int, list[Finding]] = {}
     counts: dict[str, int] = {}
-    for measure in MEASURES:
-        if measure.name not in figures:
+    for metric in METRICS:
+        if metric.name not in metrics:
             continue
-        values = np.asarray(figures[measure.name], np.float64)
-        compared = np.log(np.maximum(values, 1e-6)) if measure.log else values
-        deviations = robust_deviations(compared, groups, measure.least_spread)
-        if measure.below is not None:
-            deviations = np.where(values < measure.below, np.minimum(deviations, -STANDS_OUT), deviations)
-        if measure.above is not None:
-            deviations = np.where(values > measure.above, np.maximum(deviations, STANDS_OUT), deviations)
-        bad = (deviations <= -STANDS_OUT) & bool(measure.low) | (deviations >= STANDS_OUT) & bool(measure.high)
+        values = np.asarray(metrics[metric.name], np.float64)
+        compared = np.log(np.maximum(values, 1e-6)) if metric.log else values
+        deviations = robust_deviations(compared, groups, metric.least_spread)
+        if metric.below is not None:
+            deviations = np.where(values < metric.below, np.minimum(deviations, -STANDS_OUT), deviations)
+        if metric.above is not None:
+            deviations = np.where(values > metric.above, np.maximum(deviations, STANDS_OUT), deviations)
+        bad = (deviations <= -STANDS_OUT) & bool(metric.low) | (deviations >= STANDS_OUT) & bool(metric.high)
         numbers = np.flatnonzero(bad & np.isfinite(values))
         if len(numbers):
-            counts[measure.name] = len(numbers)
+            counts[metric.name] = len(numbers)
         for number in numbers.tolist():
             deviation = float(deviations[number])
             findings.setdefault(number, []).append(
-                Finding(measure.name, float(values[number]), deviation, measure.words(float(values[number]), deviation)))
+                Finding(metric.name, float(values[number]), deviation, metric.words(float(values[number]), deviation)))
     for found in findings.values():
         found.sort(key=lambda finding: -abs(finding.deviations))
     order = sorted(findings, key=lambda number: (-_severity(findings[number]), number))

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 600, 120  # of a view box
 OCTAVE = 12  # semitones; the least that a picture of F0 shows
 
 
-def f0_picture(mine: np.ndarray, theirs: np.ndarray) -> dict[str, Any] | None:
+def f0_plot(mine: np.ndarray, theirs: np.ndarray) -> dict[str, Any] | None:
     """F0 of a sound and of its recording, (frames,) each in Hz, 0 where unvoiced; None where neither is voiced.
 
     Both from their own beginnings, on one axis of semitones.
@@ -42,7 +42,7 @@ def _runs(f0: np.ndarray, frames: int, low: float, high: float) -> list[str]:
     return lines
 
 
-def variance_picture(ratios: Mapping[tuple[str, str], np.ndarray], systems: Sequence[str]) -> dict[str, Any] | None:
+def variance_plot(ratios: Mapping[tuple[str, str], np.ndarray], systems: Sequence[str]) -> dict[str, Any] | None:
     """Of each system, the mean over sentences of the log ratio of each bin's variance to the recording's, with its 95 %
     bootstrap band; None where nothing was measured."""
     curves = []

@@ -139,12 +139,12 @@ class Contrasts:
             of = [(place, bool(first)) for place, first in zip(tested, is_first, strict=True)
                   if sounds[place.sound].system == system]
             running = [(place, first) for place, first in of if not sounds[place.sound].utterance.startswith(PAIR)]
-            shares = {kind: Proportion(sum(first for place, first in running if place.kind == kind),
+            proportions = {kind: Proportion(sum(first for place, first in running if place.kind == kind),
                                   sum(place.kind == kind for place, _ in running)) for kind in contrast.tested}
             paired = {sounds[place.sound].utterance: first for place, first in of
                       if sounds[place.sound].utterance.startswith(PAIR)}
             pairs = pairs_realised(contrast, paired) if hearing.ceiling >= TOLD_APART else None
-            finding = Finding(system, contrast, shares, hearing.ceiling, "", pairs)
+            finding = Finding(system, contrast, proportions, hearing.ceiling, "", pairs)
             finding.verdict = verdict(finding)
             self.findings.append(finding)
             for place, first in running if finding.is_usable else ():
@@ -202,10 +202,10 @@ def verdict(finding: Finding) -> str:
     if not finding.is_usable:
         return (f"not measurable: in the recordings the two are told apart with a balanced accuracy of {finding.ceiling:.2f}, "
                 f"below {TOLD_APART}; this speaker does not make the contrast, or the sound is too poor to hear it")
-    shares = [finding.heard_first[kind].value for kind in finding.contrast.tested]
-    if any(np.isnan(share) for share in shares):
+    proportions = [finding.heard_first[kind].value for kind in finding.contrast.tested]
+    if any(np.isnan(share) for share in proportions):
         return "no such place in these sentences"
-    high, low = [share >= CLEAR for share in shares], [share <= 1 - CLEAR for share in shares]
+    high, low = [share >= CLEAR for share in proportions], [share <= 1 - CLEAR for share in proportions]
     if finding.contrast.name == "c z / s":
         if low[1]:
             return "distinción" if high[0] else "seseo" if low[0] else "between distinción and seseo"

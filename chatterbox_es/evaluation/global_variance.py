@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from chatterbox_es.audio.log_mel import log_mel
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.evaluation.processes import on_all_cores
 from chatterbox_es.evaluation.recogniser import resampled
 from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
+from chatterbox_es.mel_contract import MelContract
 
 SILENCE = -40.0  # dB below the loudest frame
 SMALLEST = 1e-4  # variance of a recording's bin; below, there is nothing in it

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_picture, variance_picture
+from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_plot, variance_plot
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.verdicts import verdicts
@@ -45,7 +45,7 @@ def render(results: Results, folder: Path, title: str = "") -> str:
         synthetic=results.card.get("synthetic", False), machine=results.card.get("machine", ""), speeds=results.speeds,
         table=_table(results), findings=results.findings, worst=_worst(results, judged, folder),
         verdicts=verdicts(results, [system for system in results.systems if system not in peers]), peers=sorted(peers),
-        variance=variance_picture(results.ratios, [system for system in results.systems if system != RECORDINGS]),
+        variance=variance_plot(results.ratios, [system for system in results.systems if system != RECORDINGS]),
         trained_on=results.trained_on, width=WIDTH, height=HEIGHT, failures=_failures(results),
         facts=[(FACTS[key], str(results.card[key])) for key in FACTS if results.card.get(key) not in (None, "")]
         + list(results.card.get("checkpoints", {}).items()), coloured=0).lstrip()
@@ -112,7 +112,7 @@ def _sentence(row: Row, results: Results, folder: Path, room: list[int], uris: d
     shown = set(results.shown())
     return {"utterance": row.utterance, "words": row.words, "heard": row.heard,
             "metrics": [(name, shown_value(value, value)) for name, value in row.metrics.items() if name in shown],
-            "melody": f0_picture(*melody) if (melody := results.melodies.get((row.system, row.utterance))) else None,
+            "melody": f0_plot(*melody) if (melody := results.melodies.get((row.system, row.utterance))) else None,
             "sounds": [(one.system, _uri(folder, one.sound, room, uris))
                        for one in (row, *beside) if SOUND not in one.failures]}
 

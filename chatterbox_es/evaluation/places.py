@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from chatterbox_es.audio.log_mel import log_mel
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.evaluation.recogniser import resampled
 from chatterbox_es.evaluation.sounds import Failure
+from chatterbox_es.mel_contract import MelContract
 
 NUCLEI = frozenset("aeiou") | {f"ˈ{vowel}" for vowel in "aeiou"} | frozenset("jwɪʊ")
 PLACES = {"θ": ("θ",), "ʎ": ("ʎ",), "ʝ": ("ʝ",), "f x": ("f", "x"), "sonorants": ("j", "l", "ɲ", "n", "ð")}

@@ -218,13 +218,13 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
 
 
 def _described(finding: Any) -> dict[str, Any]:
-    """What a system does with a contrast of its dialect, as plain values; shares only where they were measurable."""
-    shares = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()
+    """What a system does with a contrast of its dialect, as plain values; proportions only where they were measurable."""
+    proportions = {f"{kind} as {finding.contrast.first}": share for kind, share in finding.heard_first.items()
               if finding.is_usable}
-    shares |= {"minimal pairs": finding.pairs} if finding.pairs is not None else {}
+    proportions |= {"minimal pairs": finding.pairs} if finding.pairs is not None else {}
     return {"system": finding.system, "contrast": finding.contrast.name, "verdict": finding.verdict, "ceiling": finding.ceiling,
             "shares": {name: {"count": share.count, "of": share.of, "interval": list(share.interval)}
-                       for name, share in shares.items()}}
+                       for name, share in proportions.items()}}
 
 
 def table(results: Results, columns: int = 6) -> str:
@@ -244,8 +244,8 @@ def table(results: Results, columns: int = 6) -> str:
     if results.findings:
         lines = [("", "contrast", "heard", "", "told apart in the recordings")]
         for finding in results.findings:
-            shares = ", ".join(f"{name} {share['count']} of {share['of']}" for name, share in finding["shares"].items())
-            lines.append((finding["system"], finding["contrast"], finding["verdict"], shares, f"{finding['ceiling']:.2f}"))
+            proportions = ", ".join(f"{name} {share['count']} of {share['of']}" for name, share in finding["shares"].items())
+            lines.append((finding["system"], finding["contrast"], finding["verdict"], proportions, f"{finding['ceiling']:.2f}"))
         blocks.append(_columns(lines))
     if results.speeds:
         lines = [("", "rtf, mel only", "rtf, with sound", "first sound, s", "whole text, s", "n")]

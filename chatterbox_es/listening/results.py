@@ -68,8 +68,8 @@ def _table(results: Results) -> list[str]:
     lines = []
     for estimate in [*results.conditions, *results.differences]:
         p = "" if estimate.p_holm is None else f"  p {estimate.p_holm:.3g} (Holm)"
-        shares = results.preferences.get(estimate.name)
-        counts = f"  {shares.first}:{shares.second}, neither {shares.neither}" if shares else ""
+        preferred = results.preferences.get(estimate.name)
+        counts = f"  {preferred.first}:{preferred.second}, neither {preferred.neither}" if preferred else ""
         lines.append(f"  {estimate.name:<32} {estimate.mean:7.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]  "
                      f"n {estimate.ratings} ({estimate.listeners} x {estimate.items}){p}{counts}")
     return lines
@@ -95,10 +95,11 @@ def _mean_rows(analysis: Analysis) -> Iterable[dict[str, Any]]:
     for listeners, results in (("kept", analysis.kept), ("all", analysis.everyone)):
         for kind, estimates in (("mean", results.conditions), ("difference", results.differences)):
             for estimate in estimates:
-                shares = results.preferences.get(estimate.name)
+                preferred = results.preferences.get(estimate.name)
                 yield {"of": listeners, "kind": kind, **dataclasses.asdict(estimate),
-                       "preferred_first": shares.first if shares else "", "preferred_second": shares.second if shares else "",
-                       "neither": shares.neither if shares else ""}
+                       "preferred_first": preferred.first if preferred else "",
+                       "preferred_second": preferred.second if preferred else "",
+                       "neither": preferred.neither if preferred else ""}
 
 
 def _exclusion_rows(analysis: Analysis) -> Iterable[dict[str, Any]]:

@@ -12,7 +12,7 @@ import soxr
 from scipy.signal import fftconvolve, firwin, kaiserord
 
 from chatterbox_es.audio.waveform import AudioError, normalise_loudness, read_audio
-from chatterbox_es.corpus.demo import Espeak
+from chatterbox_es.corpus.espeak_demo import Espeak
 from chatterbox_es.errors import UserError
 from chatterbox_es.listening.design import ANCHOR, INSTRUCTION, REFERENCE, Design
 from chatterbox_es.listening.scales import SCALES

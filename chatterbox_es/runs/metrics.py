@@ -14,7 +14,7 @@ MEL_UNIT, TOKEN_UNIT = "squared error a frame and bin", "nats a speech token"
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One figure of a validation."""
+    """One metric of a validation."""
 
     name: str  # as it is logged: ``val_`` and what it is of
     label: str  # for people

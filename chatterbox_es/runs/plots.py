@@ -4,6 +4,7 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -52,7 +53,7 @@ def draw_losses(path: Path, rows: list[dict], title: str, unit: str, naive: str,
     Of the validation's ``metrics`` those in the ``unit`` of the loss.
     """
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    styles = {"train_loss": {"linewidth": 0.8}}
+    styles: dict[str, dict[str, Any]] = {"train_loss": {"linewidth": 0.8}}
     styles |= {metric.name: {"marker": mark} for metric, mark in zip(metrics, itertools.cycle(MARKS)) if metric.unit == unit}
     for name, style in styles.items():
         points = [(row["step"], row[name]) for row in rows if name in row]

@@ -1,6 +1,6 @@
 """The curves of a report: what metrics.jsonl holds, drawn as SVG that takes its colours from the page's theme.
 
-One run has its losses in one plot; several runs have a plot for each figure, a colour for each run.
+One run has its losses in one plot; several runs have a plot for each metric, a colour for each run.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ class Metrics:
         return unit, str(self.card.get("naive") or MEAN)
 
     def series(self, key: str, over: str = "step") -> tuple[np.ndarray, np.ndarray]:
-        """(points,) of ``over`` (step or minutes) and (points,) of a figure, where it is a number."""
+        """(points,) of ``over`` (step or minutes) and (points,) of a metric, where it is a number."""
         points = [(row["step"], value) for row in self.rows if (value := _drawable(row.get(key))) is not None]
         steps, values = np.array(points, dtype=float).reshape(-1, 2).T
         if over == "minutes":
@@ -156,7 +156,7 @@ def draw_group(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Plot]:
     """The plots of a group of panels for some runs (label, metrics), without those that nothing was logged for."""
     plots = []
     panels = _panels(group, runs)
-    order = [key for key in dict.fromkeys(key for panel in panels for key in panel.keys)  # a figure keeps its colour
+    order = [key for key in dict.fromkeys(key for panel in panels for key in panel.keys)  # a metric keeps its colour
              if any(len(metrics.series(key)[1]) for _, metrics in runs)]
     for panel in panels:
         parts = [panel] if len(runs) == 1 or len(panel.keys) == 1 else [

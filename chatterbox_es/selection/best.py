@@ -87,7 +87,7 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: StoredModel, feat
         f"{checkpoint.front_end['dialect']}. {winner.size:,} parameters.", "",
         "```sh", 'python -m chatterbox_es.synthesize text="¿Qué tal estás?"', "```", "",
         "## How it was chosen", "", *(f"- {note}" for note in notes), "",
-        "| figure | on held-out utterances |", "|---|---|", 
+        "| metric | on held-out utterances |", "|---|---|", 
         *(f"| {name}{', higher is better' * (name in higher)} | {value:.4f} |" for name, value in means.items()),
         f"| {features.naive} (beside `val_loss`) | {features.baseline():.4f} |", "",
         "Lower is better where nothing else is said. A low `val_loss` proves nothing about speech: listen to it.", "",

@@ -27,11 +27,11 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
            threads: int | None = None, measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
     """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
 
-    Where the rule names a figure of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
+    Where the rule names a metric of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
     recogniser, predictor or speaker embedding they are judged.
 
     Raises:
-        UserError: nothing to choose from, checkpoints of different data, an unknown figure.
+        UserError: nothing to choose from, checkpoints of different data, an unknown metric.
     """
     files = [path for some in paths.values() for path in some]
     if not files:
@@ -75,9 +75,9 @@ def rule_of(by: str, higher: Collection[str] = ()) -> Rule:
 
 
 def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -> Judging | None:
-    """Who makes the figures of a rule that the validation does not make; None where it makes them all."""
-    figures = [name for name in rule.terms if measure_of(name)]
-    return Judge.of(figures, features, options or MeasureOptions()) if figures else None
+    """Who makes the metrics of a rule that the validation does not make; None where it makes them all."""
+    metrics = [name for name in rule.terms if measure_of(name)]
+    return Judge.of(metrics, features, options or MeasureOptions()) if metrics else None
 
 
 def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:

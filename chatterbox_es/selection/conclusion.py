@@ -6,7 +6,7 @@ import logging
 import math
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from matplotlib import pyplot
 from optuna.trial import FrozenTrial, TrialState
-from optuna.visualization import matplotlib as plots
+from optuna.visualization.matplotlib import plot_parallel_coordinate
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
@@ -118,13 +118,12 @@ def render(study: Study, notes: list[str]) -> str:
     naive = next((card["naive"] for card in cards if card and "naive" in card), MEAN)
     curves, undrawn = loss_curves(trials, baseline, naive)
     keys = list(study.study.user_attrs["space"])
-    settings = [(title, *optuna_image(plot, study.study, len(finished))) for title, plot in (
-        ("Which settings matter: importance for val_loss", plots.plot_param_importances),
-        ("Which settings went together: parallel coordinates", plots.plot_parallel_coordinate))]
+    importances, coordinates, fault = compare_settings(study.study, len(finished))
     return template("selection/study.html.jinja").render(
         name=study.study.study_name, outcome=summary(study.study)[0], best=best, baseline=baseline, naive=naive, notes=notes,
         command=f"{command} {override_line(best.params)}" if best else "", curves=curves, undrawn=undrawn, steepest=STEEPEST,
-        settings=settings, finished=len(finished), keys=keys, rows=table(trials, keys)).lstrip()
+        importances=importances, coordinates=coordinates, fault=fault, finished=len(finished), keys=keys,
+        rows=table(trials, keys)).lstrip()
 
 
 def loss_curves(trials: list[FrozenTrial], baseline: float | None, naive: str) -> tuple[list[Plot], int]:
@@ -143,34 +142,35 @@ def loss_curves(trials: list[FrozenTrial], baseline: float | None, naive: str) -
         if trial.value is not None and trial.value <= steepest:
             ends.append((trial.user_attrs["slot"], trial.value))
     lines = [] if baseline is None else [baseline]
-    drawn_plots = [draw(panel, curves, lines)] if curves else []
+    plots = [draw(panel, curves, lines)] if curves else []
     if ends:
         slots, values_of = np.array(sorted(ends), float).T
         order = dataclasses.replace(panel, title="val_loss in the order of the trials", over="trial")
-        drawn_plots.append(draw(order, [Curve("best so far", slots, np.minimum.accumulate(values_of), colour_of(0)),
+        plots.append(draw(order, [Curve("best so far", slots, np.minimum.accumulate(values_of), colour_of(0)),
                                         Curve("of the trial", slots, values_of, colour_of(1), True)], lines))
-    for plot in drawn_plots:
+    for plot in plots:
         plot.legend = plot.legend[:COLOURED]
-    return drawn_plots, undrawn
+    return plots, undrawn
 
 
-def optuna_image(plot: Callable[[optuna.Study], object], study: optuna.Study, finished: int) -> tuple[str, str]:
-    """A plot of Optuna's as the address of an image, "" where there is none; and why."""
+def compare_settings(study: optuna.Study, finished: int) -> tuple[dict[str, float], str, str]:
+    """The importance of each setting (Hutter et al. 2014), parallel coordinates as an image, and why there are none."""
     if finished < 2:
-        return "", f"it needs two finished trials, and there are {finished}"
+        return {}, "", f"it needs two finished trials, and there are {finished}"
     with matplotlib.rc_context({"backend": "agg"}):
         pyplot.switch_backend("agg")
         try:
-            plot(study)
+            importances = optuna.importance.get_param_importances(study)
+            plot_parallel_coordinate(study, target_name="val_loss")
             figure = pyplot.gcf()
             figure.set_size_inches(10, 5)
             file = io.BytesIO()
             figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
         except (RuntimeError, ValueError, ImportError) as error:  # such as values that are all the same
-            return "", str(error)
+            return {}, "", str(error)
         finally:
             pyplot.close("all")
-    return data_uri("image/png", file), ""
+    return importances, data_uri("image/png", file), ""
 
 
 def by_outcome(trial: FrozenTrial) -> tuple[int, float, int]:

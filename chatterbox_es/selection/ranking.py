@@ -26,13 +26,13 @@ from chatterbox_es.models.weights import weights_digest
 log = logging.getLogger(__name__)
 
 Judging = Callable[[StoredModel, str], Mapping[str, dict[str, float]]]
-"""More figures of a checkpoint's weights: figure → utterance → value."""
+"""More metrics of a checkpoint's weights: metric → utterance → value."""
 _TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a checkpoint is judged by: a weighted sum of figures, the lower the better."""
+    """What a checkpoint is judged by: a weighted sum of metrics, the lower the better."""
 
     written: str
     terms: Mapping[str, float]
@@ -53,14 +53,14 @@ class Rule:
             terms[match[3]] = terms.get(match[3], 0) + (-1 if match[1] == "-" else 1) * float(match[2] or 1)
             position = match.end()
         if not terms or position < len(written):
-            raise UserError(f"by={written}: write a figure or a weighted sum of figures, such as val_loss+0.5*val_length_error")
+            raise UserError(f"by={written}: write a metric or a weighted sum of metrics, such as val_loss+0.5*val_length_error")
         return cls(written, terms)
 
     def check(self, values: UtteranceValues) -> None:
-        """Raise UserError where a figure is not known."""
+        """Raise UserError where a metric is not known."""
         unknown = [name for name in self.terms if name not in values.values]
         if unknown:
-            raise UserError(f"by={self.written}: there is no figure {unknown[0]}; there are {', '.join(values.values)}")
+            raise UserError(f"by={self.written}: there is no metric {unknown[0]}; there are {', '.join(values.values)}")
 
     def value(self, values: UtteranceValues) -> float:
         """The rule's value on the whole set."""
@@ -138,7 +138,7 @@ class Ranking:
         return [standing for standing in self.standings[1:] if standing.is_like_best]
 
     def verdict(self) -> list[str]:
-        """What the figures allow to say, in sentences."""
+        """What the metrics allow to say, in sentences."""
         best, alike, utterances = self.best.candidate, self.like_best, len(self.best.candidate.values.utterances)
         said = [f"best by {self.rule.written}: {best.name}, {self.best.value:.4f}"]
         if not alike:
@@ -170,7 +170,7 @@ def rank(candidates: Sequence[Candidate], rule: Rule, seed: int = 0) -> Ranking:
     """Order candidates by a rule, each compared with the best on the same resampled utterances.
 
     Raises:
-        UserError: a figure of the rule is not known, or is no number for some candidate.
+        UserError: a metric of the rule is not known, or is no number for some candidate.
     """
     for candidate in candidates:
         rule.check(candidate.values)
@@ -193,12 +193,12 @@ def rank(candidates: Sequence[Candidate], rule: Rule, seed: int = 0) -> Ranking:
 
 def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: FeatureSet, fabric: Fabric,
                     judge: Judging | None = None) -> list[Candidate]:
-    """The checkpoints of some runs with their figures; the same weights twice (best and final) are taken once.
+    """The checkpoints of some runs with their metrics; the same weights twice (best and final) are taken once.
 
-    ``judge`` adds figures to those of the validation.
+    ``judge`` adds metrics to those of the validation.
 
     Raises:
-        UserError: a file is damaged, or does not fit the prepared set; a figure of the rule is not known.
+        UserError: a file is damaged, or does not fit the prepared set; a metric of the rule is not known.
     """
     candidates, seen = [], set()
     for run, path in ((run, path) for run, files in paths.items() for path in files):

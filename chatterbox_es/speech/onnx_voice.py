@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import LONGEST_TEXT
 from chatterbox_es.text import SymbolTable

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 
 
 @dataclasses.dataclass

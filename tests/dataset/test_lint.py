@@ -14,9 +14,9 @@ from chatterbox_es.dataset import lint_page
 from chatterbox_es.dataset.drop_rules import Exclusions
 from chatterbox_es.dataset.duplicates import first_of_same_audio, groups
 from chatterbox_es.dataset.feature_set import FeatureSet, content_hash
-from chatterbox_es.dataset.lint import Lint
+from chatterbox_es.dataset.inspection import Inspection
 from chatterbox_es.dataset.lint_page import render
-from chatterbox_es.dataset.outliers import MEASURES, find_outliers
+from chatterbox_es.dataset.outliers import METRICS, find_outliers
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from tests.audio.test_quality import syllables
@@ -71,7 +71,7 @@ def test_the_page_shows_what_stands_out_with_a_player_the_worst_first(linted, da
     for clip in clips.values():
         assert 'src="data:audio/mpeg' in clip and 'src="data:image/webp' in clip
     assert re.search(r"<td>gone</td><td>missing-audio</td>", page)
-    for measure in MEASURES:
+    for measure in METRICS:
         assert (f"<figcaption>{measure.title}" in page) == (measure.name != "alignment")
 
 
@@ -146,7 +146,7 @@ def test_rules_leave_out_and_list_what_they_name(config):
 
 
 def test_a_page_stays_small_whatever_is_shown(config, monkeypatch):
-    lint = Lint.of(prepare(config()))
+    lint = Inspection.of(prepare(config()))
     whole, bare = render(lint, 100), render(lint, 0)
     monkeypatch.setattr(lint_page, "MEDIA_BYTES", 40_000)
     small = render(lint, 100)
@@ -204,7 +204,7 @@ def test_a_figure_is_bad_in_one_direction_and_beyond_its_limit_in_any_company():
     ("speaking_rate", 16.173, "16.17"), ("clipping", np.float32(0.0871), "0.0871"),
 ])  # fmt: skip
 def test_a_figure_has_the_decimals_that_tell_something(name, value, written):
-    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    (measure,) = (measure for measure in METRICS if measure.name == name)
     assert measure.figure(value) == written
 
 

@@ -190,7 +190,7 @@ def test_espeaks_castilian_and_latin_american_voices_are_what_they_are() -> None
     pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed")
     import soxr
 
-    from chatterbox_es.corpus.demo import Espeak, read_sentences
+    from chatterbox_es.corpus.espeak_demo import Espeak, read_sentences
 
     class Voice:
         def __init__(self, name: str):

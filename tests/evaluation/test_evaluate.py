@@ -197,7 +197,7 @@ def test_checkpoints_can_be_chosen_by_a_figure_of_the_evaluation(road, monkeypat
     values = ranking.best.candidate.values
     assert values.mean("mcd") > 0
     assert ranking.best.value == pytest.approx(values.mean("mcd") + 0.001 * values.mean("val_loss"))
-    with pytest.raises(UserError, match="there is no figure taste"):
+    with pytest.raises(UserError, match="there is no metric taste"):
         choose(paths, "taste", 0, tmp_path / "outputs", "cpu", 1)
 
 

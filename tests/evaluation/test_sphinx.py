@@ -31,7 +31,7 @@ def speech() -> dict[str, np.ndarray]:
     """Sentences as espeak-ng says them, at 24 kHz."""
     import soxr
 
-    from chatterbox_es.corpus.demo import Espeak
+    from chatterbox_es.corpus.espeak_demo import Espeak
 
     texts = ("el perro come en casa", "mañana por la tarde llega mi hermano", "la cocina tiene una mesa")
     with Espeak("es") as voice:

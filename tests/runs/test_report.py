@@ -92,6 +92,21 @@ def test_it_needs_no_other_file(road_report):
     assert {reference[1:] for reference in references if reference.startswith("#")} <= set(ids)
 
 
+def test_the_first_screen_judges_the_voice_and_lets_it_be_heard(road, road_report, features):
+    """Metrics with the baseline, then players, the last checkpoint's first; curves and facts come below."""
+    rows = re.findall(r'<th scope="row">(val_\w+), the \w+<small>.*?</small></th><td class="digits">(.*?)</td>'
+                      r'<td class="digits">(.*?)</td>', road_report)
+    metrics = [json.loads(line) for line in (road.whole_run / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in metrics if "val_loss" in row][-1]
+    best = json.loads((road.whole_run / "run.json").read_text())["best_val_loss"]
+    assert rows[0] == ("val_loss", f"{features.baseline():.4g}", f"{best:.4g}")
+    assert ("val_own_durations", f"{features.baseline():.4g}", f"{last['val_own_durations']:.4g}") in rows
+    assert ("val_length_error", "", f"{last['val_length_error']:.4g}") in rows
+    order = ["val_own_durations", '<audio controls', 'id="losses"', 'id="facts"', "hardware</th>"]
+    places = [road_report.index(what, road_report.index("<main>")) for what in order]
+    assert places == sorted(places)
+
+
 def test_curves_stand_beside_the_mean(road_report):
     figure = re.search(r"<figcaption>Losses</figcaption>.*?</figure>", road_report, re.DOTALL)[0]
     assert "predicting the mean" in figure and "val_own_durations" in figure
@@ -153,7 +168,7 @@ def test_what_has_no_room_is_counted_with_its_place(tmp_path):
     assert f"{80 - shown} more samples lie in {run}/samples/" in text_of(page)
     for section in re.findall(r"<section>(.*?)</section>", page, re.DOTALL):
         epochs = [int(epoch) for epoch in re.findall(r'aria-label="epoch (\d+)"', section)]
-        assert epochs[0] == 1 and epochs[-1] == 40 and epochs == sorted(epochs)
+        assert epochs[0] == 40 and epochs[-1] == 1 and epochs == sorted(epochs, reverse=True)
 
 
 def test_little_room_goes_to_the_last_checkpoint_then_to_the_first(tmp_path):

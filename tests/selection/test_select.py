@@ -134,7 +134,7 @@ def test_a_rule_orders_by_more_than_one_figure():
     ranking = rank([short, long], Rule.parse("val_loss+0.5*val_length_error"))
     assert ranking.best.candidate is long
     assert ranking.best.value == pytest.approx(0.65)
-    with pytest.raises(UserError, match="no figure nonsense; there are val_loss, val_length_error"):
+    with pytest.raises(UserError, match="no metric nonsense; there are val_loss, val_length_error"):
         rank([short, long], Rule.parse("nonsense"))
     with pytest.raises(UserError, match=r"no number for lost\.pt"):
         rank([short, candidate("lost.pt", np.full(30, np.nan))], Rule.parse("val_loss"))

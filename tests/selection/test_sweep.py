@@ -1,6 +1,7 @@
 """Studies: every slot is filled once, whatever is killed or fails, and whoever takes part; the end says what came out."""
 
 import dataclasses
+import html
 import os
 import re
 import shutil
@@ -196,7 +197,7 @@ def test_thirty_trials_and_five_kills(tmp_path):
 # ---- how trials and studies end
 
 
-def test_a_study_ends_with_its_results_whatever_failed(command, arguments, tmp_path):
+def test_a_study_ends_with_its_results_whatever_failed(command, arguments, features, tmp_path):
     """Trials of which some diverge, some cannot be, some are pruned: the rest is compared, and the best one kept."""
     written = arguments("phase.lr=choice(1e-3,3e-3,1e-2,1e30)", "model.dropout=interval(0.0,0.3)", "train.epochs=4",
                         "train.max_skipped=1", "sweep.n_trials=10", "hydra.sweeper.sampler.seed=1",
@@ -213,13 +214,21 @@ def test_a_study_ends_with_its_results_whatever_failed(command, arguments, tmp_p
     for trial in study.trials:
         if trial.state == TrialState.FAIL:
             assert re.search("diverge|stepwise|finite", trial.user_attrs["reason"]), trial.user_attrs
-            assert trial.user_attrs["reason"].replace("'", "&#x27;") in page
+            assert trial.user_attrs["reason"] in html.unescape(page)
         if trial.state != TrialState.COMPLETE:
             assert not list((folder / f"trials/{trial.user_attrs['slot']}").glob("checkpoints/state_*"))
     best = study.best_trial
     assert f"phase.lr={best.params['phase.lr']}" in page
-    assert page.count("<img ") >= 3
-    assert "http" not in page.replace("http-equiv", "")  # self-contained
+    baseline = next(trial.user_attrs["baseline"] for trial in study.trials if trial.state == TrialState.COMPLETE)
+    assert baseline == pytest.approx(features.baseline())
+    assert f"predicting the mean scores <b>{baseline:.4f}</b>" in page
+    figures = re.findall(r"<figure>(.*?)</figure>", page, re.DOTALL)
+    losses = [figure for figure in figures if "val_loss" in figure and "<svg" in figure]
+    assert len(losses) == 2
+    assert all(f"predicting the mean scores {baseline:.4g}" in figure and ">predicting the mean</text>" in figure
+               for figure in losses)
+    assert '<img alt="Parallel coordinates' in page and "model.dropout</th>" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # self-contained
     chosen = (tmp_path / "outputs/best/selection.json").read_text(encoding="utf-8")
     assert f"trials/{best.user_attrs['slot']}/" in chosen
     assert "outputs/best" in said

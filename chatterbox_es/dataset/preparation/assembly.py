@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.quality import QUALITY
 from chatterbox_es.config import DataConfig
 from chatterbox_es.corpus import Fault, LintReport
@@ -21,8 +20,9 @@ from chatterbox_es.dataset.feature_set import CARD, INDEX, ContentHash, Statisti
 from chatterbox_es.dataset.preparation.manifest import kept_name, manifest_places, read_manifest
 from chatterbox_es.dataset.preparation.shards import FIXED_POINT, Shard, mels_name, read_shard, sums_of
 from chatterbox_es.dataset.preparation.stages import Treatment, front_end
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 
 
 @dataclasses.dataclass

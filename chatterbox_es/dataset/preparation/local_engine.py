@@ -17,7 +17,7 @@ import torch
 
 from chatterbox_es.dataset.preparation.shards import make_shard
 from chatterbox_es.dataset.preparation.stages import Treatment
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import cores
 

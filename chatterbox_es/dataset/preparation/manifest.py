@@ -17,7 +17,7 @@ from chatterbox_es.audio.waveform import Recording
 from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.corpus.hub import HubRecording, HubSource
 from chatterbox_es.corpus.utterance import EmbeddedRecording
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 
 RECORDS, PLACES = "work/manifest.records", "work/manifest.places.npy"

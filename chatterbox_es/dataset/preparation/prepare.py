@@ -11,10 +11,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.config import Config, DataConfig, PrepareConfig
 from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
-from chatterbox_es.corpus.demo import make_demo
+from chatterbox_es.corpus.espeak_demo import make_demo
 from chatterbox_es.corpus.sources import corpus_sources
 from chatterbox_es.dataset.drop_rules import Exclusions
 from chatterbox_es.dataset.feature_set import CARD, Copies, FeatureSet
@@ -25,11 +24,12 @@ from chatterbox_es.dataset.preparation.listing import listing_digest
 from chatterbox_es.dataset.preparation.manifest import manifest_places, write_manifest
 from chatterbox_es.dataset.preparation.shards import forget_places, shards_done
 from chatterbox_es.dataset.preparation.stages import Treatment
-from chatterbox_es.dataset.preparation.storage import Storage
 from chatterbox_es.dataset.preparation.streaming import Stream
 from chatterbox_es.dataset.preparation.work_progress import WorkProgress
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import remove_partials
+from chatterbox_es.mel_contract import MelContract
 
 # Keys of data that the content does not see; what is dropped makes a set of its own out of this one.
 UNSEEN = ("path", "prepared", "workers", "max_fault_share", "name", "temperature", "drop", "drop_list", "streaming")
@@ -53,7 +53,7 @@ def prepare_whole(config: Config) -> FeatureSet:
         UserError: no corpus, or more faults in it than ``data.max_fault_share`` allows.
     """
     data, options = config.data, config.prepare
-    contract = OmegaConf.to_object(config.mel)
+    contract: Any = OmegaConf.to_object(config.mel)  # a `MelContract`
     roots = _roots(config)
     prepared = Storage(data.prepared)
     kept = (prepared.path("") if prepared.is_local else cache_folder(options)) / "listings"

@@ -22,7 +22,7 @@ from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.corpus.splits import rank
 from chatterbox_es.dataset.preparation.manifest import manifest_places, read_manifest, read_portion
 from chatterbox_es.dataset.preparation.stages import Treated, Treatment, treat
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import PARTIAL
 

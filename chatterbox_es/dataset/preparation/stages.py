@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from chatterbox_es.audio.log_mel import log_mel
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.quality import QUALITY, measure
 from chatterbox_es.audio.waveform import (
     AudioError,
@@ -22,6 +21,7 @@ from chatterbox_es.audio.waveform import (
 )
 from chatterbox_es.config import DataConfig
 from chatterbox_es.corpus import Fault, Utterance
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.symbols import PHONES
 

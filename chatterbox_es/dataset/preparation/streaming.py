@@ -15,7 +15,7 @@ from chatterbox_es.config import DataConfig
 from chatterbox_es.corpus import Fault, Utterance
 from chatterbox_es.dataset.preparation.manifest import kept_name, portion_name, read_portion, write_portion
 from chatterbox_es.dataset.preparation.shards import read_shard, record_name, shards_done
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 
 FETCHED = "work/streamed.json"  # how many rows there are, once all have been fetched
 SPARE = 2  # times as many sounds are kept as are held out at most: texts that are often repeated are passed over

@@ -8,10 +8,10 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.text import SymbolTable

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.t3.lora import LoraOptions, add_lora, merge_lora
 from chatterbox_es.models.t3.network import T3, T3Size

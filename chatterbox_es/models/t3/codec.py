@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.vocoder import Vocoder
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.t3.conditioning import EMOTION, PROMPT_TOKENS, Conditions
 from chatterbox_es.models.t3.weights import REPOSITORY, WeightsFolder, codec_file, read_part
 from chatterbox_es.pkg_resources_shim import import_old

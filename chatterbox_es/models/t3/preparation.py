@@ -22,8 +22,8 @@ from chatterbox_es.config import ChatterboxConfig, Config, DataConfig
 from chatterbox_es.corpus import Utterance, read_corpus
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.stages import front_end, read_speech
-from chatterbox_es.dataset.preparation.storage import Storage
 from chatterbox_es.dataset.preparation.work_progress import WorkProgress
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.t3.codec import CODE_RATE, RATE, Codec, codec_named
 from chatterbox_es.models.t3.network import CODES, T3Size

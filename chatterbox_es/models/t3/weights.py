@@ -22,8 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from chatterbox_es.audio.mel import MelContract, mel_basis
+from chatterbox_es.audio.mel import mel_basis
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.t3.network import T3, T3Size
 from chatterbox_es.models.t3.tokens import LANGUAGE, TAGS, known_tokens, tagged_vocabulary
 

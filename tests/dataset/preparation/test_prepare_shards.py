@@ -32,7 +32,7 @@ from chatterbox_es.dataset.preparation.manifest import (
     write_portion,
 )
 from chatterbox_es.dataset.preparation.prepare import prepare
-from chatterbox_es.dataset.preparation.storage import Storage
+from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.batches import collate
 

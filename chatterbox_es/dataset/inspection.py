@@ -12,18 +12,18 @@ import numpy as np
 from chatterbox_es.dataset.drop_rules import DUPLICATES
 from chatterbox_es.dataset.duplicates import first_of_same, first_of_same_audio, groups
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.dataset.outliers import MEASURES, Finding, Outliers, find_outliers
+from chatterbox_es.dataset.outliers import METRICS, Finding, Outliers, find_outliers
 
 LISTED = 200  # rows of a list on a page; all are counted, and stand in lint.jsonl
 SHOWN = 20  # lines of a summary
 
 
 @dataclasses.dataclass
-class Lint:
+class Inspection:
     """What is known of a prepared corpus."""
 
     features: FeatureSet
-    figures: dict[str, np.ndarray]  # by measure, (utterances,)
+    metrics: dict[str, np.ndarray]  # by metric, (utterances,)
     outliers: Outliers
     duplicates: dict[str, list[list[int]]]  # "duplicate_audio", "duplicate_text": groups of utterances, the first is kept
     faults: list[dict]  # the first `LISTED` of rows that cannot be used
@@ -32,21 +32,21 @@ class Lint:
     excluded_counts: dict[str, int]
 
     @classmethod
-    def of(cls, features: FeatureSet, alignment: np.ndarray | None = None, only: tuple[str, ...] = ()) -> "Lint":
+    def of(cls, features: FeatureSet, alignment: np.ndarray | None = None, only: tuple[str, ...] = ()) -> "Inspection":
         """Gather it; ``alignment`` (utterances,) is how badly each text fits its sound, where a voice said so; ``only`` names
-        measures and leaves the others' findings out."""
+        metrics and leaves the others' findings out."""
         quality = np.asarray(features.quality)
-        figures = {measure.name: quality[measure.name] for measure in MEASURES if measure.name in (quality.dtype.fields or ())}
+        metrics = {metric.name: quality[metric.name] for metric in METRICS if metric.name in (quality.dtype.fields or ())}
         if alignment is not None:
-            figures["alignment"] = alignment
-        wanted = {name: values for name, values in figures.items() if not only or name in only}
+            metrics["alignment"] = alignment
+        wanted = {name: values for name, values in metrics.items() if not only or name in only}
         outliers = find_outliers(wanted, features.index["speaker"], features.index["corpus"])
         duplicates = {}
         if not only or "duplicate_audio" in only:
             duplicates["duplicate_audio"] = groups(first_of_same_audio(quality))
         if not only or "duplicate_text" in only:
             duplicates["duplicate_text"] = groups(first_of_same(quality["text"]))
-        return cls(features, figures, outliers, duplicates, *_left_out(features.folder / "lint.jsonl"))
+        return cls(features, metrics, outliers, duplicates, *_left_out(features.folder / "lint.jsonl"))
 
     def repeated(self, name: str) -> int:
         """Utterances that a rule for these duplicates would drop."""

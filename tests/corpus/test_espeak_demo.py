@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from chatterbox_es.corpus import make_demo, read_folder
-from chatterbox_es.corpus.demo import Sentence, read_sentences
+from chatterbox_es.corpus.espeak_demo import Sentence, read_sentences
 from chatterbox_es.errors import UserError
 
 FEW = [Sentence(text, text) for text in ("Hola, ¿qué tal estás?", "La zorra cazó seis cigüeñas.", "Gracias.")]
