@@ -29,13 +29,13 @@ from chatterbox_es.speech.demo_page import PLAYER, SHOWN, STOP, STYLE, describe,
 from chatterbox_es.speech.demo_voices import Offer, Shelf
 from chatterbox_es.speech.voice import Speech
 from chatterbox_es.speech.voices import newest_voice
+from chatterbox_es.text import dialects
 
 LONGEST = 5000  # characters, some six minutes of speech
 AT_ONCE, WAITING = 2, 32  # texts that are said at the same time, and that may wait for their turn
 KEPT_SECONDS = 3600  # how long a sound can be downloaded
 OWN_DIALECT = ("el de la voz", "")
-DIALECTS = (OWN_DIALECT, ("castellano", "castilian"), ("latinoamericano", "latin_american"), ("mexicano", "mexican"),
-            ("rioplatense", "rioplatense"), ("caribeño", "caribbean"), ("andaluz", "andalusian"))
+DIALECTS = (OWN_DIALECT, *((dialect.label, name) for name, dialect in dialects.DIALECTS.items()))
 EXAMPLE = "Hola, ¿qué tal estás? Hoy es 24 de noviembre y hace un día estupendo."
 
 

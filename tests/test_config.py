@@ -85,6 +85,7 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
     ("train.wandb=false", r"train.wandb=False: must be offline \| online \| disabled"),
     ("hw.precision=16", r"hw.precision=16: must be auto \| 32-true \| 16-mixed \| bf16-mixed"),
     ("hw.precision=16-mixed", "hw.precision=16-mixed: a CPU"),
+    ("sweep.pruner=guess", r"sweep.pruner=guess: must be asha \| hyperband"),
     ("data.kind=foldr", r"data.kind=foldr: must be demo \| folder"),
     ("+data.sources={a:{kind:foldr,path:x}}", r"kind=foldr: must be demo \| folder"),
     ("phase.epochs=${nothing}", "nothing.*phase.epochs"),

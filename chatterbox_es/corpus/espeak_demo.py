@@ -12,10 +12,9 @@ import numpy as np
 
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
+from chatterbox_es.text.dialects import DIALECTS
 
-VOICES = {"castilian": "es"} | dict.fromkeys(
-    ("latin_american", "mexican", "rioplatense", "caribbean", "andalusian"), "es-419"
-)
+VOICES = {name: "es" if dialect.has_theta else "es-419" for name, dialect in DIALECTS.items()}
 """The espeak-ng voice of each dialect, or the nearest there is: it has one with /θ/ and one without."""
 
 SENTENCES = Path(__file__).with_name("demo_sentences.txt")

@@ -54,12 +54,12 @@ CONTRASTS = (
 def expected(contrast: Contrast, kind: str, dialect: str) -> str | None:
     """Which member a dialect says in a kind of place; None: any, since it does not make the contrast."""
     if contrast.name == "c z / s":
-        return kind if dialect == "castilian" else "s"
+        return kind if DIALECTS[dialect].has_theta else "s"
     if contrast.name == "ll / y":
-        return kind if dialect == "castilian" else None
+        return kind if DIALECTS[dialect].has_lateral else None
     if contrast.name == "final s":
         return "f x" if DIALECTS[dialect].aspirates else "s"
-    return "s" if dialect == "rioplatense" else "sonorants"
+    return "s" if DIALECTS[dialect].say("ʎ") == "ʃ" else "sonorants"
 
 
 @dataclasses.dataclass

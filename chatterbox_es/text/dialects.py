@@ -1,4 +1,4 @@
-"""Dialects: small rewrites of the broad phonemes of one word.
+"""Dialects: small rewrites of the broad phonemes of one word. Whatever lists dialects takes them from here.
 
 | dialect | c z | ll | hie | x | s before a consonant or at the end | final n | numbers as in |
 |---|---|---|---|---|---|---|---|
@@ -22,15 +22,27 @@ class Dialect:
     """What a dialect does to the broad phonemes."""
 
     name: str
-    locale: str
+    locale: str  # whose numbers
+    tag: str  # of a text in a vocabulary that knows dialects, such as [es-mx]
+    label: str  # its name in Spanish
     letters: dict[int, str]
     aspirates: bool = False
     velar_final_n: bool = False
 
+    @property
+    def has_theta(self) -> bool:
+        """Whether casa and caza differ."""
+        return ord("θ") not in self.letters
+
+    @property
+    def has_lateral(self) -> bool:
+        """Whether halla and haya differ."""
+        return self.say("ʎ") != self.say("ʝ")
+
     def say(self, phones: str) -> str:
         """The phones of one word in this dialect."""
         phones = phones.translate(self.letters)
-        if self.name != "castilian":
+        if not self.has_theta:
             phones = phones.replace("ss", "s")  # piscina, excelente
         if self.aspirates:
             phones = CODA_S.sub("h", phones)
@@ -47,11 +59,11 @@ SOFT_JOTA = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ", "x": "h"})
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("castilian", "es_ES", DISTINCTION),
-        Dialect("latin_american", "es_419", SESEO),
-        Dialect("mexican", "es_MX", SESEO),
-        Dialect("rioplatense", "es_AR", SHEISMO),
-        Dialect("caribbean", "es_DO", SOFT_JOTA, aspirates=True, velar_final_n=True),
-        Dialect("andalusian", "es_ES", SOFT_JOTA, aspirates=True),
+        Dialect("castilian", "es_ES", "es-es", "castellano", DISTINCTION),
+        Dialect("latin_american", "es_419", "es-419", "latinoamericano", SESEO),
+        Dialect("mexican", "es_MX", "es-mx", "mexicano", SESEO),
+        Dialect("rioplatense", "es_AR", "es-ar", "rioplatense", SHEISMO),
+        Dialect("caribbean", "es_DO", "es-do", "caribeño", SOFT_JOTA, aspirates=True, velar_final_n=True),
+        Dialect("andalusian", "es_ES", "es-es-an", "andaluz", SOFT_JOTA, aspirates=True),
     )
 }

@@ -340,9 +340,14 @@ def test_a_space_is_ranges_less_what_is_fixed():
         search_space(["phase.lr=1e-4"])
 
 
+@pytest.mark.parametrize("ranged", ["phase.lr=interval(1e-3,1e-4)", "phase.lr=interval(-1,1e-4)",
+                                    "phase.batch_size=choice(0,4)", "model.dropout=interval(0,2)"])  # fmt: skip
+def test_a_range_that_leaves_its_keys_is_refused_by_name(ranged):
+    with pytest.raises(UserError, match=ranged.partition("=")[0]):
+        search_space([ranged])
+
+
 @pytest.mark.parametrize(("changed", "said"), [
-    ({"n_trials": 0}, "sweep.n_trials=0"),
-    ({"pruner": "guess"}, "asha, hyperband"),
     ({"budget": "soon"}, "8h"),
     ({"storage": "mysql://host/db"}, "postgresql"),
     ({"storage": "study.db"}, "sqlite:///FILE"),

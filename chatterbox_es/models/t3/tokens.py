@@ -15,11 +15,10 @@ from tokenizers import Tokenizer
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.t3.network import START_TEXT, STOP_TEXT
-from chatterbox_es.text import FrontEnd
+from chatterbox_es.text import DIALECTS, FrontEnd
 
 LANGUAGE = "es"
-TAGS = {"castilian": "es-es", "latin_american": "es-419", "mexican": "es-mx", "rioplatense": "es-ar", "caribbean": "es-do",
-        "andalusian": "es-es-an"}  # fmt: skip
+TAGS = {name: dialect.tag for name, dialect in DIALECTS.items()}
 UNKNOWN = "[UNK]"
 # What Resemble's package makes of marks before it tokenises, in its order.
 MARKS = (("...", ", "), ("…", ", "), (":", ","), (" - ", ", "), (";", ", "), ("—", "-"), ("–", "-"), (" ,", ","),

@@ -62,7 +62,7 @@ def test_phase_4_2_trains_the_encoder_and_not_the_decoder():
 def test_operations_of_a_step_are_those_that_torch_counts(phase):
     """Of the linear layers; attention is of other operations (bmm), and the duration predictor's last layer is not foreseen."""
     model, spoken = small(dropout=0.0), sentences()
-    MelFamily().freeze(model, compose([f"phase={phase}"]))
+    Fase4Recipe().freeze(model, compose([f"phase={phase}"]))
     tokens, frames = (sum(counts) for counts in zip(*SENTENCES, strict=True))
     with FlopCounterMode(display=False) as counter:
         prediction, mels = predict(model, spoken)
