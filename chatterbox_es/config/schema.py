@@ -109,7 +109,8 @@ class Fase4Config(ModelConfig):
     feedforward: int = setting(at_least=1)
     dropout: float = setting(at_least=0, below=1)
     decoder_hidden: list[int] = setting(at_least=1)  # widths of the mel decoder's hidden layers
-    decoder_start: Literal["random", "mels"] = MISSING  # mels: fitted to the training mels beforehand
+    # mels: fitted to the training mels beforehand; grown: says at first what the decoder of the run it starts from says
+    decoder_start: Literal["random", "mels", "grown"] = MISSING
     duration_hidden: int = setting(at_least=1)
     use_speaker: bool = False  # tell the model who speaks: an embedding for each speaker of the corpus
     use_dialect: bool = False  # likewise in which dialect

@@ -19,6 +19,7 @@ from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.initialisation import start_model
 from chatterbox_es.models.fase4.recipe import weights_hash
 from chatterbox_es.runs import plots
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.runs.metrics import Metric
 from chatterbox_es.runs.run_directory import RunDirectory, newest_run, read_card
 from chatterbox_es.training.progress import Progress
@@ -269,9 +270,31 @@ def test_a_decoder_fitted_to_the_mels_begins_where_a_random_one_does_not(config_
     torch.manual_seed(0)
     fitted, _ = start_model(config_of("phase=4_2", "model.decoder_start=mels"), features)
     assert not torch.equal(fitted.mel_decoder[0].weight, random.mel_decoder[0].weight)
-    torch.manual_seed(0)
-    with pytest.raises(UserError, match="use random or mels"):
-        start_model(config_of("phase=4_2", "model.decoder_start=zeros"), features)
+    with pytest.raises(UserError, match="decoder_start=zeros: must be random | mels | grown"):
+        config_of("phase=4_2", "model.decoder_start=zeros")
+
+
+def test_a_grown_decoder_says_at_first_what_the_encoders_run_said(road, config_of, features):
+    """GELU(x) − GELU(−x) = x: 4_3 begins where 4_2 ended, to rounding, and its other weights are there to learn with."""
+    ended = load_checkpoint(final_checkpoint(road.encoder_run)).build(features)
+    written = ("phase=4_3", f"train.encoder={road.encoder_run}", "model.decoder_start=grown")
+    grown, lineage = start_model(config_of(*written, "model.decoder_hidden=[32,64,200]"), features)
+    for number in range(len(features)):
+        mels, durations = ended.speak(features.token_ids(number))
+        mine, same = grown.eval().speak(features.token_ids(number))
+        assert torch.equal(durations, same)
+        torch.testing.assert_close(mine, mels, rtol=0, atol=1e-5)
+    assert lineage["encoder_from"] == str(final_checkpoint(road.encoder_run))
+    states = torch.randn(7, 32, requires_grad=True)
+    grown.mel_decoder(states).square().sum().backward()
+    assert all(layer.weight.grad.abs().sum() > 0 for layer in grown.mel_decoder if isinstance(layer, torch.nn.Linear))
+    for hidden, message in (("[32]", "makes three hidden layers of one; model.decoder_hidden has 1"),
+                            ("[32,64,159]", r"model.decoder_hidden=\[32,64,N\], N at least 160"),
+                            ("[32,60,200]", r"\[32,64,N\]")):
+        with pytest.raises(UserError, match=message):
+            start_model(config_of(*written, f"model.decoder_hidden={hidden}"), features)
+    with pytest.raises(UserError, match="needs a run whose decoder it grows from"):
+        start_model(config_of("phase=4_2", "model.decoder_start=grown"), features)
 
 
 # ---- the learning rate

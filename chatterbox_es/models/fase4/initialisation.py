@@ -74,9 +74,9 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
         return model, {"finetuned_from": str(path), "of": parent.lineage}
     if config.model.decoder_start == "mels":
         fit_decoder(model.mel_decoder, config.model.width, features, config.train.seed)
-    elif config.model.decoder_start != "random":
-        raise UserError(f"model.decoder_start={config.model.decoder_start} is not known; use random or mels")
     if not config.phase.encoder_from:
+        if config.model.decoder_start == "grown":
+            raise UserError("model.decoder_start=grown needs a run whose decoder it grows from: phase=4_3")
         return model, {}
     path = encoder_checkpoint(config, features)
     parent = Checkpoint.load(path)
@@ -84,7 +84,44 @@ def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
     kept = {name: w for name, w in remap_embeddings(parent, model, features).items() if not name.startswith("mel_decoder.")}
     load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
     log.info("text encoder from %s", path)
+    if config.model.decoder_start == "grown":
+        grow_decoder(model.mel_decoder, parent.weights, str(path))
     return model, {"encoder_from": str(path), "of": parent.lineage}
+
+
+@torch.no_grad()
+def grow_decoder(decoder: MelDecoder, parent: dict[str, torch.Tensor], name: str) -> None:
+    """Let a decoder of three hidden layers say exactly what ``parent``'s of one says, with weights left over to learn with.
+
+    GELU(x) − GELU(−x) = x, so a pair of rows W and −W passes a value on: the first layer is the parent's, the second says its
+    states and their negatives, the third the parent's mels and their negatives in its first rows (the others stay random),
+    and the output takes their differences. (Function-preserving growth, as Net2Net: Chen et al. 2016.)
+
+    Raises:
+        UserError: the sizes do not allow it.
+    """
+    layers = [layer for layer in decoder if isinstance(layer, nn.Linear)]
+    if len(layers) != 4 or "mel_decoder.2.weight" not in parent or "mel_decoder.4.weight" in parent:
+        raise UserError(f"model.decoder_start=grown makes three hidden layers of one; model.decoder_hidden has "
+                        f"{len(layers) - 1}, and {name} {sum(key.startswith('mel_decoder.') for key in parent) // 2 - 1}")
+    first, second, third, output = layers
+    states, bins = first.out_features, output.out_features
+    weight, bias = parent["mel_decoder.2.weight"], parent["mel_decoder.2.bias"]
+    if parent["mel_decoder.0.weight"].shape != first.weight.shape or second.out_features != 2 * states or (
+            third.out_features < 2 * bins):
+        raise UserError(f"model.decoder_start=grown: of {name}'s decoder with {weight.shape[1]} states it makes "
+                        f"model.decoder_hidden=[{weight.shape[1]},{2 * weight.shape[1]},N], N at least {2 * bins}")
+    same = torch.eye(states)
+    first.weight.copy_(parent["mel_decoder.0.weight"])
+    first.bias.copy_(parent["mel_decoder.0.bias"])
+    second.weight.copy_(torch.cat([same, -same]))
+    second.bias.zero_()
+    third.weight[:2 * bins] = torch.cat([torch.cat([weight, -weight], 1), torch.cat([-weight, weight], 1)])
+    third.bias[:2 * bins] = torch.cat([bias, -bias])
+    output.weight.zero_()
+    output.weight[:, :2 * bins] = torch.cat([torch.eye(bins), -torch.eye(bins)], 1)
+    output.bias.zero_()
+    log.info("mel decoder grown from that of %s: before the first step it says the same", name)
 
 
 def remap_embeddings(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
