@@ -41,7 +41,7 @@ def model_named(name: str) -> Model:
         raise UserError(f"model={name} is not known; use {' or '.join((*MODELS, *OPTIONAL))}")
     try:
         from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
-        from chatterbox_es.models.t3.recipe import T3Recipe
+        from chatterbox_es.models.t3.recipe import T3Recipe  # likewise
     except ImportError as error:
         raise UserError(f"model=chatterbox needs packages that are not installed ({error}): "
                         "pip install 'chatterbox-es[chatterbox]'") from error
