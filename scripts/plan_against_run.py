@@ -23,10 +23,11 @@ CACHES = ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "MPLCONFIGDIR", "XDG_CACHE_H
 
 def process(clock: str) -> None:
     """The command itself, by a clock."""
-    from chatterbox_es import progress, train, training, training_state
+    from chatterbox_es import train
+    from chatterbox_es.training import loop, progress, run_writer, state
 
     if clock == "cpu":
-        for module in (progress, train, training, training_state):
+        for module in (loop, progress, run_writer, state):
             module.time = SimpleNamespace(monotonic=time.process_time, perf_counter=time.process_time)
     train.main()
 
