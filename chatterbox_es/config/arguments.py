@@ -10,7 +10,7 @@ from chatterbox_es.errors import UserError
 GROUPS = ("data", "hw", "model", "model_phase", "phase", "sweep")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that are Hydra's own keys
 HYDRAS_FLAGS = ("--cfg", "--config-dir", "--config-name", "--config-path", "--experimental-rerun", "--info", "--package")
-_NUMBER = re.compile(r"(?<![\w'\".=/\\-])(\d+(?:_\d+)*)(?![\w'\".-])")
+_NUMBER = re.compile(r"(?<![\w'\".=/\\:@-])(\d+(?:_\d+)*)(?![\w'\".:@-])")
 _FOREIGN = re.compile(r"[^\s,:=\[\]{}()'\"]*[^\x00-\x7f][^\s,:=\[\]{}()'\"]*")
 _IN_QUOTES = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
 _SWEPT = re.compile(r",|^(?:choice|glob|interval|range|shuffle|sort|tag)\(")

@@ -150,7 +150,7 @@ class PhaseConfig:
     epochs: int = setting(at_least=1)
     batch_size: int = setting(at_least=1)  # utterances an optimiser step, on all processes together
     batch_frames: int | None = setting(None, at_least=1)  # frames an optimiser step, in place of batch_size
-    lr: float = setting(above=0, at_most=100)
+    lr: float = setting(above=0)
     optimiser: Literal["adamw", "adafactor"] = "adamw"  # a row and a column of a matrix in place of two
     betas: list[float] = setting([0.9, 0.98], at_least=0, below=1)
     weight_decay: float = setting(0.01, at_least=0)

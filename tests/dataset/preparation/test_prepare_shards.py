@@ -286,7 +286,7 @@ def test_speakers_and_dialects_are_numbered_by_name(spoken, tmp_path, config_of)
     assert features.names("dialect") == ["castilian", "mexican"]
     assert features.ids("speaker", range(10)).tolist() == [4, 4, 3, 3, 2, 2, 1, 1, 0, 0]
     assert features.ids("dialect", range(10)).tolist() == [1] * 4 + [0] * 6
-    batch = next(Batches(features, features.train, 3, 0, collate).steps(1)).pieces[0]
+    batch = next(Batches(features, features.train, 3, 0, collate).steps(1)).micro_batches[0]
     assert batch.speakers.tolist() == features.ids("speaker", batch.utterances).tolist()
     said = features.symbols.symbols_of(features.token_ids(3).tolist())  # «cruza»: the mexican z is an s
     assert "s" in said and "θ" not in said
