@@ -52,8 +52,8 @@ def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
     sources: dict[str, SourceConfig] = dict(data.sources) if data.kind == "mix" else {"": data}
     for name, source in sources.items():
         where = f"data.sources.{name}" if name else "data"
-        if "kind" not in source or name and source.kind == "mix":  # OmegaConf: one without a value is not in it
-            given = source.kind if "kind" in source else "???"
+        if OmegaConf.is_missing(source, "kind") or name and source.kind == "mix":
+            given = "???" if OmegaConf.is_missing(source, "kind") else source.kind
             raise UserError(f"{where}.kind={given}: must be {' | '.join(KINDS)}{'' if name else ' | mix'}")
         if not source.path:
             raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")

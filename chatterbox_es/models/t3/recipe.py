@@ -195,7 +195,7 @@ class T3Recipe:
 
     def values(self, fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
-        return utterance_values(fabric, model, features, numbers, getattr(model, "start_tokens", 2), check)
+        return utterance_values(fabric, model, features, numbers, model.start_tokens, check)
 
     def describe(self, metrics: Mapping[str, float]) -> str:
         return (f"with another utterance's text {metrics['val_loss_other_text']:.4f}, {1 - metrics['val_token_error']:.1%} of "
