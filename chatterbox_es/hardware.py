@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 import torch
@@ -43,7 +43,7 @@ def set_up(hw: HwConfig) -> "Fabric":
         UserError: an accelerator that is not here, or something that it does not have.
     """
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     if hw.accelerator == "cuda":
         set_up_cuda(hw)
@@ -53,7 +53,7 @@ def set_up(hw: HwConfig) -> "Fabric":
         forget_shapes()
         (keep_large_blocks if hw.keep_memory else return_large_blocks)()
     processes, here = int(os.environ.get("WORLD_SIZE", 1)), processes_here()
-    strategy = "auto"
+    strategy: str | DDPStrategy = "auto"
     if processes > 1:
         # Preparing a large corpus, which the others wait for, takes longer than the usual half hour.
         backend = "gloo" if hw.accelerator == "cpu" else "nccl"
@@ -159,7 +159,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def precision_of(hw: HwConfig) -> str:
+def precision_of(hw: HwConfig) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
     """The precision of a run: the one that ``hw.precision`` names, or the fastest that the hardware computes itself.
 
     ``torch.cuda.is_bf16_supported()`` says yes on a T4, which only emulates it; here emulation does not count.

@@ -7,9 +7,11 @@ from chatterbox_es.config.schema import (
     MODELS,
     Attention,
     ChatterboxConfig,
+    ChatterboxRun,
     Config,
     DataConfig,
     Fase4Config,
+    Fase4Run,
     HwConfig,
     Kind,
     ModelConfig,
@@ -20,6 +22,7 @@ from chatterbox_es.config.schema import (
     TrainConfig,
 )
 
-__all__ = ["CONF", "MODELS", "Attention", "ChatterboxConfig", "Config", "DataConfig", "Fase4Config", "HwConfig", "Kind",
-           "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig", "SweepConfig", "TrainConfig", "because",
-           "check", "compose", "hydra_arguments", "read_config", "register_schema", "with_todays_names"]
+__all__ = ["CONF", "MODELS", "Attention", "ChatterboxConfig", "ChatterboxRun", "Config", "DataConfig", "Fase4Config",
+           "Fase4Run", "HwConfig", "Kind", "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig", "SweepConfig",
+           "TrainConfig", "because", "check", "compose", "hydra_arguments", "read_config", "register_schema",
+           "with_todays_names"]

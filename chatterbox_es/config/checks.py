@@ -30,7 +30,7 @@ def check(config: Config) -> None:
         raise UserError(wrong)
 
 
-def settings(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Each key and value of a configuration, lists as a whole; what has no value yet is left out."""
     for name in node:
         if OmegaConf.is_missing(node, name):
@@ -70,7 +70,8 @@ def in_words(known: Declared) -> str:
 
 def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with values that are right by themselves, in words."""
-    mel, model, phase, hw = config.mel, config.model, config.phase, config.hw
+    mel, phase, hw = config.mel, config.phase, config.hw
+    model: Any = config.model  # of whichever kind
     if not mel.hop <= mel.window <= mel.n_fft:
         yield f"mel.hop={mel.hop} mel.window={mel.window} mel.n_fft={mel.n_fft}: each must be at most the next"
     if not mel.f_min < mel.f_max <= mel.sample_rate / 2:

@@ -3,6 +3,7 @@
 import copy
 import re
 from pathlib import Path
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -30,10 +31,10 @@ def read_config(file: Path) -> Config:
         UserError: it is missing, cannot be read, or is not of this version.
     """
     try:
-        stored = with_todays_names(OmegaConf.load(file))
+        stored = with_todays_names(cast(DictConfig, OmegaConf.load(file)))
         schema = OmegaConf.structured(Config)
         schema.model = OmegaConf.structured(MODELS[stored.model.name])
-        return OmegaConf.merge(schema, stored)
+        return cast(Config, OmegaConf.merge(schema, stored))
     except (OSError, YAMLError, OmegaConfBaseException, AttributeError, KeyError) as error:
         raise UserError(f"{file} is no configuration of a run of this version: {because(error)}") from error
 
@@ -60,10 +61,10 @@ def register_schema() -> None:
     """Make the dataclasses known to Hydra, so that every key in ``conf/`` and on the command line is checked."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config, replace=True)
-    for group, node in (("data", DataConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
-        store.store(group=group, name="schema", node=node, replace=True)
-    for name, node in MODELS.items():
-        store.store(group="model", name=f"schema_{name}", node=node, replace=True)
+    for group, part in (("data", DataConfig), ("phase", PhaseConfig), ("hw", HwConfig)):
+        store.store(group=group, name="schema", node=part, replace=True)
+    for name, model in MODELS.items():
+        store.store(group="model", name=f"schema_{name}", node=model, replace=True)
     store.store(group="hydra/sweeper", name="study", replace=True, node={
         "_target_": "chatterbox_es.selection.sweeper.StudySweeper", "params": {}, "defaults": [{"sampler": "study"}]})
     store.store(group="hydra/sweeper/sampler", name="study", replace=True, node={  # Hydra's tpe sets an older Optuna's defaults
@@ -107,7 +108,7 @@ def compose(argv: list[str], doc: str = "") -> Config:
 def _compose(overrides: list[str]) -> Config:
     register_schema()
     with initialize_config_dir(str(CONF)):
-        return hydra_compose("config", overrides=overrides)
+        return cast(Config, hydra_compose("config", overrides=overrides))
 
 
 def because(error: BaseException) -> str:
@@ -139,7 +140,7 @@ def described(config: Config, doc: str) -> str:
                       "", "keys (key=value), with what they are here:", *keys])
 
 
-def _lines(values: dict, prefix: str = "") -> list[str]:
+def _lines(values: Any, prefix: str = "") -> list[str]:
     return [line for name, value in values.items()
             for line in (_lines(value, f"{prefix}{name}.") if isinstance(value, dict) and value
                          else [f"{prefix}{name}={'null' if value is None else value}"])]

@@ -236,7 +236,21 @@ class Config:
     resume: str | None = setting(None, path=True)  # auto: the newest run of this command, if there is one; or a run directory
 
 
-MODELS = {node.name: node for node in ModelConfig.__subclasses__()}
+@dataclass
+class Fase4Run(Config):
+    """A configuration as ``model=fase4`` reads it: for types alone."""
+
+    model: Fase4Config = MISSING
+
+
+@dataclass
+class ChatterboxRun(Config):
+    """Likewise of ``model=chatterbox``."""
+
+    model: ChatterboxConfig = MISSING
+
+
+MODELS: dict[str, type[ModelConfig]] = {node.name: node for node in ModelConfig.__subclasses__()}
 # Keys of earlier versions, and what to write in their place; an old one is an error that says so.
 RENAMED: dict[str, str] = {
     "phase.decoder_hidden": "model.decoder_hidden",

@@ -21,7 +21,7 @@ def encoder_checkpoint(config: Config, features: FeatureSet, what: str = "text e
     Raises:
         UserError: there is none.
     """
-    wanted = config.phase.encoder_from
+    wanted = config.phase.encoder_from or ""
     if config.train.encoder:
         return final_checkpoint(Path(config.train.encoder))
     best = Path(config.outputs, BEST, VOICE)

@@ -18,7 +18,7 @@ from chatterbox_es.runs.metrics import Metric  # noqa: E402
 MARKS = "osx^v"  # of the validation's curves
 
 
-def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: list[str], spoken_durations: np.ndarray,
+def draw_mels(path: Path, spoken: np.ndarray, recorded: np.ndarray, symbols: Sequence[str], spoken_durations: np.ndarray,
               recorded_durations: np.ndarray, frames_per_second: float, title: str,
               names: tuple[str, str] = ("recording, aligned", "model, its own durations")) -> None:
     """The recording's mel with its alignment above the model's with its own durations.

@@ -4,7 +4,7 @@ moves to another version."""
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat  # the type of storages that record heartbeats, which no public one says
 from optuna.trial import FrozenTrial, Trial
@@ -34,7 +34,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def distribution_of(override: Override) -> BaseDistribution:
+def distribution_of(override: Override) -> CategoricalDistribution | FloatDistribution | IntDistribution:
     """The range that ``key=interval(…)``, ``range(…)`` or ``choice(…)`` writes."""
     # Its sweeper's parser, which keeps Hydra's grammar and Optuna's ranges together; the published sweeper has no part of it.
     from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override

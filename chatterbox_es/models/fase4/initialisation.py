@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
-from chatterbox_es.config import Config
+from chatterbox_es.config import Fase4Run
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.checkpoint import Checkpoint, rebase
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 FRAMES = 2048  # a step of `fit_decoder`
 
 
-def model_arguments(config: Config, features: FeatureSet) -> dict[str, Any]:
+def model_arguments(config: Fase4Run, features: FeatureSet) -> dict[str, Any]:
     """The arguments of `Fase4` for a run's configuration and data."""
     model = config.model
-    arguments = {name: value for name, value in OmegaConf.to_container(model).items()
+    arguments = {name: value for name, value in cast(dict[str, Any], OmegaConf.to_container(model)).items()
                  if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum", "decoder_start")}
     arguments["bins"] = features.contract.bins
     for use, what, least in ((model.use_speaker, "speaker", model.speaker_minimum), (model.use_dialect, "dialect", 1)):
@@ -49,7 +49,7 @@ def conditioning_names(features: FeatureSet, what: str, least: int) -> list[str]
     return sorted(named, key=lambda name: (-named[name], name))
 
 
-def build_model(config: Config, features: FeatureSet) -> Fase4:
+def build_model(config: Fase4Run, features: FeatureSet) -> Fase4:
     """The model of a run's configuration, with fresh weights.
 
     Raises:
@@ -62,7 +62,7 @@ def build_model(config: Config, features: FeatureSet) -> Fase4:
     return model
 
 
-def start_model(config: Config, features: FeatureSet) -> tuple[Fase4, dict]:
+def start_model(config: Fase4Run, features: FeatureSet) -> tuple[Fase4, dict]:
     """The model that a run starts from, and where it comes from."""
     model = build_model(config, features)
     if config.train.finetune:

@@ -82,11 +82,11 @@ class Activations:
                     raise UserError(not_even_one(batches, micro_batch[0])) from error
                 continue
             sizes.append(cls.sizes(batches, micro_batch))
-        sizes = np.array(sizes)
-        scale = sizes.max(0)
+        table = np.array(sizes)
+        scale = table.max(0)
         from scipy.optimize import nnls  # half a second to import
 
-        fitted, _ = nnls(sizes / scale, np.array(kept, dtype=float))
+        fitted, _ = nnls(table / scale, np.array(kept, dtype=float))
         return cls(fitted / scale)
 
     def largest(self, batches: Batches, *orders: Order) -> list[int]:

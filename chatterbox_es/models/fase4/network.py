@@ -78,6 +78,8 @@ class EncoderLayer(nn.Module):
 class TextEncoder(nn.Module):
     """Tokens to one state each, with the whole sentence in view."""
 
+    positions: Tensor  # (tokens, width)
+
     def __init__(self, symbols: int, width: int, layers: int, heads: int, feedforward: int, dropout: float):
         super().__init__()
         self.embedding = nn.Embedding(symbols, width)
@@ -151,6 +153,8 @@ class Prediction:
 
 class Fase4(nn.Module):
     """Text encoder, mel decoder and duration predictor."""
+
+    frame_sinusoids: Tensor  # (frames, width / 2)
 
     def __init__(self, symbols: int = 8000, width: int = 512, layers: int = 6, heads: int = 8, feedforward: int = 2048,
                  dropout: float = 0.1, decoder_hidden: Sequence[int] = (1024, 2048, 1024), bins: int = 80,

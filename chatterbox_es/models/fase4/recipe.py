@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chatterbox_es.audio.vocoder import GriffinLim
 from chatterbox_es.audio.waveform import write_audio
-from chatterbox_es.config import Config
+from chatterbox_es.config import Fase4Run
 from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
@@ -40,14 +40,14 @@ class Fase4Recipe:
     validation_metrics = METRICS
 
     @classmethod
-    def of(cls, config: Config) -> "Fase4Recipe":
+    def of(cls, config: Fase4Run) -> "Fase4Recipe":
         """That of a run."""
         return cls()
 
-    def prepare(self, config: Config) -> FeatureSet:
+    def prepare(self, config: Fase4Run) -> FeatureSet:
         return prepare(config)
 
-    def prepare_again(self, config: Config, codec: str, named_by: str) -> FeatureSet:
+    def prepare_again(self, config: Fase4Run, codec: str, named_by: str) -> FeatureSet:
         return prepare(config)
 
     def find(self, folder: Path, content: str) -> FeatureSet | None:
@@ -58,13 +58,13 @@ class Fase4Recipe:
                 return FeatureSet(card.parent)
         return None
 
-    def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[Fase4, dict]:
+    def start(self, config: Fase4Run, features: FeatureSet, fabric: "Fabric") -> tuple[Fase4, dict]:
         return start_model(config, features)
 
-    def build(self, config: Config, features: FeatureSet, fabric: "Fabric") -> Fase4:
+    def build(self, config: Fase4Run, features: FeatureSet, fabric: "Fabric") -> Fase4:
         return build_model(config, features)
 
-    def freeze(self, model: Fase4, config: Config, fabric: "Fabric | None" = None) -> Frozen:
+    def freeze(self, model: Fase4, config: Fase4Run, fabric: "Fabric | None" = None) -> Frozen:
         """
         Raises:
             UserError: no such phase.
@@ -77,7 +77,7 @@ class Fase4Recipe:
             part.requires_grad_(False)
         return Frozen(list(frozen), lambda: weights_hash(frozen))
 
-    def batches(self, config: Config, features: FeatureSet, budget: Budget, rates: np.ndarray | None) -> Batches:
+    def batches(self, config: Fase4Run, features: FeatureSet, budget: Budget, rates: np.ndarray | None) -> Batches:
         phase = config.phase
         return Batches(features, features.train, phase.batch_size, config.train.seed, collate,
                        phase.batch_frames, budget, rates)
@@ -110,7 +110,7 @@ class Fase4Recipe:
     def products(self, model: Fase4, tokens: int, frames: int) -> list[tuple[nn.Linear, int]]:
         return list(model.products(tokens, frames))
 
-    def plan(self, fabric: "Fabric", model: Fase4, batches: Batches, config: Config) -> Plan:
+    def plan(self, fabric: "Fabric", model: Fase4, batches: Batches, config: Fase4Run) -> Plan:
         return plan_memory(fabric, model, batches, config.hw)
 
     def values(self, fabric: "Fabric", model: Fase4, features: FeatureSet, numbers: Sequence[int] | None = None,
@@ -120,12 +120,12 @@ class Fase4Recipe:
     def describe(self, metrics: Mapping[str, float]) -> str:
         return f"with its own durations {metrics['val_own_durations']:.4f} (the mean scores {metrics['baseline']:.3f})"
 
-    def checkpoint(self, model: Fase4, config: Config, features: FeatureSet, lineage: dict) -> Checkpoint:
+    def checkpoint(self, model: Fase4, config: Fase4Run, features: FeatureSet, lineage: dict) -> Checkpoint:
         return Checkpoint({name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()},
                           model_arguments(config, features), config.phase.name, features.contract, features.symbols,
                           features.statistics, front_end_facts(config.data), lineage)
 
-    def samples(self, fabric: "Fabric", model: Fase4, config: Config, features: FeatureSet, numbers: Sequence[int],
+    def samples(self, fabric: "Fabric", model: Fase4, config: Fase4Run, features: FeatureSet, numbers: Sequence[int],
                 folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         """Pictures are of mel and alignment, beside the recording's."""
         vocoder, rate = GriffinLim(features.contract), features.contract.sample_rate

@@ -39,7 +39,7 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
     model.eval()
     chosen = np.asarray(features.validation if numbers is None else numbers)
     order = chosen[features.index["frames"][chosen].argsort(kind="stable")]
-    squared, warped, length = [], [], []
+    squared, errors, length = [], [], []
     with ThreadPoolExecutor(min(4, torch.get_num_threads())) as beside:  # the next are spoken while these are warped
         for start in range(0, len(order), BATCH):
             batch = collate(features, order[start:start + BATCH].tolist()).to(fabric.device)
@@ -51,9 +51,9 @@ def utterance_values(fabric: "Fabric", model: Fase4, features: FeatureSet,
                 check()
                 spoken, _ = speak(fabric, model, features, number)
                 recorded = features.mel(number)
-                warped.append(beside.submit(warped_error, spoken, recorded))
+                errors.append(beside.submit(warped_error, spoken, recorded))
                 length.append(abs(len(spoken) / len(recorded) - 1))
-        warped = [error.result() for error in warped]
+        warped = [error.result() for error in errors]
     found = {"val_loss": squared, "val_own_durations": warped, "val_length_error": length}
     return UtteranceValues.of(METRICS, [features.utterance(number)["id"] for number in order], features.index["frames"][order],
                               found)

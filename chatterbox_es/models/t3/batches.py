@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class T3Batch:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "T3Batch":
-        def changed(value: object) -> dict:
+        def changed(value: T3Batch | Conditions) -> dict[str, Any]:
             return {field.name: change(getattr(value, field.name)) for field in dataclasses.fields(value)
                     if isinstance(getattr(value, field.name), Tensor)}
 
@@ -85,9 +86,9 @@ def collate(spoken: Sequence[Spoken], start_tokens: int = 2) -> T3Batch:
         ValueError: a code that is none, a text without start and stop, a prompt that is too long.
     """
     for utterance in spoken:
-        codes = np.concatenate([utterance.codes, utterance.prompt])
-        if len(codes) and (codes.min() < 0 or codes.max() >= CODES):
-            raise ValueError(f"speech tokens are 0 … {CODES - 1}, got {codes.min()} … {codes.max()}")
+        every = np.concatenate([utterance.codes, utterance.prompt])
+        if len(every) and (every.min() < 0 or every.max() >= CODES):
+            raise ValueError(f"speech tokens are 0 … {CODES - 1}, got {every.min()} … {every.max()}")
         if len(utterance.text) < 2 or len(utterance.prompt) > PROMPT_TOKENS:
             raise ValueError(f"text of {len(utterance.text)} ids, prompt of {len(utterance.prompt)} tokens")
     text = [torch.as_tensor(utterance.text, dtype=torch.int64) for utterance in spoken]
@@ -96,18 +97,18 @@ def collate(spoken: Sequence[Spoken], start_tokens: int = 2) -> T3Batch:
     start, stop = torch.full((start_tokens,), START_SPEECH), torch.tensor([STOP_SPEECH])
     none = torch.full((start_tokens - 1,), IGNORED)
     text_dropped = torch.tensor([utterance.text_dropped for utterance in spoken])
-    text_targets = [torch.full_like(ids, IGNORED) if utterance.text_dropped else torch.cat([ids[1:], torch.tensor([IGNORED])])
-                    for ids, utterance in zip(text, spoken, strict=True)]
+    text_targets = pad_sequence([torch.full_like(ids, IGNORED) if utterance.text_dropped
+                                 else torch.cat([ids[1:], torch.tensor([IGNORED])])
+                                 for ids, utterance in zip(text, spoken, strict=True)], batch_first=True, padding_value=IGNORED)
     prompt = pad_sequence(prompts, batch_first=True)
     conditions = Conditions(torch.from_numpy(np.stack([u.speaker for u in spoken]).astype(np.float32)),
                             prompt if prompt.shape[1] else prompt.new_zeros(len(spoken), 1),
                             torch.tensor([len(tokens) for tokens in prompts]),
                             torch.tensor([utterance.emotion for utterance in spoken]))
     speech_targets = pad_sequence([torch.cat([none, c, stop]) for c in codes], batch_first=True, padding_value=IGNORED)
-    text_targets = pad_sequence(text_targets, batch_first=True, padding_value=IGNORED)
     sizes = np.array([(len(tokens), len(ids), start_tokens + len(c))
                       for tokens, ids, c in zip(prompts, text, codes, strict=True)])
-    places = [(targets.flatten() != IGNORED).nonzero()[:, 0] for targets in (speech_targets, text_targets)]
+    speech_places, text_places = ((targets.flatten() != IGNORED).nonzero()[:, 0] for targets in (speech_targets, text_targets))
     return T3Batch(conditions, pad_sequence(text, batch_first=True), torch.from_numpy(sizes[:, 1].copy()), text_targets,
                    pad_sequence([torch.cat([start, c]) for c in codes], batch_first=True), torch.from_numpy(sizes[:, 2].copy()),
-                   speech_targets, *places, text_dropped, sizes, start_tokens)
+                   speech_targets, speech_places, text_places, text_dropped, sizes, start_tokens)

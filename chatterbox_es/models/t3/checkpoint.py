@@ -112,6 +112,7 @@ class T3Checkpoint:
         Raises:
             UserError: the weights that it was started from are not there.
         """
+        assert self.lora is not None
         weights = self.base.open()
         model, options = load_t3(weights.t3), LoraOptions(**self.lora | {"targets": tuple(self.lora["targets"])})
         extend_to(model, self.vocabulary, self.tags, weights)

@@ -29,6 +29,7 @@ CODE_RATE = 25  # speech tokens a second
 PROMPT_SECONDS, REFERENCE_SECONDS = 6, 10  # of a reference recording, for T3 and for S3Gen
 RESEMBLE = "resemble"  # ``model.codec``
 CODEC = "CHATTERBOX_CODEC"  # another codec for voices, where a command has no codec=
+S3Gen = Any  # ``chatterbox.models.s3gen.S3Gen``, which has no types
 INSTALL = ("pip install --no-deps chatterbox-tts==0.1.7 s3tokenizer resemble-perth conformer==0.3.2 diffusers==0.29.0 && "
            "pip install einops, and torchaudio for your torch; see docs/chatterbox.md")  # fmt: skip
 
@@ -78,7 +79,7 @@ class Codec:
 class ResembleTokenizer:
     """S3Tokenizer v2, with the weights that S3Gen's file holds; several recordings at a time, on the device of S3Gen."""
 
-    def __init__(self, s3gen: nn.Module):
+    def __init__(self, s3gen: S3Gen):
         self.tokenizer = s3gen.tokenizer
 
     def __call__(self, recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -115,7 +116,7 @@ class ResembleSpeakerEncoder:
 class ResembleVocoder:
     """S3Gen (codes to mels by flow matching, 10 steps) and its HiFT vocoder; what it says carries Resemble's watermark."""
 
-    def __init__(self, s3gen: nn.Module):
+    def __init__(self, s3gen: S3Gen):
         self.s3gen = s3gen
         watermarker = getattr(import_old("perth"), "PerthImplicitWatermarker", None)
         if watermarker is None:  # perth sets it to None where one of its own imports failed
@@ -141,7 +142,7 @@ class ResembleVocoder:
 class HiFT:
     """S3Gen's vocoder alone, an `audio.vocoder.Vocoder`: it fits any mels of the same contract, `model=fase4`'s too."""
 
-    def __init__(self, s3gen: nn.Module):
+    def __init__(self, s3gen: S3Gen):
         self.contract = MelContract()
         self.vocoder = s3gen.mel2wav
 
@@ -151,7 +152,7 @@ class HiFT:
         return sound[0].cpu().numpy()
 
 
-def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> nn.Module:
+def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> S3Gen:
     """Speech tokeniser, S3Gen and vocoder, in one file of weights.
 
     Raises:
@@ -161,7 +162,7 @@ def load_s3gen(weights: WeightsFolder, device: torch.device | str = "cpu") -> nn
     return _with_weights(s3gen, needed(weights.codec, weights, "s3gen.pt"), device)
 
 
-def _with_weights(s3gen: nn.Module, file: Path, device: torch.device | str) -> nn.Module:
+def _with_weights(s3gen: S3Gen, file: Path, device: torch.device | str) -> S3Gen:
     load_strictly(s3gen, file, getattr(s3gen, "ignore_state_dict_missing", ()))
     return s3gen.to(device).eval()
 

@@ -79,7 +79,7 @@ def generate(model: T3, text: Tensor, conditions: Conditions, sampling: Sampling
         logits = model.speech_head(hidden[:, -1]).float()
         if guided:
             logits = logits[:1] + sampling.guidance * (logits[:1] - logits[1:])
-        logits = process(said, logits)
+        logits = process(said, logits)  # type: ignore[arg-type]  # declared LongTensor, which no Tensor is to a checker
         token = draw(logits.softmax(-1), random) if sampling.temperature else logits.argmax(-1, keepdim=True)
         said = torch.cat([said, token], 1)
         ended = token.item() == STOP_SPEECH

@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ class LoraOptions:
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
     def config(self) -> LoraConfig:
-        return LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=list(self.targets))
+        return LoraConfig(r=self.rank, lora_alpha=self.alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
+                          lora_dropout=self.dropout, target_modules=list(self.targets))
 
 
 def add_lora(model: T3, options: LoraOptions) -> None:
@@ -50,9 +52,20 @@ def add_lora(model: T3, options: LoraOptions) -> None:
             weight.data = weight.data.float()  # peft takes the type of the layer beneath, which may be half
 
 
-def adapted(module: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
+def adapted(module: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
     """The layers that have an adapter, by name."""
-    return ((name, part) for name, part in module.named_modules() if isinstance(part, LoraLayer))
+    return ((name, part) for name, part in module.named_modules() if isinstance(part, LoraLinear))
+
+
+def beneath(layer: LoraLinear) -> nn.Linear:
+    """The layer that an adapter stands on."""
+    return cast(nn.Linear, layer.get_base_layer())
+
+
+def merged_weight(layer: LoraLinear) -> Tensor:
+    """The weight beneath with the adapter added in float32, in its own type."""
+    weight = beneath(layer).weight
+    return (weight.float() + layer.get_delta_weight(NAME).float()).to(weight.dtype)
 
 
 def lora_state(model: T3) -> dict[str, Tensor]:
@@ -67,7 +80,7 @@ def save_lora(model: T3, options: LoraOptions, folder: Path) -> None:
     save_file(lora_state(model), folder / WEIGHTS, metadata={"format": "pt"})
     save_file({"text_emb.weight": model.text_emb.weight.detach().cpu().contiguous()}, folder / TEXT,
               metadata={"format": "pt"})
-    options.config().save_pretrained(folder)
+    options.config().save_pretrained(str(folder))
 
 
 def load_lora(model: T3, options: LoraOptions, folder: Path) -> None:
@@ -98,9 +111,8 @@ def merge_lora(model: T3) -> None:
     Frozen weights held in half precision are rounded once more by that; `weights.merged_state` adds to the original ones.
     """
     for name, layer in list(adapted(model.tfmr)):
-        beneath = layer.get_base_layer()
-        beneath.weight.copy_((beneath.weight.float() + layer.get_delta_weight(NAME).float()).to(beneath.weight.dtype))
-        _replace(model, name, beneath)
+        beneath(layer).weight.copy_(merged_weight(layer))
+        _replace(model, name, beneath(layer))
 
 
 @contextlib.contextmanager
@@ -112,10 +124,9 @@ def merged_meanwhile(model: T3) -> Iterator[None]:
     layers = list(adapted(model.tfmr))
     try:
         for name, layer in layers:
-            beneath = layer.get_base_layer()
             with torch.no_grad():
-                weight = (beneath.weight.float() + layer.get_delta_weight(NAME).float()).to(beneath.weight.dtype)
-            merged = nn.Linear(beneath.in_features, beneath.out_features, bias=False, device="meta")
+                weight = merged_weight(layer)
+            merged = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
             merged.weight = nn.Parameter(weight, requires_grad=False)
             _replace(model, name, merged.eval())
         yield

@@ -5,6 +5,7 @@ the token after it.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class TokenLosses:
 
 def token_losses(model: nn.Module, batch: T3Batch) -> tuple[TokenLosses, TokenLosses]:
     """Of the speech tokens and of the text tokens of a batch; ``model`` is T3, or what Fabric has made of it."""
-    core: T3 = getattr(model, "module", model)
+    core = cast(T3, getattr(model, "module", model))
     states = model(batch.conditions, batch.text, batch.text_lengths, batch.speech, batch.speech_lengths, batch.text_dropped,
                    batch.start_tokens, batch.longest(core.cond_enc.positions))
     return (_entropy(core.speech_head, states.speech, batch.speech_targets, batch.speech_places),

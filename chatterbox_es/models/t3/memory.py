@@ -1,4 +1,4 @@
-"""What one training step of T3 holds in memory, reckoned beforehand.
+"""What one training step of T3 holds in memory, computed beforehand.
 
 Weights, gradients and optimiser states are counted; what the forward pass keeps is a sum over the layers of what each
 one's operations keep, which `scripts/bench_t3.py` compares with what a step really takes.
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from chatterbox_es.config import Config
+from chatterbox_es.config import ChatterboxRun
 from chatterbox_es.dataset.batches import Batches, Order
 from chatterbox_es.models.plan import GB, Plan, longest_utterance, memory_plan
 from chatterbox_es.models.t3.conditioning import PROMPT_TOKENS
@@ -82,7 +82,7 @@ def step_memory(size: T3Size, trains: str, shape: Shape, lora: LoraOptions = Lor
                       kept + perceiver + 3 * 4 * size.width * shape.positions, working)
 
 
-def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: Config, lora: LoraOptions) -> Plan:
+def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: ChatterboxRun, lora: LoraOptions) -> Plan:
     """The memory of a run's largest step; ``model`` is loaded and made ready for its phase.
 
     Raises:

@@ -90,14 +90,17 @@ class T3(nn.Module):
     gives the model, so training does the same. ``start_tokens=1`` is the plain sequence.
     """
 
+    start_tokens: int = 2
+
     def __init__(self, size: T3Size = T3Size()):  # noqa: B008, it is frozen
         super().__init__()
         self.size = size
         width = size.width
-        config = LlamaConfig(vocab_size=LLAMA_ROWS, hidden_size=width, intermediate_size=size.feedforward,
-                             num_hidden_layers=size.layers, num_attention_heads=size.heads, num_key_value_heads=size.heads,
-                             head_dim=width // size.heads, max_position_embeddings=131_072, rms_norm_eps=1e-5,
-                             rope_parameters=dict(ROTARY), attn_implementation=ATTENTION, tie_word_embeddings=False)
+        config = LlamaConfig(  # type: ignore[call-arg]  # attn_implementation, which its base takes and does not declare
+            vocab_size=LLAMA_ROWS, hidden_size=width, intermediate_size=size.feedforward, num_hidden_layers=size.layers,
+            num_attention_heads=size.heads, num_key_value_heads=size.heads, head_dim=width // size.heads,
+            max_position_embeddings=131_072, rms_norm_eps=1e-5, rope_parameters=dict(ROTARY), attn_implementation=ATTENTION,
+            tie_word_embeddings=False)
         self.tfmr = LlamaModel(config)
         self.cond_enc = ConditionEncoder(width, size.speaker, size.queries, size.perceiver_heads, size.perceiver_dropout)
         self.text_emb, self.speech_emb = nn.Embedding(size.text_rows, width), nn.Embedding(size.speech_rows, width)

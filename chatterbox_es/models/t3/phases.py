@@ -71,5 +71,6 @@ def parameter_groups(model: T3) -> list[dict[str, Any]]:
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     plain = [weight for weight in trained if weight.ndim < 2 or id(weight) in embeddings]
     kept = {id(weight) for weight in plain}
-    groups = [{"params": [w for w in trained if id(w) not in kept]}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": [w for w in trained if id(w) not in kept]},
+                                    {"params": plain, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

@@ -5,6 +5,7 @@ bytes come out. Recordings are decoded by threads while the codec, on the GPU if
 """
 
 import collections
+import functools
 import hashlib
 import io
 import json
@@ -12,13 +13,13 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypedDict
 
 import numpy as np
 from omegaconf import OmegaConf
 
-from chatterbox_es.audio.waveform import AudioError
-from chatterbox_es.config import ChatterboxConfig, Config, DataConfig
+from chatterbox_es.audio.waveform import AudioError, Recording
+from chatterbox_es.config import ChatterboxConfig, ChatterboxRun, DataConfig
 from chatterbox_es.corpus import Utterance, read_corpus
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.stages import front_end, read_speech
@@ -43,6 +44,7 @@ from chatterbox_es.models.t3.weights import (
 STRETCH = 512  # utterances
 SHORTEST = RATE // 10  # samples: less has no voice
 DECODERS = 4  # threads
+NO_SAMPLES = np.zeros(0, np.float32)
 MADE_BY = ("preparation", "tokens", "token_set", "codec")  # files whose change may change the tokens
 
 
@@ -52,8 +54,18 @@ class Heard(NamedTuple):
     number: int
     words: str
     dialect: str
-    samples: np.ndarray | None  # (samples,) at 16 kHz
+    samples: np.ndarray  # (samples,) at 16 kHz; (0,) where there is a fault
     fault: tuple[str, str] = ("", "")  # reason, detail
+
+
+class Stretch(TypedDict):
+    """What is made of N utterances."""
+
+    codes: list[np.ndarray]  # N of (S,) int16; (0,) where there is a fault
+    ids: list[np.ndarray]  # N of (T,) int16
+    speakers: np.ndarray  # (N, 256) float32
+    faults: dict[int, tuple[str, str]]  # by the utterance's number: reason, detail
+    unknown: dict[int, tuple[str, ...]]  # likewise: characters that the vocabulary lacks
 
 
 def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
@@ -69,7 +81,7 @@ def weights_folder(model: ChatterboxConfig) -> WeightsFolder:
     return fetch(folder, model.repository) if model.fetch and not is_fetched(folder) else WeightsFolder.open(folder)
 
 
-def prepare_tokens(features: FeatureSet, config: Config) -> TokenSet:
+def prepare_tokens(features: FeatureSet, config: ChatterboxRun) -> TokenSet:
     """The tokens of a prepared set: opened when they are there, made when they are not.
 
     Raises:
@@ -96,7 +108,7 @@ def prepare_tokens(features: FeatureSet, config: Config) -> TokenSet:
     return tokens
 
 
-def key_of(features: FeatureSet, config: Config, weights: WeightsFolder, vocabulary: dict) -> str:
+def key_of(features: FeatureSet, config: ChatterboxRun, weights: WeightsFolder, vocabulary: dict) -> str:
     """SHA-256 of all that the tokens depend on."""
     data = config.data
     parts = [features.card["content"], config.model.codec, data.trim_silence, data.loudness, config.model.dialect_tags,
@@ -110,8 +122,8 @@ def key_of(features: FeatureSet, config: Config, weights: WeightsFolder, vocabul
 class Encoding:
     """The making of one set of tokens."""
 
-    def __init__(self, features: FeatureSet, config: Config, weights: WeightsFolder, vocabulary: dict, tags: dict[str, str],
-                 target: Storage):
+    def __init__(self, features: FeatureSet, config: ChatterboxRun, weights: WeightsFolder, vocabulary: dict,
+                 tags: dict[str, str], target: Storage):
         self.features, self.config, self.weights, self.target = features, config, weights, target
         self.vocabulary, self.tags = vocabulary, tags
         target.write("vocabulary.json", json.dumps(vocabulary, ensure_ascii=False).encode())
@@ -128,13 +140,13 @@ class Encoding:
         waiting = [start for start in starts if self._read(start) is None]
         if waiting:
             self._make(waiting, count)
-        self._assemble([self._read(start) for start in starts])
+        self._assemble([read_stretch(self.target.read(self._name(start))) for start in starts])
         self.target.remove("work")
 
     def _name(self, start: int) -> str:
         return f"work/{start:09d}.tokens"
 
-    def _read(self, start: int) -> dict | None:
+    def _read(self, start: int) -> Stretch | None:
         """A stretch that is done; nothing where it is not, or where its file is damaged."""
         try:
             return read_stretch(self.target.read(self._name(start)))
@@ -150,7 +162,7 @@ class Encoding:
             for start in waiting:
                 stretch = [next(heard) for _ in range(start, min(start + STRETCH, count))]
                 made = self._encode(stretch, codec)
-                self.target.write(self._name(start), lambda file, made=made: write_stretch(file, made))
+                self.target.write(self._name(start), functools.partial(write_stretch, made=made))
                 progress.add(len(stretch), sum(len(codes) for codes in made["codes"]))
 
     def _heard(self, wanted: set[int]) -> Iterator[Heard]:
@@ -165,11 +177,11 @@ class Encoding:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _encode(self, stretch: list[Heard], codec: Codec) -> dict:
-        """Of each utterance codes (none where it has a fault), text ids and speaker; faults by number."""
+    def _encode(self, stretch: list[Heard], codec: Codec) -> Stretch:
         count = len(stretch)
-        made = {"codes": [np.zeros(0, np.int16)] * count, "ids": [np.zeros(0, np.int16)] * count,
-                "speakers": np.zeros((count, T3Size.speaker), np.float32), "faults": {}, "unknown": {}}
+        made: Stretch = {
+            "codes": [np.zeros(0, np.int16)] * count, "ids": [np.zeros(0, np.int16)] * count,
+            "speakers": np.zeros((count, T3Size.speaker), np.float32), "faults": {}, "unknown": {}}
         for place, heard in enumerate(stretch):
             fault = heard.fault
             if not fault[0]:
@@ -200,7 +212,7 @@ class Encoding:
                                               tag_of(dialect, self.tags, self.vocabulary))
         return self._texts[dialect]
 
-    def _assemble(self, stretches: list[dict]) -> None:
+    def _assemble(self, stretches: list[Stretch]) -> None:
         codes = [codes for stretch in stretches for codes in stretch["codes"]]
         ids = [ids for stretch in stretches for ids in stretch["ids"]]
         index = np.zeros(len(codes), TOKENS)
@@ -222,7 +234,7 @@ class Encoding:
                             f"{self.config.data.max_fault_share:g}; the first: {lines[0]['id']}: {lines[0]['detail']}; all are "
                             f"in {self.target.url}/lint.jsonl")
         for name, array in arrays.items():
-            self.target.write(f"{name}.npy", lambda file, array=array: np.save(file, array))
+            self.target.write(f"{name}.npy", functools.partial(np.save, arr=array))
         card = {"codec": self.config.model.codec, "weights": str(self.weights.folder.resolve()), "tags": self.tags,
                 "codes": int(index["codes"].sum()), "unknown": sum(map(len, unknown.values())),
                 "left_out": dict(collections.Counter(reason for reason, _ in faults.values())),
@@ -230,27 +242,28 @@ class Encoding:
         self.target.write(CARD, json.dumps(card, ensure_ascii=False, indent=1).encode())
 
 
-def write_stretch(file: BinaryIO, made: dict) -> None:
+def write_stretch(file: BinaryIO, made: Stretch) -> None:
     """What `Encoding` makes of a stretch, as arrays and JSON, neither of which can hold code."""
-    rows = {name: np.concatenate(made[name]) for name in ("codes", "ids")}
-    told = {"lengths": {name: [len(row) for row in made[name]] for name in rows},
-            "faults": list(made["faults"].items()), "unknown": list(made["unknown"].items())}
-    np.savez(file, **rows, speakers=made["speakers"], told=np.frombuffer(json.dumps(told).encode(), np.uint8))
+    facts = {"lengths": {"codes": [len(row) for row in made["codes"]], "ids": [len(row) for row in made["ids"]]},
+             "faults": list(made["faults"].items()), "unknown": list(made["unknown"].items())}
+    np.savez(file, codes=np.concatenate(made["codes"]), ids=np.concatenate(made["ids"]), speakers=made["speakers"],
+             facts=np.frombuffer(json.dumps(facts).encode(), np.uint8))
 
 
-def read_stretch(content: bytes) -> dict:
+def read_stretch(content: bytes) -> Stretch:
     """
     Raises:
         ValueError, LookupError, TypeError, …: whatever bytes that are none lead to.
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        told = json.loads(stored["told"].tobytes())
-        rows = {name: np.split(stored[name], np.cumsum(lengths)[:-1]) for name, lengths in told["lengths"].items()}
-        return {**rows, "speakers": stored["speakers"], "faults": {number: tuple(fault) for number, fault in told["faults"]},
-                "unknown": {number: tuple(found) for number, found in told["unknown"]}}
+        facts = json.loads(stored["facts"].tobytes())
+        codes, ids = (np.split(stored[name], np.cumsum(facts["lengths"][name])[:-1]) for name in ("codes", "ids"))
+        return {"codes": codes, "ids": ids, "speakers": stored["speakers"],
+                "faults": {number: (reason, detail) for number, (reason, detail) in facts["faults"]},
+                "unknown": {number: tuple(found) for number, found in facts["unknown"]}}
 
 
-def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, dict, object]]:
+def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, dict, str | Path | Recording]]:
     """Number, description and recording of each utterance of a set, in its order.
 
     Recordings that came inside a data set are not kept by the set (but for those held out): the corpus is read again.
@@ -268,14 +281,14 @@ def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, di
         yield number, one, audio
 
 
-def listen(number: int, said: dict, audio: object, data: DataConfig) -> Heard:
+def listen(number: int, said: dict, audio: str | Path | Recording, data: DataConfig) -> Heard:
     """A recording as the encoders hear it: mono at 16 kHz, without silent ends, as loud as the others."""
     words, dialect = said["words"], said.get("dialect") or data.dialect
     try:
         audio = Path(audio) if isinstance(audio, str) else audio
         _, (samples, *_) = read_speech(audio, RATE, data)
     except AudioError as error:
-        return Heard(number, words, dialect, None, (error.reason, error.detail))
+        return Heard(number, words, dialect, NO_SAMPLES, (error.reason, error.detail))
     if len(samples) < SHORTEST:
-        return Heard(number, words, dialect, None, ("zero-length", f"{audio} holds less than 0.1 s of sound"))
+        return Heard(number, words, dialect, NO_SAMPLES, ("zero-length", f"{audio} holds less than 0.1 s of sound"))
     return Heard(number, words, dialect, samples)

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from chatterbox_es.config import ChatterboxConfig, Config
+from chatterbox_es.config import ChatterboxConfig, ChatterboxRun
 from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
@@ -26,7 +26,7 @@ from chatterbox_es.models.t3.batches import T3Batch, collate
 from chatterbox_es.models.t3.checkpoint import Base, T3Checkpoint, extend_to, load_trained, trained_weights
 from chatterbox_es.models.t3.codec import trusted_codec
 from chatterbox_es.models.t3.cost import sequence_flops
-from chatterbox_es.models.t3.lora import LoraOptions, adapted
+from chatterbox_es.models.t3.lora import LoraOptions, adapted, beneath
 from chatterbox_es.models.t3.loss import LossWeights, T3Losses, losses_of
 from chatterbox_es.models.t3.memory import plan_memory
 from chatterbox_es.models.t3.network import T3
@@ -59,17 +59,17 @@ class T3Recipe:
     validation_metrics = METRICS
 
     @classmethod
-    def of(cls, config: Config) -> "T3Recipe":
+    def of(cls, config: ChatterboxRun) -> "T3Recipe":
         """That of a run."""
         model = config.model
         return cls(config.phase.trains, lora_options(model), LossWeights(text=model.text_weight),
                    model.checkpointing)
 
-    def prepare(self, config: Config) -> TokenSet:
+    def prepare(self, config: ChatterboxRun) -> TokenSet:
         check(config)  # what is wrong is said before the work begins
         return prepare_tokens(prepare(config), config)
 
-    def prepare_again(self, config: Config, codec: str, named_by: str) -> TokenSet:
+    def prepare_again(self, config: ChatterboxRun, codec: str, named_by: str) -> TokenSet:
         config.model.codec = trusted_codec(config.model.codec, codec, named_by)
         return self.prepare(config)
 
@@ -80,7 +80,7 @@ class T3Recipe:
                 return TokenSet(FeatureSet(card.parent.parent), card.parent)
         return None
 
-    def start(self, config: Config, features: TokenSet, fabric: Fabric) -> tuple[T3, dict]:
+    def start(self, config: ChatterboxRun, features: TokenSet, fabric: Fabric) -> tuple[T3, dict]:
         """
         Raises:
             UserError: weights that are missing, or do not fit; a run to start from that is not there.
@@ -111,13 +111,13 @@ class T3Recipe:
         load_trained(model, parent.weights)
         return model, lineage
 
-    def build(self, config: Config, features: TokenSet, fabric: Fabric) -> T3:
+    def build(self, config: ChatterboxRun, features: TokenSet, fabric: Fabric) -> T3:
         weights = weights_folder(config.model)
         model = load_t3(weights.t3)
         extend_to(model, features.vocabulary(), features.token_card["tags"], weights)
         return self._ready(model, config)
 
-    def _ready(self, model: T3, config: Config) -> T3:
+    def _ready(self, model: T3, config: ChatterboxRun) -> T3:
         """With adapters where the phase trains them, dropout, and what saves memory."""
         chosen = config.model
         model.train()
@@ -128,21 +128,21 @@ class T3Recipe:
             model.save_memory()
         return model
 
-    def freeze(self, model: T3, config: Config, fabric: Fabric | None = None) -> Frozen:
+    def freeze(self, model: T3, config: ChatterboxRun, fabric: Fabric | None = None) -> Frozen:
         """Frozen weights are kept in the type that ``fabric`` computes in."""
         freeze(model, config.phase.trains, frozen_type(fabric) if fabric else torch.float32)
         frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
         parts = ["all of T3 but the text embedding and the adapters"] if config.phase.trains == TEXT_AND_LORA else frozen
         return Frozen(parts, lambda: frozen_digest(model))
 
-    def batches(self, config: Config, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
+    def batches(self, config: ChatterboxRun, features: TokenSet, budget: Budget, rates: np.ndarray | None) -> Batches:
         phase, seed, share = config.phase, config.train.seed, config.model.text_drop_prob
         prompts, ids = features.prompts(seed), features.places["ids"]
         if alone := len(prompts.without(features.train)):
             log.info("%d of %d utterances have no other clip of their speaker of a second or more, and are trained without a "
                      "prompt", alone, len(features.train))
 
-        def read(features: TokenSet, numbers: list[int], epoch: int) -> T3Batch:
+        def read(_: FeatureSet, numbers: list[int], epoch: int) -> T3Batch:
             batch = collate([spoken_of(features, number, prompts.choose(number, epoch), drops_text(seed, epoch, number, share))
                              for number in numbers], config.model.start_tokens)
             batch.utterances = numbers
@@ -186,22 +186,22 @@ class T3Recipe:
 
     def products(self, model: T3, tokens: int, frames: int) -> list[tuple[nn.Linear, int]]:
         """Those of the Llama, adapters left out; every one sees all positions."""
-        beneath = {id(layer.get_base_layer()): layer.get_base_layer() for _, layer in adapted(model.tfmr)}
-        layers = beneath or {id(part): part for part in model.tfmr.modules() if isinstance(part, nn.Linear)}
-        return [(layer, tokens + frames) for layer in layers.values()]
+        layers = [beneath(layer) for _, layer in adapted(model.tfmr)]
+        return [(layer, tokens + frames)
+                for layer in layers or [part for part in model.tfmr.modules() if isinstance(part, nn.Linear)]]
 
-    def plan(self, fabric: Fabric, model: T3, batches: Batches, config: Config) -> Plan:
+    def plan(self, fabric: Fabric, model: T3, batches: Batches, config: ChatterboxRun) -> Plan:
         return plan_memory(fabric, model, batches, config, self.adapters)
 
     def values(self, fabric: Fabric, model: T3, features: TokenSet, numbers: Sequence[int] | None = None,
                check: Callable[[], None] = lambda: None) -> UtteranceValues:
-        return utterance_values(fabric, model, features, numbers, getattr(model, "start_tokens", 2), check)
+        return utterance_values(fabric, model, features, numbers, model.start_tokens, check)
 
     def describe(self, metrics: Mapping[str, float]) -> str:
         return (f"with another utterance's text {metrics['val_loss_other_text']:.4f}, {1 - metrics['val_token_error']:.1%} of "
                 f"the tokens right (guessing by frequency scores {metrics['baseline']:.3f})")
 
-    def checkpoint(self, model: T3, config: Config, features: TokenSet, lineage: dict) -> T3Checkpoint:
+    def checkpoint(self, model: T3, config: ChatterboxRun, features: TokenSet, lineage: dict) -> T3Checkpoint:
         weights = weights_folder(config.model)
         adapters = config.phase.trains == TEXT_AND_LORA
         kept = trained_weights(model) if adapters else model.state_dict()
@@ -211,8 +211,8 @@ class T3Recipe:
             features.token_card["tags"], config.model.start_tokens, config.phase.name,
             front_end_facts(config.data), features.references, lineage)
 
-    def samples(self, fabric: Fabric, model: T3, config: Config, features: TokenSet, numbers: Sequence[int], folder: Path,
-                title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+    def samples(self, fabric: Fabric, model: T3, config: ChatterboxRun, features: TokenSet, numbers: Sequence[int],
+                folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         if not numbers:
             return {}, {}
         vocoder = load_vocoder(config)
@@ -236,7 +236,7 @@ class WeightedLosses:
         return self.losses.parts()
 
 
-def check(config: Config) -> None:
+def check(config: ChatterboxRun) -> None:
     """
     Raises:
         UserError: weights that are not there, a GPU that is not, numbers that make no sense.

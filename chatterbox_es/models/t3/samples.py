@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from chatterbox_es.audio.log_mel import log_mel
 from chatterbox_es.audio.waveform import AudioError, write_audio
-from chatterbox_es.config import Config
+from chatterbox_es.config import ChatterboxRun
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.t3.batches import collate
 from chatterbox_es.models.t3.codec import SOUND_RATE, TokenVocoder, codec_named
@@ -35,7 +35,7 @@ def _vocoder(codec: str, weights: WeightsFolder) -> TokenVocoder:
     return codec_named(codec, weights, "cpu").vocoder()
 
 
-def load_vocoder(config: Config) -> TokenVocoder | None:
+def load_vocoder(config: ChatterboxRun) -> TokenVocoder | None:
     """What makes sound of tokens, on the CPU; None where it cannot be loaded, which the log says."""
     try:
         return _vocoder(config.model.codec, weights_folder(config.model))
@@ -63,15 +63,15 @@ def ready_to_speak(fabric: Fabric, model: T3, vocoder: TokenVocoder) -> Iterator
             torch.cuda.empty_cache()
 
 
-def save_samples(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Config, features: TokenSet, numbers: Sequence[int],
-                 folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+def save_samples(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: ChatterboxRun, features: TokenSet,
+                 numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
     """Each in the voice of another clip of its speaker, as sound and as mel beside the recording's."""
     with ready_to_speak(fabric, model, vocoder):
         return _say_all(fabric, model, vocoder, config, features, numbers, folder, title, check)
 
 
-def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Config, features: TokenSet, numbers: Sequence[int],
-             folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: ChatterboxRun, features: TokenSet,
+             numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
     prompts, sounds, pictures = features.prompts(PROMPTS_OF), {}, {}
     for number in numbers:
         utterance = features.utterance(number)

@@ -55,7 +55,7 @@ class WeightsFolder:
     def open(cls, folder: Path | str) -> "WeightsFolder":
         """
         Raises:
-            UserError: T3 or the vocabulary is missing, or it cannot be told which of several is meant.
+            UserError: T3 or the vocabulary is missing, or there are several T3s.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -243,7 +243,9 @@ def export(state: dict[str, Tensor], vocabulary: Path | dict, folder: Path | str
     english = file.name == ENGLISH_T3
     (folder / (ENGLISH_VOCABULARY if english else MULTILINGUAL_VOCABULARY)).write_text(
         json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    for part in (beside.speaker_encoder, beside.codec, beside.voice) if beside else ():
+    if beside is None:
+        return file
+    for part in (beside.speaker_encoder, beside.codec, beside.voice):
         if part is None or part.parent.resolve() == folder.resolve():
             continue
         name = {beside.codec: "s3gen.pt", beside.speaker_encoder: "ve.pt"}.get(part, part.name)

@@ -71,7 +71,7 @@ def test_a_run_that_does_not_fit_is_refused_with_what_would(make_t3, monkeypatch
 
     saved, spent = (plan(9, f"model.checkpointing={choice}").memory_needed_gb for choice in ("true", "false"))
     enough = (saved + spent) / 2 / ROOM
-    with pytest.raises(UserError, match=r"GB is there; with model.checkpointing=true or .*hw.batch_frames=300.* it would fit"):
+    with pytest.raises(UserError, match=r"with model.checkpointing=true or .*hw.micro_batch_frames=300.* it would fit"):
         plan(enough, "model.checkpointing=false")
     assert plan(enough, "model.checkpointing=true").memory_needed_gb == saved
     with pytest.raises(UserError, match="no setting known here makes it fit"):
