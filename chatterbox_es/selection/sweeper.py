@@ -18,7 +18,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
 from chatterbox_es.config.checks import check_value
@@ -174,7 +174,8 @@ def _distribution(override: Override) -> BaseDistribution:
         distribution = distribution_of(override)
     except (ValueError, NotImplementedError) as error:
         raise UserError(f"{override.input_line}: {error}") from error
-    ends = getattr(distribution, "choices", None) or (distribution.low, distribution.high)
+    ends = (distribution.low, distribution.high) if isinstance(distribution, FloatDistribution | IntDistribution) else (
+        getattr(distribution, "choices", ()))
     for value in ends:
         check_value(override.get_key_element(), value)
     return distribution
