@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.evaluation.measures import MeasureOptions
-from chatterbox_es.selection.choosing import choose, find, table
+from chatterbox_es.selection.choosing import Accelerator, choose, find, table
 
 
 @dataclasses.dataclass
@@ -23,7 +23,7 @@ class SelectOptions(MeasureOptions):
     by: str = dataclasses.field(default="val_loss", metadata={"help": "metric, or weighted sum of metrics; lower is better"})
     average: int = dataclasses.field(default=3, metadata={"help": "checkpoints whose mean is tried; 0: none"})
     outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
-    accelerator: str = dataclasses.field(default="", metadata={"help": "cpu or cuda; none: a GPU if there is one"})
+    accelerator: Accelerator | None = dataclasses.field(default=None, metadata={"help": "none: a GPU if there is one"})
     threads: int | None = dataclasses.field(default=None, metadata={"help": "CPU threads; none: one a core"})
 
 

@@ -32,9 +32,10 @@ from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.runs.run_directory import RunDirectory
 from chatterbox_es.speech.voices import voice_of
 from chatterbox_es.training.interruption import watching
-from chatterbox_es.training.loop import ValidationCallback, train
+from chatterbox_es.training.loop import train
 from chatterbox_es.training.run import run_prepared
 from chatterbox_es.training.tracking import Tracker
+from chatterbox_es.training.validation import ValidationCallback
 
 Tell = Callable[[str, Any], None]
 SHORT = {"32-true": "fp32", "16-mixed": "fp16", "bf16-mixed": "bf16"}

@@ -27,7 +27,7 @@ def process(slow: float, folder: Path) -> None:
     """One of the two: trains with slow states, and leaves its weights' hash and last rate in ``folder``."""
     from chatterbox_es import train
     from chatterbox_es.models.weights import weights_digest
-    from chatterbox_es.training import loop, run, state
+    from chatterbox_es.training import loop, run, session, state
 
     def save_slowly(*arguments):
         time.sleep(slow)
@@ -38,7 +38,7 @@ def process(slow: float, folder: Path) -> None:
         (folder / f"weights_{fabric.global_rank}").write_text(weights_digest(model.state_dict()))
         return best
 
-    loop.save_state, run.train = save_slowly, train_and_tell
+    session.save_state, run.train = save_slowly, train_and_tell
     train.main()
 
 

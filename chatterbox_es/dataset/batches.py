@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, overload
 
@@ -217,7 +217,7 @@ class Batches:
                     self.text_targets(batch, epoch) if self.text_targets else None)
 
     def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
-              pin: bool = False) -> Iterator[Step]:
+              pin: bool = False) -> Generator[Step, None, None]:
         """An epoch from its ``skip``-th batch on, as one of several processes computes it.
 
         ``workers`` threads read ahead while the batch before is computed with; with none, it is read when it is its turn.

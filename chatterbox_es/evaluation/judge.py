@@ -11,7 +11,7 @@ from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.speech.voices import voice_of
 
 
@@ -33,7 +33,7 @@ class Judge:
         measures = build_measures(options, features.card["dialect"], asked)
         return cls(metrics, measures, held_out(features), features.contract.sample_rate)
 
-    def __call__(self, checkpoint: Checkpoint, name: str) -> dict[str, dict[str, float]]:
+    def __call__(self, checkpoint: StoredModel, name: str) -> dict[str, dict[str, float]]:
         """Metric → utterance → value, of one set of weights.
 
         Raises:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.batches import Batches, Budget, Step
 from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.plan import Plan
 from chatterbox_es.models.utterance_values import UtteranceValues
 from chatterbox_es.runs.metrics import Metric
+from chatterbox_es.text import SymbolTable
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
@@ -51,8 +53,15 @@ class StoredModel(Protocol):
     output: str  # as `InferenceRecipe.output`
     limits: str  # what whoever uses it should know, for the model card
     weights: dict[str, Tensor]
+    contract: MelContract
+    front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
     lineage: dict[str, Any]
     phase: str
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """Its arguments; "speakers" are the names that it can speak as."""
+        ...
 
     def build(self, features: FeatureSet | None = None) -> nn.Module: ...
 
@@ -67,6 +76,8 @@ class StoredModel(Protocol):
         ...
 
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None: ...
+
+    def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None: ...
 
 
 @dataclasses.dataclass

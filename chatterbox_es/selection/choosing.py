@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from omegaconf import OmegaConf
@@ -21,10 +22,12 @@ from chatterbox_es.selection.ranking import Judging, Ranking, Rule, check_compar
 from chatterbox_es.speech.voices import chosen_from
 
 log = logging.getLogger(__name__)
+Accelerator = Literal["cpu", "cuda"]
 
 
-def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path, accelerator: str = "",
-           threads: int | None = None, measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
+def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path,
+           accelerator: Accelerator | None = None, threads: int | None = None,
+           measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
     """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
 
     Where the rule names a metric of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
@@ -40,8 +43,8 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     rule = rule_of(by, [metric.name for metric in measured if metric.higher_is_better])
     content = check_comparable(files)
     features = features_of(next(iter(paths)), content)
-    accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
-    fabric = set_up(OmegaConf.structured(HwConfig(name=accelerator, accelerator=accelerator, threads=threads)))
+    device: Accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
+    fabric = set_up(OmegaConf.structured(HwConfig(name=device, accelerator=device, threads=threads)))
     judge = judge_of(rule, features, measures)
     ranking = rank(load_candidates(paths, rule, features, fabric, judge), rule)
     tried = ""
@@ -90,7 +93,7 @@ def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
         runs = finished_runs(outputs)
         if not runs:
             raise UserError(f"there is no finished run in {outputs}/; name runs, or folders that hold some")
-        content = read_card(runs[-1])["content"]
+        content = (read_card(runs[-1]) or {})["content"]
         found = runs_below(outputs)
         fitting = [run for run in found if (read_card(run) or {}).get("content") == content]
         print(f"{len(fitting)} of {len(found)} runs in {outputs}/ are on the data of the newest finished one, {runs[-1]}")

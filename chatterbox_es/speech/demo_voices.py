@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
 from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, runs_below, state_of
 from chatterbox_es.speech.onnx_voice import OnnxModel
@@ -53,7 +53,7 @@ class Shelf:
 
     def speakers(self, name: str | None) -> tuple[str, ...]:
         """The speakers of a voice; none where it has but one, or cannot speak."""
-        run = self.runs().get(name)
+        run = self.runs().get(name) if name else None
         return self._offer(run).speakers if run else ()
 
     def _offer(self, run: Path) -> Offer:
@@ -92,6 +92,6 @@ class Shelf:
             return self.loaded[key]
 
 
-def facts_of(path: Path) -> Checkpoint:
+def facts_of(path: Path) -> StoredModel:
     """What a voice's file says of itself; weights are not read."""
     return OnnxModel(path).checkpoint if path.suffix == ".onnx" else load_checkpoint(path, mmap=True)

@@ -22,7 +22,7 @@ from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
 from chatterbox_es.models.fase4.packing import Packing
 from chatterbox_es.speech.onnx_voice import FORMAT, INPUTS, INSTALL, OUTPUTS, OnnxModel, file_digest
-from chatterbox_es.speech.voice import MelVoice
+from chatterbox_es.speech.voice import MelVoice, TorchModel
 
 OPSET = 20
 TOLERANCE = 1e-3  # of the largest absolute log-mel
@@ -115,6 +115,7 @@ def _to_onnx(checkpoint: Checkpoint) -> Any:
                                         output_names=list(OUTPUTS), opset_version=OPSET, external_data=False, verbose=False)
     finally:
         registration.setLevel(before)
+    assert program is not None  # as with every call that names no file
     return program.model_proto
 
 
@@ -146,6 +147,7 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
 
 def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
     """Whether a token's predicted end lies so near to the middle of a frame that rounding it either way is right."""
+    assert isinstance(voice.acoustic, TorchModel)
     with torch.inference_mode():
         model, text = voice.acoustic.model, Packing.alone(len(ids))
         durations = model.duration_predictor(model.text_encoder(torch.tensor(ids), text), text).exp()

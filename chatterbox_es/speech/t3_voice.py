@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 class T3Voice(Voice):
     """A voice of model=chatterbox: it chooses its own pace, and draws its tokens from a seed."""
 
+    checkpoint: T3Checkpoint
+
     def __init__(self, checkpoint: T3Checkpoint, name: str, dialect: str | None = None, speaker: str = "",
                  options: VoiceOptions | None = None):
         """
@@ -69,7 +71,8 @@ class T3Voice(Voice):
     def in_dialect(self, dialect: str) -> "T3Voice":
         if dialect == self.front_end.dialect.name:
             return self
-        voice = super().in_dialect(dialect)
+        voice = copy.copy(self)
+        voice.front_end = front_end_of(self.checkpoint, dialect)
         voice._texts = text_tokens(self.checkpoint, dialect)
         return voice
 

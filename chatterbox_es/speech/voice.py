@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.sentences import split
 
@@ -43,13 +44,6 @@ class AcousticModel(Protocol):
         ...
 
 
-class StoredVoice(Protocol):
-    """What a voice reads of any model's checkpoint."""
-
-    model: dict[str, Any]  # its arguments; "speakers" are the names that it can speak as
-    front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
-
-
 class TorchModel:
     """A checkpoint's weights in torch."""
 
@@ -65,10 +59,11 @@ class TorchModel:
 class Voice:
     """A checkpoint with the front end it was trained with; how it makes sound of a reading is its subclass's."""
 
+    checkpoint: StoredModel
     speaker: str  # who speaks; empty where that has no name
     vocoder: Vocoder  # of mels such as this voice's, for those who have them
 
-    def __init__(self, checkpoint: StoredVoice, name: str, dialect: str | None = None):
+    def __init__(self, checkpoint: StoredModel, name: str, dialect: str | None = None):
         """
         Raises:
             UserError: there is no such dialect.
@@ -156,6 +151,8 @@ class Voice:
 class MelVoice(Voice):
     """A voice whose model predicts mels: with an engine for the model, and a vocoder."""
 
+    checkpoint: Checkpoint
+
     def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
                  acoustic: AcousticModel | None = None, speaker: str = ""):
         """
@@ -205,7 +202,7 @@ def _shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def front_end_of(checkpoint: StoredVoice, dialect: str | None) -> FrontEnd:
+def front_end_of(checkpoint: StoredModel, dialect: str | None) -> FrontEnd:
     """The front end of the checkpoint; its lexicon travels inside it."""
     dialect, lexicon = dialect or checkpoint.front_end["dialect"], checkpoint.front_end["lexicon"]
     if not lexicon:

@@ -6,6 +6,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from chatterbox_es.errors import UserError
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def running_mean(model: nn.Module, decay: float | None) -> AveragedModel | None:
     """An exponential moving average of a model's weights (Polyak & Juditsky 1992), to update after each step; None without
@@ -22,7 +24,7 @@ def running_mean(model: nn.Module, decay: float | None) -> AveragedModel | None:
         raise UserError(f"train.ema={decay} must lie between 0 and 1, such as 0.999")
 
     @torch.no_grad()
-    def update(means: list[Tensor], weights: list[Tensor], _: Tensor | int) -> None:
+    def update(means: Tensors, weights: Tensors, _: Tensor | int) -> None:
         updates = float(mean.n_averaged)
         torch._foreach_lerp_(means, weights, 1 - min(decay, (1 + updates) / (10 + updates)))
 

@@ -1,31 +1,32 @@
 """One optimiser step on one batch, in however many micro-batches and processes it is computed."""
 
 import math
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.batches import Step
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.recipe import Recipe
+from chatterbox_es.training.processes import reduced
 
 
-def optimizer_of(groups: Sequence[Mapping[str, Any]], config: Config) -> torch.optim.Optimizer:
+def optimizer_of(groups: list[dict[str, Any]], config: Config) -> torch.optim.Optimizer:
     """AdamW, or Adafactor (Shazeer & Stern 2018), for groups of parameters; one without weight_decay has the phase's.
 
     Raises:
         UserError: no such optimiser.
     """
-    phase = config.phase
-    return make_optimizer(phase.optimiser, groups, phase.lr, phase.weight_decay, tuple(phase.betas), config.hw.fused)
+    phase, (first, second) = config.phase, config.phase.betas
+    return make_optimizer(phase.optimiser, groups, phase.lr, phase.weight_decay, (first, second), config.hw.fused)
 
 
-def make_optimizer(kind: str, groups: Sequence[Mapping[str, Any]], lr: float, weight_decay: float,
+def make_optimizer(kind: str, groups: list[dict[str, Any]], lr: float, weight_decay: float,
                    betas: tuple[float, float] = (0.9, 0.98), fused: bool = True) -> torch.optim.Optimizer:
     """`optimizer_of` in plain values. Without the fused kernel weights are stepped one after the other, since all at once
     (foreach) take as much memory again as they are."""
@@ -59,8 +60,8 @@ def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
         torch._foreach_mul_([p.grad for p in module.parameters() if p.grad is not None], most / norm)
 
 
-def training_step(fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, rate: float,
-                  clip: float) -> dict[str, float]:
+def training_step(fabric: Fabric, recipe: Recipe, model: _FabricModule, optimizer: _FabricOptimizer, step: Step,
+                  rate: float, clip: float) -> dict[str, float]:
     """One optimiser step on one batch; what is logged of it.
 
     The gradient is that of the mean over the whole batch, in however many micro-batches and processes it is computed. Without a
@@ -81,10 +82,9 @@ def training_step(fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: t
             losses = recipe.losses(fabric, model, micro_batch, step)
             fabric.backward(losses.total() * (counts * fabric.world_size))  # processes average their gradients
             parts = parts + losses.parts() * counts
-    if fabric.world_size > 1:
-        parts = fabric.all_reduce(parts, reduce_op="sum")
+    parts = reduced(fabric, parts, "sum")
     try:
-        parts, norms, finite = move_weights(model.module, optimizer.optimizer, loss_scaler(fabric), parts, clip)
+        sums, norms, finite = move_weights(model.module, optimizer.optimizer, loss_scaler(fabric), parts, clip)
     except torch.OutOfMemoryError as error:
         # Not tried again: some weights may have moved, and smaller micro-batches would not make the optimiser smaller.
         reason = str(error).partition("\n")[0]
@@ -92,7 +92,7 @@ def training_step(fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: t
                         "again; the last state is from before. What the optimiser keeps does not fit beside the weights: "
                         "phase.optimiser=adafactor keeps less, a larger GPU or a smaller model helps, smaller batches do "
                         "not") from None
-    return recipe.metrics(parts, norms) | {"learning_rate": rate, "skipped": not finite}
+    return recipe.metrics(sums, norms) | {"learning_rate": rate, "skipped": not finite}
 
 
 def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, parts: Tensor,
@@ -104,15 +104,15 @@ def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: to
     """
     if scaler:
         scaler.unscale_(optimizer)
-    norms = gradient_norms(module)
-    read = torch.cat([parts, torch.stack([*norms.values()]).double()]).tolist()
-    parts, norms = read[:len(parts)], dict(zip(norms, read[len(parts):], strict=True))
+    found = gradient_norms(module)
+    read = torch.cat([parts, torch.stack([*found.values()]).double()]).tolist()
+    sums, norms = read[:len(parts)], dict(zip(found, read[len(parts):], strict=True))
     norm = math.hypot(*norms.values())
-    finite = math.isfinite(sum(parts)) and math.isfinite(norm)
+    finite = math.isfinite(sum(sums)) and math.isfinite(norm)
     if finite:
         clip_gradients(module, norm, clip)
         optimizer.step()
     if scaler:
         scaler.update()  # lowers its scale where a gradient was not finite
     optimizer.zero_grad()
-    return parts, norms, finite
+    return sums, norms, finite

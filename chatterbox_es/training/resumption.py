@@ -22,7 +22,7 @@ FIXED = ("mel", "data", "model", "phase")
 
 def settings_of(config: Config) -> dict[str, Any]:
     """A configuration as plain values, without what only shows."""
-    settings = OmegaConf.to_container(config, resolve=True)
+    settings: Any = OmegaConf.to_container(config, resolve=True)
     for key, names in SHOWN_ALONE.items():
         if names is None:
             settings.pop(key, None)
@@ -53,7 +53,8 @@ def run_to_resume(config: Config) -> Path | None:
     if read_card(folder) is None:
         raise UserError(f"resume={folder}: its run.json is damaged, so that it cannot go on")
     try:
-        stored, now = OmegaConf.to_container(with_todays_names(OmegaConf.load(folder / CONFIG))), settings_of(config)
+        stored: Any = OmegaConf.load(folder / CONFIG)
+        stored, now = OmegaConf.to_container(with_todays_names(stored)), settings_of(config)
     except (OSError, YAMLError) as error:
         raise UserError(f"resume={folder}: its {CONFIG} cannot be read, so that it cannot go on: {error}") from error
     changed = {section: differences(stored.get(section), now[section], section) for section in now}

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -49,9 +50,9 @@ def run_phase(config: Config, folder: Path, report: Report = no_report) -> float
             clear_away(earlier)
         return value
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
-    features = None
-    for turn in (fabric.is_global_zero, fabric.local_rank == 0, True):
-        features = recipe.prepare(config) if turn and features is None else features
+    for turn in range(3):
+        if turn == (0 if fabric.is_global_zero else 1 if fabric.local_rank == 0 else 2):
+            features = recipe.prepare(config)
         fabric.barrier()
     with watching() as caught:
         return run_prepared(config, fabric, features, folder, earlier, caught, report)
@@ -76,8 +77,9 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         else:  # it ended before its first state: from the beginning, in its folder
             run.update(lineage=lineage)
     folder = run.folder
+    settings: Any = OmegaConf.to_container(config, resolve=True)
     tracker = Tracker(config.train.wandb if fabric.is_global_zero else "disabled", folder, f"{phase.name}-{folder.name}",
-                      OmegaConf.to_container(config, resolve=True), continues=run.card.get("wandb", []))
+                      settings, continues=run.card.get("wandb", []))
     end, reason = FAILED, None
     try:
         if tracker.folder:

@@ -17,9 +17,9 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.recipe import Recipe, StoredModel
 from chatterbox_es.runs.checkpoint_files import best_checkpoints, best_name, ema_name, final_name
 from chatterbox_es.runs.run_directory import RunDirectory
-from chatterbox_es.training.loop import ValidationCallback
 from chatterbox_es.training.state import tensor_bytes, writing_seconds
 from chatterbox_es.training.tracking import Tracker
+from chatterbox_es.training.validation import ValidationCallback
 
 LONG = 30.0  # seconds of speaking a sentence beside which what the first time takes longer does not count
 Report = Callable[..., None]  # of a validation: epoch, step, metrics

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 log = logging.getLogger(__name__)
 PROJECT = "chatterbox-spanish-tts"
+Mode = Literal["offline", "online", "disabled"]
 
 
 class Tracker:
@@ -16,7 +17,7 @@ class Tracker:
     configuration name the folders of those before it (``continues``).
     """
 
-    def __init__(self, mode: str, folder: Path, name: str, config: dict[str, Any], continues: Sequence[str] = ()):
+    def __init__(self, mode: Mode, folder: Path, name: str, config: dict[str, Any], continues: Sequence[str] = ()):
         self.run, self.folder = None, None
         if mode == "disabled":
             return

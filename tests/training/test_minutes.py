@@ -14,7 +14,8 @@ import torch
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
-from chatterbox_es.training import loop, progress, run_writer, state
+from chatterbox_es.training import loop, progress, run_writer, session, state
+from chatterbox_es.training import plan as plans
 from chatterbox_es.training.interruption import InterruptedRun, Interruption
 from chatterbox_es.training.progress import Progress
 from chatterbox_es.training.run import run_phase
@@ -38,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    for module in (progress, run_writer, loop, state):
+    for module in (progress, run_writer, loop, plans, session, state):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -60,8 +61,9 @@ def run_of(tmp_path, config_of, features, clock, monkeypatch):
             clock.seconds += first.pop() if first else 0.0
             return validate(fabric, recipe, model, features, utterances, **options)
 
-        monkeypatch.setattr(loop, "fitting_step", slow_step)
-        monkeypatch.setattr(loop, "validate", slow_validate)
+        for module in (plans, loop):
+            monkeypatch.setattr(module, "fitting_step", slow_step)
+            monkeypatch.setattr(module, "validate", slow_validate)
         run_phase(config_of("phase=4_2", "train.samples=0", "train.epochs=1000", "phase.batch_size=3", "phase.warmup_steps=1",
                             *more), tmp_path / "run")
         return tmp_path / "run"
@@ -173,7 +175,7 @@ def test_no_process_goes_on_where_one_has_not_the_memory():
     alone = process(True, recipe=other, model=None, batches=None, config=None)
     alone.fabric.all_reduce = lambda tensor, reduce_op: tensor + 1
     with pytest.raises(UserError, match="another process has not the memory"):
-        loop.plan_of_all(alone)
+        plans.plan_of_all(alone)
 
 
 def test_two_processes_by_minutes_with_slow_states_stay_the_same_bit_by_bit(tmp_path):

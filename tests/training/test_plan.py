@@ -1,6 +1,7 @@
 """The plan before a run: what it says, what it refuses, and that the way out it names is one."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_time_and_cost_are_plain_products(run_of):
         pass
 
     plan = Empty()
-    plan_time(plan, seconds_per_step=0.5, seconds_per_validation=10, steps=7200, validations=18, minutes=None, price=0.35)
+    plan_time(plan, seconds_per_step=0.5, seconds_per_validation=10, steps=7200, validations=18, minutes=math.inf, price=0.35)
     assert plan.hours == pytest.approx(1.05)
     assert plan.cost == pytest.approx(0.3675)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from chatterbox_es import files, train
+from chatterbox_es import files
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
@@ -22,6 +22,7 @@ from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.runs.checkpoint_files import states
 from chatterbox_es.runs.run_directory import RunDirectory, read_card, state_of
 from chatterbox_es.training import loop
+from chatterbox_es.training import run as training_run
 from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.run import run_phase
 from chatterbox_es.training.run_writer import RunWriter
@@ -189,7 +190,7 @@ def killed_when(run, moment: str, monkeypatch) -> None:
         monkeypatch.setattr(RunWriter, "save_samples", after_another_best)
     else:
         before(*{"the final checkpoint is written": (RunWriter, "save_final"),
-                 "the losses are drawn": (train, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
+                 "the losses are drawn": (training_run, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
 
 
 @pytest.mark.parametrize("moment", ["another best is kept", "the final checkpoint is written", "the losses are drawn",

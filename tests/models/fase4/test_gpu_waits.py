@@ -14,8 +14,8 @@ from chatterbox_es.models.fase4.initialisation import build_model
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.models.fase4.validation import speak
 from chatterbox_es.training.ema import running_mean
-from chatterbox_es.training.loop import validate
 from chatterbox_es.training.optimisation import make_optimizer, training_step
+from chatterbox_es.training.validation import validate
 from tests.fp16 import fabric_of
 from tests.pretend_gpu import CUDA, PretendGpu
 

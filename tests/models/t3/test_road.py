@@ -124,7 +124,7 @@ def test_a_run_ended_half_way_goes_on_to_the_same_weights(road, tmp_path):
     well(run_command("train", "phase=4_2", *longer, cwd=road.folder))
     first, = (tmp_path / "4_2").iterdir()
     script = tmp_path / "end.py"
-    script.write_text("import os, signal, sys\nfrom chatterbox_es.training import loop as training\n"
+    script.write_text("import os, signal, sys\nfrom chatterbox_es.training import session as training\n"
                       "save = training.Training.save\n"
                       "def ending(self, extra):\n    save(self, extra)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
                       "training.Training.save = ending\nfrom chatterbox_es import train\n"
