@@ -16,8 +16,10 @@ def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
     With ``mmap`` the weights of a .pt are read when they are used: for those who ask what it is, and not to keep.
 
     Raises:
-        UserError: it is not there, damaged, or not one of ours.
+        UserError: it is not there, damaged, an exported voice, or not one of ours.
     """
+    if path.suffix == ".onnx":
+        raise UserError(f"{path} is an exported voice, which can only speak: name the run or the checkpoint behind it")
     try:
         stored = (_read_safetensors(path) if path.suffix == ".safetensors"
                   else torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))

@@ -23,10 +23,13 @@ from typing import Any
 
 import optuna
 import sqlalchemy
+from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials, get_storage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from chatterbox_es.config import with_todays_names
+from chatterbox_es.config.schema import renamed
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import states
 from chatterbox_es.runs.run_directory import CHECKPOINTS, CONFIG, read_card, runs_below
@@ -311,6 +314,11 @@ def spent(study: optuna.Study) -> float:
 
 def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:
     mine = json.loads(json.dumps(mine))
+    if old := [key for key in sorted(theirs["space"]) if renamed(key)]:
+        raise UserError(f"the study {name} was begun by an earlier version and searches "
+                        f"{'; '.join(f'{key}, which is now {renamed(key)}' for key in old)}; it can be read and not gone on "
+                        "with: begin another, sweep.study=NAME")
+    theirs = {**theirs, "configuration": _todays_names(theirs["configuration"])}
     for kind in ("configuration", "space"):
         keys = [key for key in sorted(set(theirs[kind]) | set(mine[kind])) if theirs[kind].get(key) != mine[kind].get(key)]
         if keys:
@@ -318,3 +326,21 @@ def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:
             what = "other settings" if kind == "configuration" else "other ranges"
             raise UserError(f"the study {name} was begun with {what} ({shown}), so that its values cannot be compared with "
                             "these; run the same command, or begin another: sweep.study=NAME")
+
+
+def _todays_names(fixed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings as a study has kept them, by the keys of today where an earlier version wrote them."""
+    if not any(map(renamed, fixed)):
+        return fixed
+    nested = OmegaConf.create()
+    for key, value in fixed.items():
+        OmegaConf.update(nested, key, value)
+    return flatten(OmegaConf.to_container(with_todays_names(nested)))
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``{"phase.lr": 1e-4, …}``."""
+    if not isinstance(settings, dict):
+        return {prefix: settings}
+    return {key: value for name, inner in settings.items()
+            for key, value in flatten(inner, f"{prefix}.{name}" if prefix else name).items()}

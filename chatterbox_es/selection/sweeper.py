@@ -29,7 +29,7 @@ from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.selection.conclusion import conclude
 from chatterbox_es.selection.optuna_internals import contains, distribution_of, suggest
-from chatterbox_es.selection.study import Study
+from chatterbox_es.selection.study import Study, flatten
 
 log = logging.getLogger(__name__)
 
@@ -191,14 +191,6 @@ def default_values(space: dict[str, BaseDistribution], config: DictConfig) -> di
         else:
             log.warning("%s=%s, the default, is outside its range %s: it is not tried", key, value, distribution)
     return values
-
-
-def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as ``{"phase.lr": 1e-4, …}``."""
-    if not isinstance(settings, dict):
-        return {prefix: settings}
-    return {key: value for name, inner in settings.items()
-            for key, value in flatten(inner, f"{prefix}.{name}" if prefix else name).items()}
 
 
 def outcome(job: Any) -> tuple[float | None, str | None]:

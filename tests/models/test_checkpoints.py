@@ -144,6 +144,11 @@ def test_a_file_that_is_no_checkpoint_is_an_error(content, said, tmp_path, encod
     assert str(path) in str(error.value)
 
 
+def test_an_exported_voice_in_place_of_a_checkpoint_says_what_to_name(tmp_path):
+    with pytest.raises(UserError, match=r"voice.onnx is an exported voice.*name the run"):
+        load_checkpoint(tmp_path / "voice.onnx")
+
+
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from omegaconf import OmegaConf
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from chatterbox_es.config import compose
@@ -374,6 +374,23 @@ def test_only_the_same_study_is_joined(configuration, space, said, tmp_path):
         return
     with pytest.raises(UserError, match=re.escape(said)):
         join(settings(tmp_path), configuration, space)
+
+
+def test_a_study_of_0_1_goes_on_under_the_names_of_today(tmp_path):
+    shared = {"model.name": "fase4", "phase.lr": 1e-4, "data.kind": "folder"}
+    join(settings(tmp_path), shared | {"phase.decoder_start": "mels", "phase.decoder_hidden": [64], "data.min_likeness": 0.5,
+                                       "hw.batch_size": None})
+    now = shared | {"model.decoder_start": "mels", "model.decoder_hidden": [64], "data.min_similarity": 0.5}
+    join(settings(tmp_path), now)
+    with pytest.raises(UserError, match=r"other settings \(model.decoder_start: mels there, random here\)"):
+        join(settings(tmp_path), now | {"model.decoder_start": "random"})
+
+
+def test_a_study_of_0_1_that_searched_a_renamed_key_says_what_to_do(tmp_path):
+    ranged = CategoricalDistribution(["random", "mels"])
+    join(settings(tmp_path), {"phase.lr": 1e-4}, {"phase.decoder_start": ranged})
+    with pytest.raises(UserError, match=r"phase.decoder_start, which is now model.decoder_start.*sweep.study=NAME"):
+        join(settings(tmp_path), {"phase.lr": 1e-4}, {"model.decoder_start": ranged})
 
 
 @pytest.mark.parametrize("phase", ["4_2", "4_3"])
