@@ -45,10 +45,12 @@ def settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def check_value(key: str, value: Any) -> None:
     """
     Raises:
-        UserError: the value of that key is out of its range.
+        UserError: the value of that key is out of its range, or none of its choices.
     """
     known = declared(key)
     for one in value if isinstance(value, list | ListConfig) else [value]:
+        if known and known.choices and one is not None and one not in known.choices:
+            raise UserError(f"{key}={value}: must be {in_words(known)}")
         if known and isinstance(one, int | float) and not isinstance(one, bool) and not is_within(one, known.bounds):
             large = one > LARGEST and "at_most" not in known.bounds
             raise UserError(f"{key}={value}: must be {'a number below 2^31' if large else in_words(known) or 'finite'}")

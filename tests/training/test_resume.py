@@ -190,7 +190,8 @@ def killed_when(run, moment: str, monkeypatch) -> None:
         monkeypatch.setattr(RunWriter, "save_samples", after_another_best)
     else:
         before(*{"the final checkpoint is written": (RunWriter, "save_final"),
-                 "the losses are drawn": (training_run, "draw_losses"), "it is said to have finished": (RunDirectory, "end")}[moment])
+                 "the losses are drawn": (training_run, "draw_losses"),
+                 "it is said to have finished": (RunDirectory, "end")}[moment])
 
 
 @pytest.mark.parametrize("moment", ["another best is kept", "the final checkpoint is written", "the losses are drawn",
