@@ -201,3 +201,9 @@ def test_help_lists_choices_and_ranges():
     shown = help_of_prepare()
     assert re.search(r"hw.precision=auto +auto \| 32-true \| 16-mixed \| bf16-mixed\n", shown)
     assert re.search(r"phase.batch_size=8 +at least 1\n", shown)
+
+
+def test_a_study_makes_no_folder_of_a_multirun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compose(["sweep=4_2", "data=demo"]).sweep.study == "4_2_demo"
+    assert not list(tmp_path.iterdir())
