@@ -215,7 +215,7 @@ def t3(check: Check, tell: Tell, phase: str) -> None:
     tell("memory_gb", round(run.run.card["memory_peak_gb"], 3))
     tell("planned_gb", plan["memory_needed_gb"])
     tell("planned_steps_per_second", round(1 / plan["seconds_per_step"], 4))
-    tell("batch", {"utterances": config.phase.batch_size, **plan["largest_piece"]})
+    tell("batch", {"utterances": config.phase.batch_size, **plan["largest_micro_batch"]})
     if phase == "4_2":
         tell("speech_tokens", speech_tokens(run, features, 20 if check.small else 150))
 

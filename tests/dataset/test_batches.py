@@ -81,7 +81,9 @@ def test_a_layout_says_where_packed_rows_stand_in_the_square():
     assert torch.equal(padded[layout.mask], packed) and not padded[~layout.mask].any()
     assert torch.equal(layout.pack(padded), packed) and torch.equal(layout.pack(padded[:, :, 0]), packed[:, 0])
     alone = Packing.alone(3)
-    assert all(torch.equal(getattr(alone, name), getattr(Packing.of([3]), name)) for name in ("mask", "places"))
+    assert alone.mask is None and torch.equal(alone.places, Packing.of([3]).places)
+    assert torch.equal(alone.pad(packed[:3]), Packing.of([3]).pad(packed[:3]))
+    assert torch.equal(alone.pack(alone.pad(packed[:3])), packed[:3])
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

@@ -273,7 +273,7 @@ def test_another_command_does_not_go_on_with_it(go, at_step, outputs):
         go("it")
     with pytest.raises(UserError, match="phase.lr: 0.003 / 0.5"):
         go("it", f"resume={outputs / 'it/run'}", "phase.lr=0.5")
-    with pytest.raises(UserError, match="there is no run in it"):
+    with pytest.raises(UserError, match="resume=nowhere: does not exist"):
         go("it", "resume=nowhere")
     with pytest.raises(UserError, match="holds a run already"):  # resume=auto finds no run of this seed
         go("it", "resume=auto", "train.seed=5")
@@ -297,7 +297,7 @@ def test_a_full_disk_says_so_and_the_states_before_stay(go, outputs, monkeypatch
             self.file.flush()
 
     monkeypatch.setattr(files._Watched, "__init__",
-                        lambda self, file: begin(self, FullDisk(file) if "state" in file.name else file))
+                        lambda self, file, **options: begin(self, FullDisk(file) if "state" in file.name else file, **options))
     with pytest.raises(UserError, match="the disk is full.*resume=auto"):
         go("it")
     run = outputs / "it/run"
