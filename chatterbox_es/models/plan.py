@@ -10,7 +10,7 @@ from torch import nn
 from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.errors import UserError
-from chatterbox_es.hardware import held_memory, present_memory
+from chatterbox_es.hardware import present_memory
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
@@ -54,13 +54,12 @@ class Plan:
 
 
 def memory_plan(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig, largest: list[int],
-                step: Mapping[str, float], way_out: Callable[[float], str]) -> Plan:
-    """The plan of a run whose ``largest`` micro-batch takes the bytes of ``step``, by what takes them, beside what is held.
+                memory: Mapping[str, float], way_out: Callable[[float], str]) -> Plan:
+    """The plan of a run whose ``largest`` micro-batch makes it take the bytes of ``memory``, by what takes them.
 
     Raises:
         UserError: it does not fit; the message has ``way_out`` of the bytes that are missing.
     """
-    memory = {"before": held_memory(fabric), **step}
     needed, present = sum(memory.values()), hw.memory_gb * GB if hw.memory_gb else present_memory(fabric)
     if (missing := needed - ROOM * present) > 0:
         raise UserError(f"this run needs {needed / GB:.2f} GB of memory and {present / GB:.2f} GB is there; {way_out(missing)}")

@@ -58,7 +58,7 @@ def test_trial_steps_change_nothing(tmp_path, config_of, features):
 
 
 def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_of, features, tmp_path, monkeypatch):
-    monkeypatch.setattr("chatterbox_es.models.plan.held_memory", lambda fabric: 0.0)
+    monkeypatch.setattr("chatterbox_es.models.fase4.memory.held_memory", lambda fabric: 0.0)
     big = ("phase.batch_size=8", "model.feedforward=512", "model.dropout=0.1")
     needed = json.loads((run_of(*big) / "plan.json").read_text())
     tight = needed["memory_needed_gb"] - 0.6 * needed["memory_gb"]["activations"]

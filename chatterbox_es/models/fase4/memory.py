@@ -11,6 +11,7 @@ from torch import nn
 from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.batches import Batches, Budget, Order
 from chatterbox_es.errors import UserError
+from chatterbox_es.hardware import held_memory
 from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.loss import losses_of
 from chatterbox_es.models.plan import Plan, longest_utterance, memory_plan, not_even_one
@@ -30,10 +31,11 @@ def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConf
     Raises:
         UserError: it does not fit; the message has the override with which it would.
     """
+    held = held_memory(fabric)  # before anything is tried: what trials have freed may stay with the process
     weights = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     activations = Activations.measure(fabric, model, batches)
     largest = activations.largest(batches, batches.first_epoch, batches.order(2))
-    step = {"gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
+    step = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
             "working": WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0}
     return memory_plan(fabric, model, batches, hw, largest, step,
                        lambda missing: way_out(batches, activations, step["activations"] - missing))

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from chatterbox_es.config import ChatterboxRun
 from chatterbox_es.dataset.batches import Batches, Order
+from chatterbox_es.hardware import held_memory
 from chatterbox_es.models.plan import GB, Plan, longest_utterance, memory_plan
 from chatterbox_es.models.t3.conditioning import PROMPT_TOKENS
 from chatterbox_es.models.t3.lora import LoraOptions
@@ -111,7 +112,8 @@ def plan_memory(fabric: Fabric, model: T3, batches: Batches, config: ChatterboxR
         return f"with {' or '.join(ways)} it would fit" if ways else (
             "no setting known here makes it fit: phase=4_2, shorter recordings (data.max_seconds), or more memory")
 
-    memory = {name: getattr(step, name) for name in ("gradients", "optimiser", "casts", "activations", "working")}
+    memory = {"before": held_memory(fabric)} | {
+        name: getattr(step, name) for name in ("gradients", "optimiser", "casts", "activations", "working")}
     if fabric.device.type == "cpu" and config.train.samples and (codec := weights_folder(chosen).codec):
         memory["codec"] = codec.stat().st_size  # which speaks the samples, and stays
     return memory_plan(fabric, model, batches, config.hw, largest, memory, way_out)

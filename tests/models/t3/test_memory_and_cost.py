@@ -60,7 +60,7 @@ def test_what_the_phases_hold_of_the_published_size():
 
 
 def test_a_run_that_does_not_fit_is_refused_with_what_would(make_t3, monkeypatch):
-    monkeypatch.setattr("chatterbox_es.models.plan.held_memory", lambda fabric: 0.0)
+    monkeypatch.setattr("chatterbox_es.models.t3.memory.held_memory", lambda fabric: 0.0)
     model, fabric = make_t3(), fabric_of("32-true")
     set_phase(model, FULL_MODEL, LoraOptions())
     batches = Batches(None, np.arange(6), 6, 0, None, lengths=(np.full(6, 300), np.full(6, 90)))
