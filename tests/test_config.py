@@ -128,6 +128,17 @@ def test_the_configuration_of_a_run_of_0_1_is_read_by_the_names_of_today(tmp_pat
     assert (t3.text_drop_prob, t3.start_tokens) == (0.2, 1)
 
 
+@pytest.mark.parametrize(("model", "names"), [("fase4", ["dropout"]), ("chatterbox", ["lora_dropout", "perceiver_dropout"])])
+def test_what_hw_overruled_in_0_1_is_the_models_and_the_phases_today(tmp_path, model, names):
+    """A run of 0.1 that was told hw.dropout goes on with it, whichever keys its model has for that."""
+    stored = OmegaConf.to_container(compose([f"model={model}", "phase=4_3"]), resolve=False)
+    stored["hw"] |= {"dropout": 0.0, "lr": 2e-4, "batch_size": None}
+    OmegaConf.save(OmegaConf.create(stored), tmp_path / "config.yaml")
+    config = read_config(tmp_path / "config.yaml")
+    assert [config.model[name] for name in names] == [0.0] * len(names)
+    assert config.phase.lr == 2e-4 and config.phase.batch_size == stored["phase"]["batch_size"]
+
+
 def test_the_decoder_is_the_models_and_differs_by_phase():
     for phase, hidden, start in (("4_2", [1024], "mels"), ("4_3", [1024, 2048, 1024], "random")):
         model = compose([f"phase={phase}"]).model

@@ -21,6 +21,7 @@ from chatterbox_es.errors import UserError
 # What Hydra and OmegaConf say of their own insides, and advice (+KEY) that does not help with a key that is mistyped.
 _NOISE = re.compile(r"\n\s*(?:full_key:|object_type=|reference_type=|To append to your config use ).*"
                     r"|\nConfig search path:(?s:.*)")
+_KEY = re.compile(r"(\w+)\.(\w+)")
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -48,9 +49,11 @@ def with_todays_names(stored: DictConfig) -> DictConfig:
         if "min_likeness" in part:
             part["min_similarity"] = part.pop("min_likeness")
     for old, new in RENAMED.items():
-        (section, key), (place, name) = old.split("."), new.split(" ")[0].split(".")
-        if key in stored.get(section, {}):
-            value = stored[section].pop(key)
+        section, key = old.split(".")
+        if key not in stored.get(section, {}):
+            continue
+        value = stored[section].pop(key)
+        for place, name in _KEY.findall(new):
             is_known = place != "model" or name in known  # 0.1 gave every model the keys of fase4's decoder
             if is_known and not (section == "hw" and place != "hw" and value is None):  # hw's overruled where they were set
                 stored[place][name] = value
