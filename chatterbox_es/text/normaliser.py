@@ -84,7 +84,6 @@ BEFORE_POINT = (
 ROMAN_WORD = re.compile("[ivxlcdm]+")
 REST_OF_WORD = re.compile(rf"[{LETTER}]*")
 NOT_PLAIN = re.compile(rf"[^{LETTER} .,;:?!¿¡…—]")
-NOT_COMPOSED = re.compile(r"[^\x00-\xff]")
 
 # punctuation as the words have it: one mark where several stand together, a space behind it and none before it
 # (begins with a set of characters, which the search skips to quickly)

@@ -67,11 +67,6 @@ def directive(match: re.Match, place: Place) -> str | None:
     return f"{numbers.whole(match['first'])} {numbers.whole(match['last'])} {' '.join(match['letters'].lower())}"
 
 
-def file_of_letters(match: re.Match, place: Place) -> str | None:
-    """HAP/123/2014 behind its letters: ciento veintitrés de dos mil catorce."""
-    return f" {numbers.whole(match['first'])} de {numbers.whole(match['last'])}"
-
-
 def ratio(match: re.Match, place: Place) -> str | None:
     """16:9, 1:50.000, 10:1; Juan 3:16 without a, 5:2 as a score."""
     if place.text[place.start - 1 : place.start] == ":" or place.before in ("las", "la"):
