@@ -13,10 +13,8 @@ from chatterbox_es.dataset.drop_rules import DUPLICATES
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.inspection import LISTED, Inspection, counted
 from chatterbox_es.dataset.outliers import METRICS, Finding, Metric
-from chatterbox_es.errors import UserError
-from chatterbox_es.files import write_whole
 from chatterbox_es.runs.media import UNREADABLE, data_uri, sound_uri
-from chatterbox_es.runs.template import template
+from chatterbox_es.runs.template import save_page, template
 
 MEDIA_BYTES = 8_000_000  # characters of sound and picture in a page
 PICTURE = 160  # pixels, the height of a mel; two a frame are its width, at most this many:
@@ -59,11 +57,7 @@ def write_page(lint: Inspection, path: Path, worst: int = 30) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(lint, worst)
-    try:
-        return write_whole(path, page.encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); name another file with out=FILE") from None
+    return save_page(path, render(lint, worst), "; name another file with out=FILE")
 
 
 def render(lint: Inspection, worst: int = 30) -> str:

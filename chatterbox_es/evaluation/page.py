@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_plot, variance_plot
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
 from chatterbox_es.evaluation.verdicts import verdicts
-from chatterbox_es.files import write_whole
 from chatterbox_es.runs.media import UNREADABLE, sound_uri
-from chatterbox_es.runs.template import template
+from chatterbox_es.runs.template import save_page, template
 
 WORST = 8  # sentences a system
 ROOM = 8_000_000  # characters of sound in a page
@@ -28,11 +26,7 @@ def write_page(results: Results, folder: Path, path: Path, title: str = "") -> P
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(results, folder, title)
-    try:
-        return write_whole(path, page.encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror})") from None
+    return save_page(path, render(results, folder, title))
 
 
 def render(results: Results, folder: Path, title: str = "") -> str:

@@ -14,14 +14,12 @@ from typing import Any
 
 import yaml
 
-from chatterbox_es.errors import UserError
-from chatterbox_es.files import write_whole
 from chatterbox_es.runs.lineage import origins
 from chatterbox_es.runs.report_curves import COLOURED, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.runs.report_samples import embed_samples
 from chatterbox_es.runs.run_directory import CONFIG, DAMAGED, FAILED, PLAN, RUN_CARD
 from chatterbox_es.runs.summary import RunSummary, number, read_object, read_rows
-from chatterbox_es.runs.template import template
+from chatterbox_es.runs.template import save_page, template
 
 DRAWN = 40  # runs with curves; all are in the table
 LISTED = 200  # rows of a table of lint or of validations
@@ -124,11 +122,7 @@ def write_report(summaries: Sequence[RunSummary], path: Path, title: str = "") -
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(summaries, title)
-    try:
-        return write_whole(path, page.encode())
-    except OSError as error:
-        raise UserError(f"the report {path} cannot be written ({error.strerror}); name another file with out=FILE") from None
+    return save_page(path, render(summaries, title), "; name another file with out=FILE")
 
 
 def render(summaries: Sequence[RunSummary], title: str = "") -> str:
