@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ settings.register_profile("same_examples", derandomize=True, deadline=None)
 settings.load_profile("same_examples")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SENTENCES = (
     "La casa es alta.", "¿Tú qué tal estás?", "El gato come pan.", "Un zorro cruza la calle.", "Hay 2 mesas.",
     "¡Qué día tan bonito!", "Una rosa roja.", "El niño lee un libro.", "Vamos al mar.", "Se fue ayer, muy tarde.",
@@ -132,6 +134,30 @@ def road(tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list
         assert output.returncode == 0, output.stdout + output.stderr
     runs = [next(folder.glob(f"outputs/{phase}/*/run.json")).parent for phase in ("4_2", "4_3")]
     return Road(folder, outputs, *runs)
+
+
+@pytest.fixture(scope="session")
+def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """``start_browser("mute-audio", logs=("browser",))``: a headless Chromium with an empty profile, driven over its own
+    protocol; whoever starts it quits it."""
+    def start(*arguments: str, logs: tuple[str, ...] = ("browser",)):
+        webdriver = pytest.importorskip("selenium.webdriver")
+        engine = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+        driver = shutil.which("chromedriver")
+        if not engine or not driver:
+            pytest.skip("no Chromium with chromedriver here (Debian: apt install chromium chromium-driver)")
+        options = webdriver.ChromeOptions()
+        options.binary_location = engine
+        for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+                         "disable-background-networking", "disable-component-update", "disable-sync", *arguments,
+                         f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+            options.add_argument(f"--{argument}")
+        options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        browser.set_page_load_timeout(200)
+        return browser
+
+    return start
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """What the tests of listening tests share: sounds, built tests, a server, a browser."""
 
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,8 +13,6 @@ from chatterbox_es.listening.server import Server
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 import bench_listening as bench  # noqa: E402
-
-ENGINES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -72,21 +69,7 @@ def serving() -> Iterator[Callable[[Path], str]]:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A headless Chromium with an empty profile, driven over its own protocol."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    engine = next((path for name in ENGINES if (path := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if not engine or not driver:
-        pytest.skip("no Chromium with chromedriver here (Debian: apt install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = engine
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                     "disable-component-update", "disable-sync", "mute-audio",
-                     f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(200)
+def browser(start_browser: Callable) -> Iterator:
+    browser = start_browser("mute-audio")
     yield browser
     browser.quit()

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import bench_review as bench  # noqa: E402
 
 MEGABYTES = 10_000_000
-ENGINES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def text_of(page: str) -> str:
@@ -288,23 +287,8 @@ def test_long_curves_are_drawn_as_means():
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A headless Chromium with an empty profile, driven over its own protocol."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    engine = next((path for name in ENGINES if (path := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if not engine or not driver:
-        pytest.skip("no Chromium with chromedriver here (Debian: apt install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = engine
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                     "disable-component-update", "disable-sync", "autoplay-policy=no-user-gesture-required",
-                     f"user-data-dir={profile}"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(200)
+def browser(start_browser: Callable) -> Iterator:
+    browser = start_browser("autoplay-policy=no-user-gesture-required")
     yield browser
     browser.quit()
 

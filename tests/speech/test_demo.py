@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,6 @@ from chatterbox_es.speech.voices import load_voice
 pytest.importorskip("gradio")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENGINES = ("chromium", "chromium-browser", "google-chrome")
 SENTENCES = ("Hola, Ana.", "¿Vienes a las 7?", "Hoy no, gracias.")
 LONG = " ".join(SENTENCES * 12)
 
@@ -76,21 +75,8 @@ def server(outputs) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    engine = next((path for name in ENGINES if (path := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if not engine or not driver:
-        pytest.skip("no Chromium with chromedriver here (Debian: apt install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = engine
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                     "disable-component-update", "disable-sync", "autoplay-policy=document-user-activation-required",
-                     f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(200)
+def browser(start_browser: Callable) -> Iterator:
+    browser = start_browser("autoplay-policy=document-user-activation-required", logs=("browser", "performance"))
     yield browser
     browser.quit()
 
