@@ -22,6 +22,9 @@ _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; programs that write to a pipe claim this 
 _UNKNOWN_FRAMES = 1 << 40
 _CLAIMS = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _CLAIMED_FRAMES = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+_HEADER = 65_536  # bytes, in which the sound of a WAV file begins
+_LARGEST = 1 << 30  # bytes that are read of a file without a length
+_CHUNKS = (b"LIST", b"fact", b"cue ", b"smpl", b"bext", b"id3 ", b"ID3 ", b"JUNK", b"PEAK")  # what may follow no sound at all
 _MP3_FRAME = 1152  # samples
 _OGG_PAGE = 65_307  # bytes, the longest there is (RFC 3533)
 
@@ -52,6 +55,26 @@ def foreign_format(encoded: Path | io.BytesIO) -> str:
     except UnicodeDecodeError:
         return ""
     return f"text ({text[:30].splitlines()[0]!r})" if text.isprintable() or not _controls(text) else ""
+
+
+def with_length(encoded: Path | io.BytesIO) -> io.BytesIO | None:
+    """A WAV file whose header gives its sound 0 bytes and that goes on behind it, with the length that is there.
+
+    So they are left by programs that were ended before they could come back to the header. Nothing for any other file.
+    """
+    head = _bytes_of(encoded, 0, _HEADER)
+    place = 12
+    while head[:4] == b"RIFF" and head[8:12] == b"WAVE" and place + 8 < len(head):
+        size = int.from_bytes(head[place + 4:place + 8], "little")
+        if head[place:place + 4] == b"data":
+            if size or head[place + 8:place + 12] in _CHUNKS:
+                return None
+            content = bytearray(_bytes_of(encoded, 0, _LARGEST))
+            content[place + 4:place + 8] = (len(content) - place - 8).to_bytes(4, "little")
+            content[4:8] = (len(content) - 8).to_bytes(4, "little")
+            return io.BytesIO(content)
+        place += 8 + size + size % 2
+    return None
 
 
 def shortfall(file: soundfile.SoundFile, frames: int, encoded: Path | io.BytesIO) -> str:

@@ -18,10 +18,16 @@ class Vocoder(Protocol):
     """Anything that makes sound of a mel contract's frames; Chatterbox's HiFT fits the same contract."""
 
     contract: MelContract
+    name: str  # as people are told
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
         """Natural-log mels (frames, bins) to samples (frames * hop,) in [-1, 1]."""
         ...
+
+
+def within_full_scale(samples: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1] as float32: divided by their peak where that is above 1."""
+    return (samples / max(1.0, float(np.abs(samples).max()))).astype(np.float32)
 
 
 class GriffinLim:
@@ -37,6 +43,8 @@ class GriffinLim:
 
     Deterministic: the same mels give the same samples.
     """
+
+    name = "Griffin-Lim"
 
     def __init__(self, contract: MelContract | None = None, iterations: int = 48, updates: int = 60):
         self.contract = contract or MelContract()
@@ -60,7 +68,7 @@ class GriffinLim:
             estimate = self._analyse(_overlap_add(self._fit(estimate, target, smooth), self.window, self.hop, energy))
         energy = _energy(self.full_window, len(mel), c.hop)
         samples = _overlap_add(self._fit(estimate, target, smooth), self.full_window, c.hop, energy).numpy()
-        return (samples / max(1.0, float(np.abs(samples).max()))).astype(np.float32)
+        return within_full_scale(samples)
 
     def invert(self, target: Tensor) -> Tensor:
         """Smooth magnitudes (frames, n_fft // 2 + 1) whose mels are ``target`` (frames, bins)."""

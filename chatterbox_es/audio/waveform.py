@@ -8,7 +8,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from chatterbox_es.audio.containers import foreign_format, misnamed, shortfall
+from chatterbox_es.audio.containers import foreign_format, misnamed, shortfall, with_length
+from chatterbox_es.errors import sentence_of
 from chatterbox_es.files import write_whole
 
 SILENCE_PEAK = 1e-4
@@ -19,7 +20,7 @@ class AudioError(ValueError):
     """A sound file that cannot be used: `reason` is a short stable code, `detail` a sentence for people.
 
     Reasons: "missing-audio", "unreadable-audio", "zero-length", "not-finite", "silent-audio", "too-long",
-    and where it is asked for "truncated-audio", "wrong-extension", "too-many-channels".
+    "opposite-channels", and where it is asked for "truncated-audio", "wrong-extension", "too-many-channels".
     """
 
     def __init__(self, reason: str, detail: str):
@@ -71,6 +72,7 @@ def read_source(recording: Path | str | Recording, max_seconds: float = 60.0, ma
     """
     path = Path(recording) if isinstance(recording, str) else recording
     encoded = _present_file(path) if isinstance(path, Path) else _embedded_file(path)
+    encoded = with_length(encoded) or encoded
     try:
         file = soundfile.SoundFile(encoded)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
@@ -120,6 +122,9 @@ def mono_at(source: Source, rate: int) -> np.ndarray:
         raise AudioError("not-finite", f"{name} holds samples that are infinite or not numbers")
     low, high = float(mono.min()), float(mono.max())  # before resampling, whose ripple makes sound of an offset's ends
     if max(-low, high) < SILENCE_PEAK:
+        if samples.shape[1] > 1 and np.abs(samples).max() >= SILENCE_PEAK:
+            raise AudioError("opposite-channels", f"the channels of {name} are each other's opposite, so that their mean is "
+                             "silence: keep one of them, or turn one over")
         raise AudioError("silent-audio", f"{name} is silent: no sample is above {SILENCE_PEAK:g} of full scale")
     if high - low < 2 * SILENCE_PEAK and mono.size > 1:
         raise AudioError("silent-audio", f"{name} is silent: all its samples are {high:.3g}, a constant offset (DC)")
@@ -133,13 +138,17 @@ def mono_at(source: Source, rate: int) -> np.ndarray:
 
 
 def _present_file(path: Path) -> Path:
-    if not path.exists():
-        kind = "is a link to a file that is gone" if path.is_symlink() else "does not exist"
-        raise AudioError("missing-audio", f"{path} {kind}")
-    if not path.is_file():
-        raise AudioError("unreadable-audio", f"{path} is not a file")
-    if path.stat().st_size == 0:
-        raise AudioError("zero-length", f"{path} is empty (0 bytes)")
+    try:
+        if not path.exists():
+            kind = "is a link to a file that is gone" if path.is_symlink() else "does not exist"
+            raise AudioError("missing-audio", f"{path} {kind}")
+        if not path.is_file():
+            raise AudioError("unreadable-audio", f"{path} is not a file")
+        if path.stat().st_size == 0:
+            raise AudioError("zero-length", f"{path} is empty (0 bytes)")
+        path.open("rb").close()
+    except OSError as error:
+        raise AudioError("unreadable-audio", sentence_of(error) or f"{path} cannot be read: {error}") from error
     return path
 
 

@@ -22,6 +22,7 @@ class Step:
     frames: int
     idle: bool = False  # whether this process has none: its micro-batch then counts nothing
     epoch: int = 1
+    share: float = 0.0  # of the run that is over when it is computed
     text_targets: int | None = None  # tokens of all processes' texts that are predicted, where a model predicts them
 
 
@@ -214,7 +215,7 @@ class Batches:
         idle = not micro_batches  # fewer utterances than processes; the others wait for its share of the gradient
         read = [self.collate(self.features, micro_batch, epoch) for micro_batch in (micro_batches or [batch[:1]])]
         return Step(batch, [micro_batch.pin() for micro_batch in read] if pin else read, *self.size(batch), idle, epoch,
-                    self.text_targets(batch, epoch) if self.text_targets else None)
+                    text_targets=self.text_targets(batch, epoch) if self.text_targets else None)
 
     def steps(self, epoch: int, skip: int = 0, rank: int = 0, processes: int = 1, workers: int = 0,
               pin: bool = False) -> Generator[Step, None, None]:

@@ -14,6 +14,7 @@ import numpy as np
 from chatterbox_es.audio.quality import QUALITY
 from chatterbox_es.dataset.duplicates import first_of_same, first_of_same_audio
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8
 
 METRICS = tuple(name for name in QUALITY.fields or () if name not in ("audio", "fingerprint", "text"))
 """What a rule can compare with a number."""
@@ -117,10 +118,7 @@ def read_list(path: Path) -> dict[str, str]:
     Raises:
         UserError: no such file, or a line that is none of these.
     """
-    try:
-        lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"data.drop_list={path} cannot be read ({error}): give a text file with one id a line") from None
+    lines = read_utf8(path.expanduser(), "data.drop_list").splitlines()
     listed: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

@@ -89,18 +89,12 @@ class FeatureSet:
             UserError: there is no prepared set, or one of an earlier version.
         """
         self.folder, self.source = Path(folder), source
+        if not (self.folder / CARD).is_file():
+            raise UserError(f"{folder} holds no prepared set (no {CARD}): python -m chatterbox_es.prepare makes one")
         try:
-            self.card = json.loads((self.folder / CARD).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(f"{folder} holds no prepared set (no {CARD}): python -m chatterbox_es.prepare makes one") from error
-        if "shards" not in self.card:
-            raise UserError(f"{folder} was prepared by an earlier version, which kept all mels in one file: prepare it anew "
-                            "with python -m chatterbox_es.prepare, and delete this folder")
-        self.contract = MelContract(**self.card["mel"])
-        self.symbols = SymbolTable.from_dict(self.card["symbols"])
-        self.statistics = Statistics.from_dict(json.loads((self.folder / "statistics.json").read_text()))
-        self.index = np.load(self.folder / "index.npy", mmap_mode="r")
-        self.tokens = np.load(self.folder / "tokens.npy", mmap_mode="r")
+            self._read()
+        except (ValueError, LookupError, TypeError, EOFError, FileNotFoundError) as error:
+            raise UserError(f"{folder} is damaged ({error}): delete it, and prepare again") from error
         self.train = np.flatnonzero(~self.index["validation"])
         self.validation = np.flatnonzero(self.index["validation"])
         shards = self.card["shards"]
@@ -108,6 +102,21 @@ class FeatureSet:
         self._first_frame = np.cumsum([0, *(shard["frames"] for shard in shards)])
         self._maps: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
         self._mapped, self._lock = 0, threading.Lock()
+
+    def _read(self) -> None:
+        self.card = json.loads((self.folder / CARD).read_text(encoding="utf-8"))
+        if "shards" not in self.card:
+            raise UserError(f"{self.folder} was prepared by an earlier version, which kept all mels in one file: prepare it "
+                            "anew with python -m chatterbox_es.prepare, and delete this folder")
+        self.contract = MelContract(**self.card["mel"])
+        self.symbols = SymbolTable.from_dict(self.card["symbols"])
+        self.statistics = Statistics.from_dict(json.loads((self.folder / "statistics.json").read_text(encoding="utf-8")))
+        self.index = np.load(self.folder / "index.npy", mmap_mode="r")
+        self.tokens = np.load(self.folder / "tokens.npy", mmap_mode="r")
+        if self.index.dtype != INDEX or len(self.index) != self.card["utterances"]:
+            raise ValueError(f"index.npy holds {len(self.index)} utterances where {self.card['utterances']} belong")
+        if len(self.index) and len(self.tokens) < (self.index["token"] + self.index["tokens"]).max():
+            raise ValueError("tokens.npy is shorter than index.npy says")  # a set that drops some shares the whole one's
 
     def __len__(self) -> int:
         return len(self.index)
@@ -205,6 +214,15 @@ class FeatureSet:
         """What predicting the training mean scores on the validation frames: mean squared standardised value."""
         total = sum(self.mel(number).square().sum(dtype=torch.float64).item() for number in self.validation.tolist())
         return total / (int(self.index["frames"][self.validation].sum()) * self.contract.bins)
+
+
+def read_card(path: Path) -> dict:
+    """The card of a set among others; nothing where it cannot be read."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 class ContentHash:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import fsspec
 
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import UserError, sentence_of
 from chatterbox_es.files import flush_folder, write_whole
 
 
@@ -43,14 +43,16 @@ class Storage:
         Raises:
             UserError: the storage does not take it (full, no permission, out of reach).
         """
+        if self.is_local:
+            write_whole(self.path(name), content)
+            return
         try:
-            if self.is_local:
-                write_whole(self.path(name), content)
-            else:
-                with self.files.open(f"{self.root}/{name}", "wb") as file:
-                    content(file) if callable(content) else file.write(content)
+            with self.files.open(f"{self.root}/{name}", "wb") as file:
+                content(file) if callable(content) else file.write(content)
         except OSError as error:
-            raise UserError(f"{self.url}/{name} cannot be written: {error.strerror or error}") from error
+            # What is read while it is written (a table, a recording) is a file of its own, and named.
+            raise UserError(error.filename and sentence_of(error)
+                            or f"{self.url}/{name} cannot be written: {error.strerror or error}") from error
 
     def put(self, name: str, source: Path) -> None:
         """Take over a local file, which must lie on the same disk where the storage is local."""

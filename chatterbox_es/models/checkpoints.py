@@ -1,13 +1,14 @@
 """What a checkpoint's file holds, before a model's own class makes sense of it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
 
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import UserError, sentence_of
 
 
 def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
@@ -25,12 +26,38 @@ def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
                   else torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {sentence_of(error)}") from error
     except Exception as error:  # whatever the bytes of a foreign file lead the unpickler to
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from error
     if not isinstance(stored, dict):
         raise UserError(f"{path} is not a checkpoint of this version")
+    weights = stored.get("weights")
+    if not mmap and isinstance(weights, dict):
+        for name, weight in weights.items():
+            if isinstance(weight, torch.Tensor) and not weight.isfinite().all():
+                raise UserError(f"{path} holds values that are no numbers (in {name}): its training broke down, or the file is "
+                                "damaged; name another checkpoint")
     return stored
+
+
+def check_tensors(path: Path, weights: Any, expected: Mapping[str, torch.Size]) -> None:
+    """
+    Raises:
+        UserError: the weights are not those of a model that has the ``expected`` tensors.
+    """
+    if not isinstance(weights, dict):
+        raise UserError(f"{path} is not a checkpoint of this version: it holds no weights")
+    for name in expected:
+        if name not in weights:
+            raise UserError(f"{path} is damaged: it lacks the tensor {name}; name another checkpoint")
+    for name, weight in weights.items():
+        if name not in expected:
+            raise UserError(f"{path} is damaged, or of another version: it has a tensor {name}, which its model has not")
+        if weight.shape != expected[name]:
+            raise UserError(f"{path} is damaged: its tensor {name} is of shape {tuple(weight.shape)} where "
+                            f"{tuple(expected[name])} belongs; name another checkpoint")
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

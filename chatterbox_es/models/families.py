@@ -1,10 +1,12 @@
 """Which models there are: the one place that knows.
 
-``model=fase4`` predicts mels from phonemes (`models.fase4`), ``model=chatterbox`` speech tokens from letters
-(`models.t3`). Each brings its recipe and its checkpoint; loop, states, sweeps and selection are the same for all.
+``model=fase4`` predicts mels from phonemes (`models.fase4`), ``model=chatterbox`` speech tokens from letters (`models.t3`),
+``model=vocoder`` waveforms from mels (`models.vocoder`). Each brings its recipe and its checkpoint; loop, states, sweeps and
+selection are the same for all.
 """
 
 import dataclasses
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +14,63 @@ from chatterbox_es.config import Config, read_config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import read_stored
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.runs.run_directory import CONFIG
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a model's room gives the commands."""
+    """What a model's room gives the commands, by name: who speaks does not wait for the import of what trains."""
 
-    recipe: Any  # class of its `Recipe`
-    checkpoint: Any  # class of its `StoredModel`
+    room: str  # below `chatterbox_es.models`
+    recipe_name: str
+    checkpoint_name: str
+    extra: str = ""  # of the package, where it needs packages that need not be there
+
+    @property
+    def recipe(self) -> Any:
+        """The class of its `Recipe`."""
+        return self.named(f"recipe:{self.recipe_name}")
+
+    @property
+    def checkpoint(self) -> Any:
+        """The class of its `StoredModel`."""
+        return self.named(f"checkpoint:{self.checkpoint_name}")
+
+    def named(self, name: str) -> Any:
+        """
+        Raises:
+            UserError: packages that it needs are missing.
+        """
+        try:
+            return pkgutil.resolve_name(f"chatterbox_es.models.{self.room}.{name}")
+        except ImportError as error:
+            if not self.extra:
+                raise
+            raise UserError(f"model={self.extra} needs packages that are not installed ({error}): "
+                            f"pip install 'chatterbox-es[{self.extra}]'") from error
 
 
-MODELS = {"fase4": Model(Fase4Recipe, Checkpoint)}
-OPTIONAL = ("chatterbox",)  # whose packages need not be there
+MODELS = {"fase4": Model("fase4", "Fase4Recipe", "Checkpoint"),
+          "vocoder": Model("vocoder", "VocoderRecipe", "Checkpoint"),
+          "chatterbox": Model("t3", "T3Recipe", "T3Checkpoint", extra="chatterbox")}
 
 
 def model_named(name: str) -> Model:
     """
     Raises:
-        UserError: no such model, or packages that it needs are missing.
+        UserError: no such model.
     """
-    if name in MODELS:
-        return MODELS[name]
-    if name not in OPTIONAL:
-        raise UserError(f"model={name} is not known; use {' or '.join((*MODELS, *OPTIONAL))}")
-    try:
-        from chatterbox_es.models.t3.checkpoint import T3Checkpoint  # whose packages are optional
-        from chatterbox_es.models.t3.recipe import T3Recipe  # likewise
-    except ImportError as error:
-        raise UserError(f"model=chatterbox needs packages that are not installed ({error}): "
-                        "pip install 'chatterbox-es[chatterbox]'") from error
-    return Model(T3Recipe, T3Checkpoint)
+    if name not in MODELS:
+        raise UserError(f"model={name} is not known; use {' or '.join(MODELS)}")
+    return MODELS[name]
 
 
 def recipe_named(name: str) -> Recipe:
     """The recipe of a model, for what asks no configuration.
 
     Raises:
-        UserError: as `model_named`.
+        UserError: no such model, or packages that it needs are missing.
     """
     return model_named(name).recipe()
 
@@ -61,23 +79,23 @@ def recipe_of(config: Config) -> Recipe:
     """The recipe of a run's model.
 
     Raises:
-        UserError: as `model_named`.
+        UserError: as `recipe_named`.
     """
-    return model_named(config.model.name).recipe.of(config)
+    return model_named(config.model.name).recipe.of(config, load_checkpoint)
 
 
 def load_checkpoint(path: Path, mmap: bool = False) -> Any:
     """Read a checkpoint of any model: a `StoredModel`; ``mmap`` as in `read_stored`.
 
     Raises:
-        UserError: as `read_stored` and `model_named`.
+        UserError: as `read_stored` and `recipe_named`.
     """
     stored = read_stored(path, mmap)
     try:
-        model = model_named(stored.get("family", "fase4"))  # whose files of 0.1 say none
+        checkpoint = model_named(stored.get("family", "fase4")).checkpoint  # files of 0.1 say none
     except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    return model.checkpoint.read(stored, path)
+    return checkpoint.read(stored, path)
 
 
 def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +116,8 @@ class DataRecipe(Protocol):
 class TrainingRecipe(Protocol):
     """How a model is started, trained and stored."""
 
+    ends_with: Literal["best", "last"]  # whose weights a run leaves: the validation with the lowest ``val_loss``, or the last
+
     def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
         """The model that a new run starts from, and its lineage."""
         ...
@@ -133,7 +135,9 @@ class TrainingRecipe(Protocol):
         ...
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """What is trained, for the optimiser; a group without weight_decay has the phase's."""
+        """What is trained, for the optimiser; a group without weight_decay has the phase's. One with "part", a child's name,
+        holds all of that child, whose gradients are clipped by their own norm: two that are trained against each other are
+        two optimisers."""
         ...
 
     def losses(self, fabric: "Fabric", model: nn.Module, micro_batch: Any, step: Step) -> Losses:
@@ -168,7 +172,7 @@ class TrainingRecipe(Protocol):
 class InferenceRecipe(Protocol):
     """How a model is measured and heard."""
 
-    output: str  # what it predicts, which `speech.voices` makes sound of: mels | speech_tokens
+    output: str  # what it predicts, which `speech.voices` makes sound of: mels | speech_tokens; a vocoder's samples are sound
     validation_metrics: tuple[Metric, ...]  # ``val_loss`` first
 
     def values(self, fabric: "Fabric", model: nn.Module, features: FeatureSet, numbers: Sequence[int] | None = None,
@@ -180,9 +184,19 @@ class InferenceRecipe(Protocol):
         """A validation in words, behind its ``val_loss``."""
         ...
 
-    def samples(self, fabric: "Fabric", model: nn.Module, config: Config, features: FeatureSet,
-                numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
-        """Held-out sentences as sound and picture in a folder: name → (samples, rate), name → picture's file."""
+    def check_speaks(self, config: Config) -> None:
+        """
+        Raises:
+            UserError: what makes sound of the model's predictions cannot be had here.
+        """
+        ...
+
+    def samples(self, fabric: "Fabric", model: nn.Module, config: Config, features: FeatureSet, numbers: Sequence[int],
+                folder: Path | None, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+        """Held-out sentences as sound and picture in a folder: name → (samples, rate), name → picture's file.
+
+        Without a folder the sounds alone, and nothing is written.
+        """
         ...
 
     def publish(self, checkpoint: Any, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,

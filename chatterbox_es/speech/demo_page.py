@@ -34,7 +34,7 @@ footer { display: none !important; }
 # the other; when all is said the player holds the whole sound, to be heard again.
 PLAYER = """() => {
   document.documentElement.lang = 'es';
-  let text = '', played = 0, playing = false, sounds = [], whole = '';
+  let text = '', played = 0, playing = false, stopped = false, sounds = [], whole = '';
   const audio = () => document.querySelector('#sonido audio');
   const next = () => {
     const player = audio();
@@ -51,14 +51,16 @@ PLAYER = """() => {
     }
   };
   window.chatterboxStop = () => { const player = audio(); played = sounds.length; whole = ''; playing = false;
+    stopped = true;  // what is still on its way stays unheard
     if (player) { player.onended = player.onerror = null; player.pause(); } };
   new MutationObserver(() => {
     const queue = document.querySelector('#cola [data-text]');
     if (!queue) return;
     if (queue.dataset.text !== text) {
       window.chatterboxStop();
-      text = queue.dataset.text; played = 0; sounds = []; whole = '';
+      text = queue.dataset.text; played = 0; sounds = []; whole = ''; stopped = false;
     }
+    if (stopped) return;
     const found = JSON.parse(queue.dataset.sounds);
     if (found.length <= sounds.length && !queue.dataset.whole) return;
     if (queue.dataset.whole && queue.dataset.done) return;

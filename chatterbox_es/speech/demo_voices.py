@@ -11,8 +11,9 @@ from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
 from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, runs_below, state_of
 from chatterbox_es.speech.onnx_voice import OnnxModel
+from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Voice
-from chatterbox_es.speech.voices import load_voice
+from chatterbox_es.speech.voices import is_voice, load_voice
 from chatterbox_es.text import SymbolTable
 
 KEPT = 3  # voices held in memory, some 120 MB each
@@ -32,8 +33,8 @@ class Offer:
 class Shelf:
     """Voices below ``outputs`` and the one that was named, loaded when first asked for; safe for several users at once."""
 
-    def __init__(self, outputs: Path, run: Path | None = None, engine: str = "torch"):
-        self.outputs, self.run, self.engine = outputs, run, engine
+    def __init__(self, outputs: Path, run: Path | None = None, engine: str = "torch", options: VoiceOptions | None = None):
+        self.outputs, self.run, self.engine, self.options = outputs, run, engine, options
         self.loaded: OrderedDict[tuple[Path, int, str], Voice] = OrderedDict()
         self.lock = threading.Lock()
 
@@ -43,7 +44,8 @@ class Shelf:
         best = self.outputs / BEST
         if (best / VOICE).is_file():
             runs.append(best)
-        return {self._name(run): run for run in (*runs, *reversed(finished_runs(self.outputs)))}
+        finished = [run for run in finished_runs(self.outputs) if is_voice(run)]
+        return {self._name(run): run for run in (*runs, *reversed(finished))}
 
     def offers(self) -> list[Offer]:
         """What `runs` gives, each looked at; then the runs that are damaged."""
@@ -85,7 +87,7 @@ class Shelf:
         key = (path, path.stat().st_mtime_ns, speaker)
         with self.lock:
             if key not in self.loaded:
-                self.loaded[key] = load_voice(path, engine=self.engine, speaker=speaker)
+                self.loaded[key] = load_voice(path, engine=self.engine, speaker=speaker, options=self.options)
             self.loaded.move_to_end(key)
             while len(self.loaded) > KEPT:
                 self.loaded.popitem(last=False)

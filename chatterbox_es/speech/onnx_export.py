@@ -1,4 +1,4 @@
-"""A checkpoint as one ONNX file, checked against the voice that it was made of."""
+"""A checkpoint and its vocoder as one ONNX file, checked against the voice that it was made of."""
 
 import contextlib
 import dataclasses
@@ -15,17 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from chatterbox_es import __version__
+from chatterbox_es.audio.log_mel import log_mel
+from chatterbox_es.audio.vocoder import Vocoder
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
 from chatterbox_es.models.fase4.packing import Packing
-from chatterbox_es.speech.onnx_voice import FORMAT, INPUTS, INSTALL, OUTPUTS, OnnxModel, file_digest
+from chatterbox_es.models.mel_vocoder import NeuralVocoder, trained_for, vocoder_for
+from chatterbox_es.speech.onnx_vocoder import LONGEST, MELS, SAMPLES, VocoderGraph, with_vocoder
+from chatterbox_es.speech.onnx_voice import INPUTS, INSTALL, MUTE, OUTPUTS, SOUNDING, OnnxModel, file_digest
 from chatterbox_es.speech.voice import MelVoice, TorchModel
 
 OPSET = 20
 TOLERANCE = 1e-3  # of the largest absolute log-mel
+SOUND_TOLERANCE = 0.02  # mean difference of the log-mels of two sounds: less than a fifth of a decibel
 TIE = 1e-3  # frames: a token that ends this near to the middle of a frame may be rounded either way
 TEXTS = (
     "Sí.",
@@ -58,17 +64,20 @@ class Agreement:
     difference: float  # the largest of a log-mel, as a share of the largest absolute log-mel of its text
     compared: int
     ties: int  # sayings whose durations differ where a token ends in the very middle of a frame; their mels are not compared
+    sound: float | None = None  # the largest mean absolute difference of the log-mels of two sounds of the same mels
 
     def __str__(self) -> str:
         ties = f"; in {self.ties} more a tie was rounded the other way" if self.ties else ""
+        sound = "" if self.sound is None else f"; sounds {self.sound:.1e} (allowed: {SOUND_TOLERANCE:g})"
         return (f"onnxruntime against torch, {self.compared} sayings: durations equal, log-mels at most {self.difference:.1e} "
-                f"apart (allowed: {TOLERANCE:g}){ties}")
+                f"apart (allowed: {TOLERANCE:g}){sound}{ties}")
 
 
-def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
+def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocoder | None = None) -> Agreement:
     """Write a checkpoint's file as ONNX, whole or not at all, and only if it says the same as the checkpoint does.
 
-    Of a checkpoint with several speakers the graph has the one that is named, and its own dialect.
+    Of a checkpoint with several speakers the graph has the one that is named, and its own dialect. With a trained ``vocoder``
+    it makes sound as well; of any other it ends at the mels.
 
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, the graph says something else, or it cannot be written.
@@ -80,39 +89,52 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "") -> Agreement:
         raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
     loaded = Checkpoint.load(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
-    proto = _to_onnx(loaded)
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
-    onnx.helper.set_model_props(proto, facts | {"format": FORMAT, "source": file_digest(checkpoint)})
+    proto = _voice_graph(loaded)
+    if isinstance(vocoder, NeuralVocoder):
+        proto = with_vocoder(proto, _vocoder_graph(vocoder))
+        facts |= {"format": SOUNDING, "vocoder": vocoder.name, "vocoder_source": file_digest(vocoder.path)}
+    else:
+        facts["format"] = MUTE
+    onnx.helper.set_model_props(proto, facts | {"source": file_digest(checkpoint)})
     proto.producer_name, proto.producer_version = "chatterbox_es", __version__
     onnx.checker.check_model(proto)
     content = proto.SerializeToString()
     trial = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
     try:
         write_whole(trial, lambda file: file.write(content))
-        agreement = compare(MelVoice(loaded, str(checkpoint)), OnnxModel(trial))
+        agreement = compare(MelVoice(loaded, str(checkpoint), vocoder=vocoder), OnnxModel(trial))
         trial.replace(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error}); name another place: "
-                        f"python -m chatterbox_es.export run={checkpoint} out=FILE.onnx") from error
+    except UserError as error:
+        raise UserError(str(error).replace(str(trial), str(out))) from error  # the name that somebody knows
     finally:
         with contextlib.suppress(OSError):
             trial.unlink(missing_ok=True)
     return agreement
 
 
-def _to_onnx(checkpoint: Checkpoint) -> Any:
-    """The graph as an ``onnx.ModelProto``, weights inside."""
-    graph = SpeakingGraph(checkpoint.build(), checkpoint.statistics).eval()
-    example = (torch.arange(7), torch.tensor(1.0))
-    lengths = ({0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}, None)
+def _voice_graph(checkpoint: Checkpoint) -> Any:
+    """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside."""
+    return _to_onnx(SpeakingGraph(checkpoint.build(), checkpoint.statistics), (torch.arange(7), torch.tensor(1.0)),
+                    ({0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}, None), list(INPUTS), list(OUTPUTS))
+
+
+def _vocoder_graph(vocoder: NeuralVocoder) -> Any:
+    """Log-mels to samples, likewise."""
+    mels = torch.zeros(7, vocoder.contract.bins)
+    return _to_onnx(VocoderGraph(vocoder.network), (mels,), ({0: torch.export.Dim("frames", min=1, max=LONGEST)},), [MELS],
+                    [SAMPLES])
+
+
+def _to_onnx(graph: nn.Module, example: tuple[Tensor, ...], lengths: tuple, inputs: list[str], outputs: list[str]) -> Any:
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = registration.level
     registration.setLevel(logging.ERROR)  # it warns that torchvision, which nothing here uses, is not installed
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(graph, example, dynamo=True, dynamic_shapes=lengths, input_names=list(INPUTS),
-                                        output_names=list(OUTPUTS), opset_version=OPSET, external_data=False, verbose=False)
+            program = torch.onnx.export(graph.eval(), example, dynamo=True, dynamic_shapes=lengths, input_names=inputs,
+                                        output_names=outputs, opset_version=OPSET, external_data=False, verbose=False)
     finally:
         registration.setLevel(before)
     assert program is not None  # as with every call that names no file
@@ -123,14 +145,14 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
     """Say some texts with both engines.
 
     Raises:
-        UserError: durations differ, or log-mels by more than `TOLERANCE`.
+        UserError: durations differ, log-mels by more than `TOLERANCE`, or the sound's by more than `SOUND_TOLERANCE`.
     """
-    largest, compared, ties = 0.0, 0, 0
+    largest, sound, compared, ties = 0.0, 0.0, 0, 0
     for text in texts:
         ids = voice.front_end.read(text).ids
         for speed in speeds:
-            mel, durations = voice.acoustic(ids, speed)
-            graph_mel, graph_durations = graph(ids, speed)
+            mel, durations, _ = voice.acoustic(ids, speed)
+            graph_mel, graph_durations, samples = graph(ids, speed)
             if not np.array_equal(durations, graph_durations):
                 if not _is_tie(voice, ids, speed):
                     raise UserError(f"the exported graph has other durations than the voice at speed {speed:g} for {text!r}; "
@@ -138,11 +160,25 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
                 ties += 1
                 continue
             largest = max(largest, float(np.abs(graph_mel - mel).max() / np.abs(mel).max()))
+            if samples is not None:  # of the graph's own mels, since phases are sums over all frames before
+                sound = max(sound, _sounds_apart(voice.vocoder(graph_mel), samples, voice.checkpoint.contract))
             compared += 1
     if not largest <= TOLERANCE or not compared:
         raise UserError(f"the exported graph's log-mels differ from the voice's by {largest:.2g} of their largest value "
                         f"(allowed: {TOLERANCE:g}, {compared} sayings compared); it was not kept")
-    return Agreement(largest, compared, ties)
+    if not sound <= SOUND_TOLERANCE:
+        raise UserError(f"the exported graph sounds otherwise than the vocoder: the sounds' log-mels differ by {sound:.2g}"
+                        f" on average (allowed: {SOUND_TOLERANCE:g}); it was not kept")
+    return Agreement(largest, compared, ties, sound if graph.vocoder else None)
+
+
+def _sounds_apart(one: np.ndarray, other: np.ndarray, contract: MelContract) -> float:
+    """How far two sounds (samples,) are apart: the mean absolute difference of their log-mels."""
+    if len(one) != len(other):
+        return float("inf")
+    rest = max(0, contract.margin + 1 - len(one))
+    mels = [log_mel(np.pad(samples, (0, rest)), contract) for samples in (one, other)]
+    return float((mels[0] - mels[1]).abs().mean())
 
 
 def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
@@ -155,8 +191,9 @@ def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
     return bool(((ends % 1 - 0.5).abs() < TIE).any())
 
 
-def exported_beside(checkpoint: Path) -> OnnxModel:
-    """The ONNX file of a checkpoint, in its folder and of its name; made now unless it is there and of these very weights.
+def exported_beside(checkpoint: Path, own: Path | None = None) -> OnnxModel:
+    """The ONNX file of a checkpoint, in its folder and of its name; made now unless it is there and of these very weights, and
+    of those of its vocoder, which is the file ``own`` if that is there.
 
     Raises:
         UserError: it cannot be exported, or not be written there.
@@ -165,10 +202,10 @@ def exported_beside(checkpoint: Path) -> OnnxModel:
     if path.is_file():
         try:
             model = OnnxModel(path)
-            if model.source == source:
+            vocoder = trained_for(model.checkpoint.contract, own)
+            if (model.source, model.vocoder_source) == (source, file_digest(vocoder) if vocoder else ""):
                 return model
         except UserError:
             pass  # an older version's or a damaged one: it is made anew, and whole
-
-    export_voice(checkpoint, path)
+    export_voice(checkpoint, path, vocoder=vocoder_for(Checkpoint.load(checkpoint).contract, own))
     return OnnxModel(path)

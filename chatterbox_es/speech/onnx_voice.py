@@ -4,10 +4,11 @@
              speed      float32 ()           2 takes half the time
     outputs  log_mels   float32 (frames, bins)  natural logarithm, as the mel contract in the metadata says
              durations  int64 (tokens,)      frames of each token; their sum is the number of frames
+             samples    float32 (frames * hop,)  the sound, in [-1, 1] but for peaks; not in every file
 
 The metadata (``metadata_props``) is JSON, key by key what `Checkpoint.describe` says: ``model``, ``phase``, ``mel``,
 ``symbols``, ``statistics``, ``front_end`` (dialect and the user's lexicon), ``lineage``; besides, ``format`` and ``source``,
-the SHA-256 of the checkpoint's file.
+the SHA-256 of the checkpoint's file; where there is sound, ``vocoder`` and ``vocoder_source``: its name and its file's SHA-256.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from chatterbox_es.audio.vocoder import within_full_scale
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
@@ -26,9 +28,10 @@ from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import LONGEST_TEXT
 from chatterbox_es.text import SymbolTable
 
-FORMAT = "chatterbox_es voice 1"
+FORMATS = MUTE, SOUNDING = "chatterbox_es voice 1", "chatterbox_es voice 2"
 INPUTS = {"tokens": ("tensor(int64)", 1), "speed": ("tensor(float)", 0)}  # type, dimensions
 OUTPUTS = {"log_mels": ("tensor(float)", 2), "durations": ("tensor(int64)", 1)}
+SOUND = {"samples": ("tensor(float)", 1)}
 DESCRIBED = ("model", "phase", "mel", "symbols", "statistics", "front_end", "lineage")
 INSTALL = "pip install 'chatterbox-es[onnx]'"
 
@@ -44,10 +47,13 @@ class OnnxModel:
         self.path = path
         self.session = _session(path, threads or torch.get_num_threads())
         facts = self.session.get_modelmeta().custom_metadata_map
-        if facts.get("format") != FORMAT:
-            raise UserError(f"{path} is ONNX, but not a voice of this version ({FORMAT}): its metadata says "
+        self.format = facts.get("format", "")
+        if self.format not in FORMATS:
+            raise UserError(f"{path} is ONNX, but not a voice of this version ({' or '.join(FORMATS)}): its metadata says "
                             f"{facts.get('format', 'nothing of a format')!r}. Write one with python -m chatterbox_es.export")
         self.source = facts.get("source", "")
+        self.vocoder, self.vocoder_source = facts.get("vocoder", ""), facts.get("vocoder_source", "")
+        self.outputs = OUTPUTS | (SOUND if self.format == SOUNDING else {})
         try:
             self.checkpoint = _checkpoint({key: json.loads(facts[key]) for key in DESCRIBED})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -55,8 +61,13 @@ class OnnxModel:
                             "export the voice again") from error
         self._check_contract()
 
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids to natural-log mels (frames, bins) and each token's frames (tokens,).
+    def without_sound(self) -> None:
+        """Let the graph end at the mels: another vocoder is to make sound of them."""
+        self.vocoder, self.outputs = "", OUTPUTS
+
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Token ids to natural-log mels (frames, bins), each token's frames (tokens,), and samples (frames * hop,) where the
+        graph makes some.
 
         Raises:
             ValueError: more tokens than the graph takes, or none.
@@ -64,17 +75,17 @@ class OnnxModel:
         if not 0 < len(ids) <= LONGEST_TEXT:
             raise ValueError(f"a text of {len(ids)} tokens; the graph takes 1 to {LONGEST_TEXT}")
         given = {"tokens": np.asarray(ids, np.int64), "speed": np.asarray(speed, np.float32)}
-        mel, durations = self.session.run(list(OUTPUTS), given)
-        return mel, durations
+        mel, durations, *sound = self.session.run(list(self.outputs), given)
+        return mel, durations, within_full_scale(sound[0]) if sound else None
 
     def _check_contract(self) -> None:
         """Names, types and ranks of what goes in and comes out, and the bins of a frame."""
         bins = self.checkpoint.contract.bins
-        for wanted, found in ((INPUTS, self.session.get_inputs()), (OUTPUTS, self.session.get_outputs())):
+        for wanted, found in ((INPUTS, self.session.get_inputs()), (self.outputs, self.session.get_outputs())):
             has = {value.name: (value.type, len(value.shape)) for value in found}
             if has != wanted:
-                raise UserError(f"{self.path} does not keep the contract of {FORMAT}: it has {_listed(has)}, and should have "
-                                f"{_listed(wanted)}; export the voice again")
+                raise UserError(f"{self.path} does not keep the contract of {self.format}: it has {_listed(has)}, and should "
+                                f"have {_listed(wanted)}; export the voice again")
         frame = self.session.get_outputs()[0].shape[1]
         if frame != bins:
             raise UserError(f"{self.path} makes frames of {frame} bins, and its mel contract says {bins}; "
@@ -88,6 +99,7 @@ def _session(path: Path, threads: int) -> Any:
         raise UserError(f"speaking with ONNX needs onnxruntime, which is not here ({error}): {INSTALL}") from None
     if not path.is_file():
         raise UserError(f"there is no file {path}")
+    path.open("rb").close()  # of a file that may not be read onnxruntime says that it does not exist
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -111,13 +123,6 @@ def _listed(values: dict[str, tuple[str, int]]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

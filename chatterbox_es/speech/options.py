@@ -6,21 +6,26 @@ from pathlib import Path
 import torch
 
 from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
+from chatterbox_es.command_line import path_field
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
+from chatterbox_es.models.mel_vocoder import NeuralVocoder, vocoder_for
+from chatterbox_es.runs.checkpoint_files import final_checkpoint
+
+AUTO, NEURAL, GRIFFIN_LIM, HIFT = "auto", "neural", "griffin_lim", "hift"
+VOCODER_HELP = (f"fase4: {NEURAL}, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, or a run of phase=vocoder; "
+                f"{AUTO}: the voice's own, else the one that comes along, else {GRIFFIN_LIM}")
 
 
 @dataclasses.dataclass
 class VoiceOptions:
     """What a voice can be told beside its dialect and speaker; None is the published value."""
 
-    vocoder: str = dataclasses.field(default="griffin_lim", metadata={
-        "help": "fase4: griffin_lim, or hift, which is Resemble's and needs weights="})
-    weights: str = dataclasses.field(default="", metadata={
-        "help": "folder of Resemble's files; chatterbox: in place of the one it was trained from"})
+    vocoder: str = path_field(VOCODER_HELP, default=AUTO)
+    weights: str = path_field("folder of Resemble's files; chatterbox: in place of the one it was trained from")
     codec: str = dataclasses.field(default="", metadata={
         "help": "chatterbox: MODULE:FUNCTION of a voice that was trained with another codec than Resemble's"})
-    reference: str = dataclasses.field(default="", metadata={"help": "chatterbox: a recording of the voice to speak with"})
+    reference: str = path_field("chatterbox: a recording of the voice to speak with")
     seed: int = dataclasses.field(default=0, metadata={"help": "chatterbox: another one says the same text otherwise"})
     guidance: float | None = dataclasses.field(default=None, metadata={
         "help": "chatterbox: how strongly the text is followed; none: 0.5, as published, and likewise below"})
@@ -29,8 +34,8 @@ class VoiceOptions:
     top_p: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 1"})
     repetition_penalty: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 2"})
 
-    def mel_vocoder(self, contract: MelContract) -> Vocoder:
-        """The vocoder of a voice of mels.
+    def mel_vocoder(self, contract: MelContract, own: Path | None = None) -> Vocoder:
+        """The vocoder of a voice of mels; ``own`` is where the voice's own would lie.
 
         Raises:
             UserError: no such vocoder, its weights or packages are missing, or something is said that only chatterbox knows.
@@ -39,10 +44,24 @@ class VoiceOptions:
                 and getattr(self, field.name) != field.default]
         if said:
             raise UserError(f"{said[0]}={getattr(self, said[0])} is for voices of model=chatterbox; this one is of model=fase4")
-        if self.vocoder == "griffin_lim":
+        if self.vocoder == GRIFFIN_LIM:
             return GriffinLim(contract)
-        if self.vocoder != "hift":
-            raise UserError(f"vocoder={self.vocoder} is not known; use griffin_lim or hift")
+        if self.vocoder == HIFT:
+            return self._hift(contract)
+        if self.vocoder in (AUTO, NEURAL):
+            vocoder = vocoder_for(contract, own)
+            if self.vocoder == NEURAL and isinstance(vocoder, GriffinLim):
+                raise UserError("vocoder=neural: this voice has no vocoder of its own, and none comes along for its mels. "
+                                "Train one: python -m chatterbox_es.train phase=vocoder model.voice=RUN")
+            return vocoder
+        if not Path(self.vocoder).exists():
+            raise UserError(f"vocoder={self.vocoder} is not known; use {AUTO}, {NEURAL}, {GRIFFIN_LIM} or {HIFT}, or name a "
+                            "run of phase=vocoder")
+        trained = NeuralVocoder(final_checkpoint(Path(self.vocoder)), f"the vocoder {self.vocoder}")
+        trained.checkpoint.check_contract(contract, self.vocoder, "the voice")
+        return trained
+
+    def _hift(self, contract: MelContract) -> Vocoder:
         if not self.weights:
             raise UserError("vocoder=hift needs the folder with Resemble's s3gen.pt: weights=DIR")
         from chatterbox_es.models.t3.codec import load_hift  # whose packages are optional

@@ -39,21 +39,26 @@ class Speech:
 class AcousticModel(Protocol):
     """What says a row of token ids: the trained model in torch, or its ONNX graph."""
 
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids to natural-log mels (frames, bins) float32 and each token's frames (tokens,) int64."""
+    vocoder: str  # what it makes sound by; empty where it makes none
+
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Token ids to natural-log mels (frames, bins) float32, each token's frames (tokens,) int64, and samples (frames *
+        hop,) where it makes sound itself."""
         ...
 
 
 class TorchModel:
     """A checkpoint's weights in torch."""
 
+    vocoder = ""
+
     def __init__(self, checkpoint: Checkpoint):
         self.model, self.statistics = checkpoint.build(), checkpoint.statistics
 
     @torch.inference_mode()
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, None]:
         mel, durations = self.model.speak(torch.tensor(ids), float(np.float32(speed)))  # as precise as the graph's input is
-        return self.statistics.restore(mel).numpy(), durations.numpy()
+        return self.statistics.restore(mel).numpy(), durations.numpy(), None
 
 
 class Voice:
@@ -70,6 +75,11 @@ class Voice:
         """
         self.name, self.checkpoint = name, checkpoint
         self.front_end = front_end_of(checkpoint, dialect)
+
+    @property
+    def sounds_by(self) -> str:
+        """What makes sound of its mels, for people; empty where it predicts none."""
+        return ""
 
     @property
     def speakers(self) -> Sequence[str]:
@@ -168,6 +178,10 @@ class MelVoice(Voice):
         self.vocoder = vocoder or GriffinLim(checkpoint.contract)
 
     @property
+    def sounds_by(self) -> str:
+        return self.acoustic.vocoder or self.vocoder.name
+
+    @property
     def speakers(self) -> Sequence[str]:
         return self.unfolded.model.get("speakers", ())
 
@@ -180,8 +194,12 @@ class MelVoice(Voice):
         return super().in_dialect(dialect)
 
     def _say(self, reading: Reading, speed: float) -> Speech:
-        mel, durations = self.acoustic(reading.ids, speed)
-        return Speech(reading, mel, durations, self.vocoder(mel), self.checkpoint.contract.sample_rate)
+        mel, durations, samples = self.acoustic(reading.ids, speed)
+        if not np.isfinite(mel).all():
+            raise UserError(f"{self.name} predicts mels that are infinite or not numbers: its weights are damaged, or have "
+                            "diverged in training. Take another checkpoint of its run")
+        return Speech(reading, mel, durations, self.vocoder(mel) if samples is None else samples,
+                      self.checkpoint.contract.sample_rate)
 
 
 def join(whole: Reading, parts: Sequence[Speech]) -> Speech:

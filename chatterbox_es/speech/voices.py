@@ -8,11 +8,11 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.recipe import StoredModel
-from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, voice_file
+from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, vocoder_beside, voice_file
 from chatterbox_es.runs.run_directory import finished_runs, read_card
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
-from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.options import AUTO, NEURAL, VoiceOptions
 from chatterbox_es.speech.voice import MelVoice, Voice
 
 ENGINES = ("torch", "onnx")
@@ -36,34 +36,45 @@ def load_voice(run: Path, dialect: str | None = None, engine: str = "torch", spe
         if speaker:
             raise UserError(f"speaker={speaker}: an exported voice has one speaker. Export that one (python -m "
                             f"chatterbox_es.export run={run} speaker={speaker} out=FILE.onnx) and speak with run=FILE.onnx")
-        model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path)
-        return MelVoice(model.checkpoint, str(path), dialect, options.mel_vocoder(model.checkpoint.contract), model)
-    return voice_of(load_checkpoint(path), str(path), dialect, speaker, options)
+        model = OnnxModel(path) if path.suffix == ".onnx" else exported_beside(path, vocoder_beside(path))
+        vocoder = None
+        if not model.vocoder or options.vocoder not in (AUTO, NEURAL):
+            model.without_sound()
+            vocoder = options.mel_vocoder(model.checkpoint.contract, vocoder_beside(path))
+        return MelVoice(model.checkpoint, str(path), dialect, vocoder, model)
+    return voice_of(load_checkpoint(path), str(path), dialect, speaker, options, vocoder_beside(path))
 
 
 def voice_of(checkpoint: StoredModel, name: str, dialect: str | None = None, speaker: str = "",
-             options: VoiceOptions | None = None) -> Voice:
-    """The voice of a checkpoint of any model.
+             options: VoiceOptions | None = None, vocoder: Path | None = None) -> Voice:
+    """The voice of a checkpoint of any model; ``vocoder`` is where one of its own would lie.
 
     Raises:
         UserError: as `load_voice`.
     """
     if checkpoint.output not in VOICES:
         raise UserError(f"{name} is of model={checkpoint.family}, which predicts {checkpoint.output} and is no voice")
-    return VOICES[checkpoint.output](checkpoint, name, dialect, speaker, options or VoiceOptions())
+    return VOICES[checkpoint.output](checkpoint, name, dialect, speaker, options or VoiceOptions(), vocoder)
 
 
-def _of_mels(checkpoint: Checkpoint, name: str, dialect: str | None, speaker: str, options: VoiceOptions) -> Voice:
-    return MelVoice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract), speaker=speaker)
+def _of_mels(checkpoint: Checkpoint, name: str, dialect: str | None, speaker: str, options: VoiceOptions,
+             vocoder: Path | None) -> Voice:
+    return MelVoice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract, vocoder), speaker=speaker)
 
 
-def _of_speech_tokens(checkpoint: Any, name: str, dialect: str | None, speaker: str, options: VoiceOptions) -> Voice:
+def _of_speech_tokens(checkpoint: Any, name: str, dialect: str | None, speaker: str, options: VoiceOptions,
+                      vocoder: Path | None) -> Voice:
     from chatterbox_es.speech.t3_voice import T3Voice  # whose packages are optional
 
     return T3Voice(checkpoint, name, dialect, speaker, options)
 
 
 VOICES = {"mels": _of_mels, "speech_tokens": _of_speech_tokens}  # by what a model predicts
+
+
+def is_voice(run: Path) -> bool:
+    """Whether a run trains something that speaks, and not a vocoder."""
+    return (read_card(run) or {}).get("output", "mels") in VOICES  # 0.1 says none
 
 
 def newest_voice(outputs: Path) -> Path:
@@ -74,7 +85,7 @@ def newest_voice(outputs: Path) -> Path:
     """
     if (outputs / BEST / VOICE).is_file():
         return outputs / BEST
-    runs = [run for run in finished_runs(outputs) if (read_card(run) or {}).get("output", "mels") in VOICES]  # 0.1 says none
+    runs = [run for run in finished_runs(outputs) if is_voice(run)]
     whole = [run for run in runs if holds_full_model(run)]
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
@@ -86,6 +97,6 @@ def chosen_from(run: Path) -> str:
     """For ``outputs/best``, which checkpoint was selected; nothing for a run."""
     try:
         selection = json.loads((run / "selection.json").read_text(encoding="utf-8"))
-    except OSError:
+        return f" (selected by {selection['by']}: {selection['ranking'][0]['checkpoint']})"
+    except (OSError, ValueError, LookupError, TypeError):  # the voice itself says what it is
         return ""
-    return f" (selected by {selection['by']}: {selection['ranking'][0]['checkpoint']})"

@@ -105,7 +105,7 @@ def test_programs_read_the_list_from_the_screen(linted):
 @pytest.mark.parametrize(("options", "said"), [
     (("format=pdf",), "format=pdf: must be html | text | json"), (("only=beauty",), "only=beauty: is not measured"),
     (("only=alignment",), "needs a voice: run=RUN"), (("run=nowhere",), "run=nowhere does not exist"),
-    (("worst=-1",), "worst=-1"), (("form=html",), "form"), (("out=corpus", "worst=0"), "cannot be written"),
+    (("worst=-1",), "worst=-1"), (("form=html",), "form"), (("out=corpus", "worst=0"), "is a folder"),
 ])  # fmt: skip
 def test_what_is_asked_wrongly_is_an_error_that_says_so(linted, options, said):
     result = linted(*options)

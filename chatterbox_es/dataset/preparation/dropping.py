@@ -5,11 +5,14 @@ in common. What is held out stays what was held out in the whole set, so that ru
 the same sentences, but for those that are dropped.
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from chatterbox_es.dataset.drop_rules import Exclusions
 from chatterbox_es.dataset.feature_set import CARD, ContentHash, Copies, FeatureSet, Statistics
 from chatterbox_es.dataset.preparation.shards import FIXED_POINT, sums_of
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import errors_are_said, write_whole
 
 SHARED = ("tokens.npy", "utterances.jsonl", "mels")
 
@@ -33,6 +37,14 @@ class SharedCopies(Copies):
     def fetch(self, name: str, sha256: str | None = None) -> None:
         if name.startswith("mels/"):
             self.copies.fetch(name, sha256)
+
+
+def whole_of(features: FeatureSet) -> FeatureSet:
+    """The set whose mels a set is made of: the one that nothing was dropped from, which may be itself."""
+    if "of" not in features.card:
+        return features
+    source = features.source.copies if isinstance(features.source, SharedCopies) else None
+    return FeatureSet(features.folder.with_name(features.card["of"]), source)
 
 
 def without_dropped(whole: FeatureSet, drop: str | None, drop_list: str | None) -> FeatureSet:
@@ -70,13 +82,13 @@ def without_dropped(whole: FeatureSet, drop: str | None, drop_list: str | None) 
 def _write(folder: Path, whole: FeatureSet, kept: np.ndarray, dropped: dict[int, tuple[str, str]]) -> None:
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with errors_are_said(folder), removed_at_the_end(partial):
+        partial.mkdir()
         for name in SHARED:
             os.symlink(Path("..", whole.folder.name, name), partial / name)
         index = whole.index[kept]
-        np.save(partial / "index.npy", index)
-        np.save(partial / "quality.npy", whole.quality[kept])
+        for name, array in (("index", index), ("quality", whole.quality[kept])):
+            write_whole(partial / f"{name}.npy", functools.partial(np.save, arr=array), durable=False)
         _link_recordings(partial, whole, kept)
         content, statistics = _content(whole, index, kept)
         (partial / "statistics.json").write_text(json.dumps(statistics.to_dict()))
@@ -85,8 +97,14 @@ def _write(folder: Path, whole: FeatureSet, kept: np.ndarray, dropped: dict[int,
                                     encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # without a card it was never whole
         os.replace(partial, folder)
+
+
+@contextlib.contextmanager
+def removed_at_the_end(folder: Path) -> Iterator[None]:
+    try:
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _card(whole: FeatureSet, index: np.ndarray, kept: np.ndarray, dropped: dict[int, tuple[str, str]], content: str) -> dict:

@@ -1,17 +1,18 @@
-"""Shards made on this machine: here where one process is enough, else by one process a core.
+"""Shards, or what is made of them, on this machine: here where one process is enough, else by one process a core.
 
 Processes of their own rather than forks of this one, which may train, hold a GPU or run in a notebook.
 """
 
 import json
 import os
+import pickle
 import selectors
 import subprocess
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, Protocol
 
 import torch
 
@@ -24,36 +25,68 @@ from chatterbox_es.hardware import cores
 ATTEMPTS = 3  # to make a shard, where the process that makes it dies
 
 
+class Work(Protocol):
+    """What is made shard by shard: told to worker processes as a pickle, so that it knows where everything lies."""
+
+    def make(self, number: int) -> tuple[int, int]:
+        """Make that of one shard; its rows and frames. Raises UserError where it cannot be made."""
+        ...
+
+    def rows(self, number: int) -> str:
+        """Which rows those are, in words."""
+        ...
+
+
+class ShardWork(NamedTuple):
+    """The shards of a set: see `make_shard`."""
+
+    url: str  # of the set's storage
+    treatment: Treatment
+    size: int  # rows of a shard
+
+    def make(self, number: int) -> tuple[int, int]:
+        shard = make_shard(Storage(self.url), self.treatment, number, self.size)
+        return shard.rows, shard.frames
+
+    def rows(self, number: int) -> str:
+        return f"rows {number * self.size} to {(number + 1) * self.size - 1} of the corpus, counted from 0,"
+
+
 def make_shards(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int,
                 workers: int | None = None) -> Generator[tuple[int, int], None, None]:
-    """Make shards; rows and frames of each, as they are done. ``shards`` may take its time: it is asked for the next one while
-    others are being made.
+    """`make_all` of a set's shards."""
+    return make_all(ShardWork(storage.url, treatment, size), shards, 1 if storage.is_of_this_process else workers)
+
+
+def make_all(work: Work, shards: Iterable[int], workers: int | None = None) -> Generator[tuple[int, int], None, None]:
+    """Make the work of shards; rows and frames of each, as they are done. ``shards`` may take its time: it is asked for the
+    next one while others are being made.
 
     Raises:
-        UserError: a shard cannot be written, or the process that makes it dies again and again.
+        UserError: a shard cannot be made, or the process that makes it dies again and again.
     """
     workers = workers or cores()
     if isinstance(shards, Sized):
         workers = min(workers, len(shards))
-    if workers <= 1 or storage.is_of_this_process:
-        yield from _make_here(storage, treatment, shards, size)
+    if workers <= 1:
+        yield from _make_here(work, shards)
         return
-    team = Team(storage, treatment, size)
+    team = Team(work)
     try:
         yield from team.make(shards, workers)
     finally:
         team.stop()
 
 
-def _make_here(storage: Storage, treatment: Treatment, shards: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
+def _make_here(work: Work, shards: Iterable[int]) -> Iterator[tuple[int, int]]:
     threads = torch.get_num_threads()
     for number in shards:
         torch.set_num_threads(1)
         try:
-            shard = make_shard(storage, treatment, number, size)
+            made = work.make(number)
         finally:
             torch.set_num_threads(threads)  # what is set here is also what the products of training would use
-        yield shard.rows, shard.frames
+        yield made
 
 
 def questions_of(worker: subprocess.Popen[str]) -> IO[str]:
@@ -69,8 +102,8 @@ def answers_of(worker: subprocess.Popen[str]) -> IO[str]:
 class Team:
     """Worker processes and what each of them is making."""
 
-    def __init__(self, storage: Storage, treatment: Treatment, size: int):
-        self.job = json.dumps({"url": storage.url, "treatment": treatment.to_dict(), "size": size})
+    def __init__(self, work: Work):
+        self.work, self.job = work, pickle.dumps(work).hex()
         self.selector = selectors.DefaultSelector()
         self.making: dict[subprocess.Popen[str], int] = {}
         self.attempts: dict[int, int] = {}
@@ -127,9 +160,8 @@ class Team:
         code = worker.wait()
         self.attempts[number] = self.attempts.get(number, 0) + 1
         if self.attempts[number] >= ATTEMPTS:
-            size = json.loads(self.job)["size"]
             raise UserError(
-                f"the process that prepares rows {number * size} to {(number + 1) * size - 1} of the corpus, counted from 0, "
+                f"the process that prepares {self.work.rows(number)} "
                 f"ended {ATTEMPTS} times without an answer (exit code {code}); what it said stands above. Perhaps memory is "
                 "short (prepare.workers=1), or one of these recordings makes the decoder fail")
         print(f"a process that prepares shard {number} ended with exit code {code}: the shard is made again", flush=True)

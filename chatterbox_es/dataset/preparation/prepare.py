@@ -72,6 +72,12 @@ def prepare_whole(config: Config) -> FeatureSet:
     return features
 
 
+def treatment_of(data: DataConfig, contract: MelContract) -> Treatment:
+    """What workers are told of the configuration."""
+    return Treatment(contract, data.dialect, data.lexicon, data.max_seconds, data.trim_silence, data.loudness, data.split_seed,
+                     data.max_channels, data.check_files)
+
+
 def cache_folder(options: PrepareConfig) -> Path:
     """Where copies of remote prepared sets are kept."""
     if options.cache:
@@ -142,8 +148,7 @@ def _make(target: Storage, config: Config, contract: MelContract, corpus: dict[s
     target.make_folder("mels")
     if target.is_local:
         remove_partials(target.path(""))
-    treatment = Treatment(contract, data.dialect, data.lexicon, data.max_seconds, data.trim_silence, data.loudness,
-                          data.split_seed, data.max_channels, data.check_files)
+    treatment = treatment_of(data, contract)
     size = _shard_size(target, options.shard)
     places = manifest_places(target)
     if places is None and options.engine == "local" and any(source.streaming for source in corpus_sources(data).values()):

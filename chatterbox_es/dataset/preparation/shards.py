@@ -24,7 +24,7 @@ from chatterbox_es.dataset.preparation.manifest import manifest_places, read_man
 from chatterbox_es.dataset.preparation.stages import Treated, Treatment, treat
 from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
-from chatterbox_es.files import PARTIAL
+from chatterbox_es.files import PARTIAL, errors_are_said
 
 FIXED_POINT = 2.0**20
 """Sums of an utterance's log-mels are kept in this part of a unit as integers, so that they add up the same in any order."""
@@ -99,12 +99,13 @@ def make_shard(storage: Storage, treatment: Treatment, number: int, size: int) -
         rows, count = read_manifest(storage, places, first, last), last - first
     else:
         rows, count = portion, len(portion)
-    mels = _Mels(storage, treatment.contract.bins)
-    try:
-        shard = _treat_all(rows, first, count, treatment, mels)
-        mels.finish(storage, mels_name(number))
-    finally:
-        mels.path.unlink(missing_ok=True)
+    with errors_are_said(Path(storage.url, mels_name(number))):
+        mels = _Mels(storage, treatment.contract.bins)
+        try:
+            shard = _treat_all(rows, first, count, treatment, mels)
+            mels.finish(storage, mels_name(number))
+        finally:
+            mels.path.unlink(missing_ok=True)
     storage.write(record_name(number), shard.write)
     return shard
 

@@ -9,13 +9,14 @@ EVERY = 60.0  # seconds between lines
 
 
 class WorkProgress:
-    """Counts rows of the corpus, and the speech in them for the speed. ``total`` None: nobody knows how many there will be."""
+    """Counts rows of the corpus, and the speech in them for the speed. ``total`` None: nobody knows how many there will be.
+    ``name`` is what is being done."""
 
-    def __init__(self, total: int | None, done: int, frames_per_second: float):
-        self.total, self.rows, self.done, self.per_second = total, done, done, frames_per_second
+    def __init__(self, total: int | None, done: int, frames_per_second: float, name: str = "prepare"):
+        self.total, self.rows, self.done, self.per_second, self.name = total, done, done, frames_per_second, name
         self.seconds = 0.0
         self.began = self.told = time.monotonic()
-        self.bar = tqdm(total=total, initial=done, desc="prepare", unit="utt", disable=not sys.stderr.isatty())
+        self.bar = tqdm(total=total, initial=done, desc=name, unit="utt", disable=not sys.stderr.isatty())
         if done:
             print(f"{done} {f'of {total} ' if total else ''}rows were done before", flush=True)
 
@@ -27,7 +28,7 @@ class WorkProgress:
         spent = time.monotonic() - self.began
         if failure[0] is None and spent > EVERY:
             hours = self.seconds / 3600
-            print(f"prepared {hours:.1f} h of speech in {clock(spent)}, {self.speed():,.0f} h an hour", flush=True)
+            print(f"{self.name}: {hours:.1f} h of speech in {clock(spent)}, {self.speed():,.0f} h an hour", flush=True)
 
     def add(self, rows: int, frames: int) -> None:
         """So many more are done."""
@@ -39,11 +40,11 @@ class WorkProgress:
         if self.bar.disable and now - self.told >= EVERY:
             self.told = now
             if self.total is None:
-                print(f"prepare: {self.rows} rows, {self.speed():,.0f} h of speech an hour", flush=True)
+                print(f"{self.name}: {self.rows} rows, {self.speed():,.0f} h of speech an hour", flush=True)
                 return
             left = (now - self.began) / max(self.rows - self.done, 1) * (self.total - self.rows)
-            print(f"prepare: {self.rows} of {self.total} rows ({self.rows / self.total:.1%}), {self.speed():,.0f} h of speech "
-                  f"an hour, {clock(left)} left", flush=True)
+            print(f"{self.name}: {self.rows} of {self.total} rows ({self.rows / self.total:.1%}), {self.speed():,.0f} h of "
+                  f"speech an hour, {clock(left)} left", flush=True)
 
     def speed(self) -> float:
         """Seconds of speech a second."""

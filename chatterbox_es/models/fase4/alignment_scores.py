@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
-from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.fase4.aligned import aligned
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.runs.checkpoint_files import voice_file
@@ -19,10 +18,7 @@ ALIGNMENT = np.dtype([("alignment", "<f4"), ("hurried", "<f4"), ("longest_phone"
 """Of an utterance under its best alignment: squared error a frame and bin (1 is what predicting the mean scores), the share
 of its tokens that get one frame only, and the longest token in seconds."""
 
-BATCH = 16  # utterances
 
-
-@torch.no_grad()
 def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
     """`ALIGNMENT` records (utterances,) of a prepared set under the voice of a run, a checkpoint's file, or outputs/best.
 
@@ -42,18 +38,13 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
         return np.load(kept)
     model = checkpoint.build(features)
     scores = np.zeros(len(features), ALIGNMENT)
-    order = np.argsort(features.index["frames"], kind="stable")
     frame = 1 / features.contract.frames_per_second
-    with tqdm(total=len(order), desc="alignment", unit="utt", disable=not sys.stderr.isatty()) as progress:
-        for start in range(0, len(order), BATCH):
-            numbers = order[start:start + BATCH].tolist()
-            batch = collate(features, numbers)
-            mels = checkpoint.statistics.standardise(features.statistics.restore(batch.mels))
-            prediction = model(batch.tokens, batch.text, mels, batch.speech, batch.speakers, batch.dialects)
+    with tqdm(total=len(features), desc="alignment", unit="utt", disable=not sys.stderr.isatty()) as progress:
+        for batch, mels, prediction in aligned(model, checkpoint.statistics, features, range(len(features))):
             errors = (prediction.mels.float() - mels).square().mean(1).split(batch.speech.lengths)
             durations = prediction.durations.split(batch.text.lengths)
-            for number, error, tokens in zip(numbers, errors, durations, strict=True):
+            for number, error, tokens in zip(batch.utterances, errors, durations, strict=True):
                 scores[number] = (float(error.mean()), float((tokens == 1).float().mean()), int(tokens.max()) * frame)
-            progress.update(len(numbers))
+            progress.update(len(batch.utterances))
     write_whole(kept, lambda file: np.save(file, scores))
     return scores

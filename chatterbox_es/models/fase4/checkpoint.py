@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 
@@ -12,7 +14,8 @@ from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.checkpoints import read_stored
+from chatterbox_es.models.checkpoints import check_tensors, read_stored
+from chatterbox_es.models.fase4.aligned import aligned
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.text import SymbolTable
 
@@ -40,11 +43,24 @@ class Checkpoint:
 
     def build(self, features: FeatureSet | None = None) -> Fase4:
         """The model with these weights, ready to speak; speakers and dialects, if any, by the ids of a prepared set."""
-        model = Fase4(**self.model)
+        with torch.random.fork_rng(devices=()):  # a training that listens goes on as one that does not
+            model = Fase4(**self.model)
         model.load_state_dict(self.weights)
         if features is not None:
             model.number(features.names)
         return model.eval()
+
+    def aligned_mels(self, features: FeatureSet, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """The natural-log mels (frames, bins) that the voice has for utterances of a set, each frame where the recording's is,
+        with their numbers; in no order.
+
+        Raises:
+            UserError: the set has other symbols or mels.
+        """
+        self.check_fits(features, "the voice", statistics=False)
+        for batch, _, prediction in aligned(self.build(features), self.statistics, features, numbers):
+            mels = self.statistics.restore(prediction.mels.float()).split(batch.speech.lengths)
+            yield from zip(batch.utterances, (mel.numpy() for mel in mels), strict=True)
 
     @staticmethod
     def vectors_key(what: str) -> str:
@@ -115,9 +131,16 @@ class Checkpoint:
         """
         if stored.get("format") != FORMAT:
             raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
-        return cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
-                   SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]), stored["front_end"],
-                   stored["lineage"])
+        try:
+            read = cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
+                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
+                       stored["front_end"], stored["lineage"])
+            with torch.device("meta"):
+                expected = {name: weight.shape for name, weight in Fase4(**read.model).state_dict().items()}
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UserError(f"{path} is damaged, or no checkpoint of this version ({error!r}); name another one") from error
+        check_tensors(path, read.weights, expected)
+        return read
 
     def describe(self) -> dict[str, Any]:
         """All but the weights, as plain values."""

@@ -76,7 +76,8 @@ def start_model(config: Fase4Run, features: FeatureSet) -> tuple[Fase4, dict]:
         fit_decoder(model.mel_decoder, config.model.width, features, config.train.seed)
     if not config.phase.encoder_from:
         if config.model.decoder_start == "grown":
-            raise UserError("model.decoder_start=grown needs a run whose decoder it grows from: phase=4_3")
+            raise UserError("model.decoder_start=grown needs a run whose decoder it grows from (phase=4_3, "
+                            "train.encoder=RUN); without one write model.decoder_start=random")
         return model, {}
     path = encoder_checkpoint(config, features)
     parent = Checkpoint.load(path)
@@ -103,14 +104,16 @@ def grow_decoder(decoder: MelDecoder, parent: dict[str, torch.Tensor], name: str
     layers = [layer for layer in decoder if isinstance(layer, nn.Linear)]
     if len(layers) != 4 or "mel_decoder.2.weight" not in parent or "mel_decoder.4.weight" in parent:
         raise UserError(f"model.decoder_start=grown makes three hidden layers of one; model.decoder_hidden has "
-                        f"{len(layers) - 1}, and {name} {sum(key.startswith('mel_decoder.') for key in parent) // 2 - 1}")
+                        f"{len(layers) - 1}, and {name} {sum(key.startswith('mel_decoder.') for key in parent) // 2 - 1}. For "
+                        "other sizes write model.decoder_start=random")
     first, second, third, output = layers
     states, bins = first.out_features, output.out_features
     weight, bias = parent["mel_decoder.2.weight"], parent["mel_decoder.2.bias"]
     if parent["mel_decoder.0.weight"].shape != first.weight.shape or second.out_features != 2 * states or (
             third.out_features < 2 * bins):
         raise UserError(f"model.decoder_start=grown: of {name}'s decoder with {weight.shape[1]} states it makes "
-                        f"model.decoder_hidden=[{weight.shape[1]},{2 * weight.shape[1]},N], N at least {2 * bins}")
+                        f"model.decoder_hidden=[{weight.shape[1]},{2 * weight.shape[1]},N], N at least {2 * bins}; "
+                        "for other sizes write model.decoder_start=random")
     same = torch.eye(states)
     first.weight.copy_(parent["mel_decoder.0.weight"])
     first.bias.copy_(parent["mel_decoder.0.bias"])

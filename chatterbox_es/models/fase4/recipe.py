@@ -1,19 +1,17 @@
 """``model=fase4`` as the commands know it: mels from phonemes, by `Fase4`."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chatterbox_es.audio.vocoder import GriffinLim
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.config import Fase4Run
 from chatterbox_es.dataset.batches import Batches, Budget, Step
-from chatterbox_es.dataset.feature_set import CARD, FeatureSet
+from chatterbox_es.dataset.feature_set import CARD, FeatureSet, read_card
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.fase4.batches import Batch, collate
@@ -23,6 +21,7 @@ from chatterbox_es.models.fase4.loss import Losses, losses_of
 from chatterbox_es.models.fase4.memory import plan_memory
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.models.fase4.validation import METRICS, speak, utterance_values
+from chatterbox_es.models.mel_vocoder import vocoder_for
 from chatterbox_es.models.plan import Plan
 from chatterbox_es.models.recipe import Frozen
 from chatterbox_es.models.utterance_values import UtteranceValues
@@ -37,10 +36,11 @@ class Fase4Recipe:
     """See `models.recipe.Recipe`."""
 
     name, output = Checkpoint.family, Checkpoint.output
+    ends_with: Literal["best", "last"] = "best"
     validation_metrics = METRICS
 
     @classmethod
-    def of(cls, config: Fase4Run) -> "Fase4Recipe":
+    def of(cls, config: Fase4Run, load: Callable[[Path], Any]) -> "Fase4Recipe":
         """That of a run."""
         return cls()
 
@@ -52,7 +52,7 @@ class Fase4Recipe:
 
     def find(self, folder: Path, content: str) -> FeatureSet | None:
         for card in sorted(folder.glob(f"*/{CARD}")):
-            known = json.loads(card.read_text(encoding="utf-8"))
+            known = read_card(card)
             shards = known.get("shards", [{"file": ""}])  # without any, an earlier version has prepared it
             if known.get("content") == content and all((card.parent / shard["file"]).is_file() for shard in shards):
                 return FeatureSet(card.parent)
@@ -125,10 +125,13 @@ class Fase4Recipe:
                           model_arguments(config, features), config.phase.name, features.contract, features.symbols,
                           features.statistics, front_end_facts(config.data), lineage)
 
+    def check_speaks(self, config: Fase4Run) -> None:
+        """Griffin-Lim is always there."""
+
     def samples(self, fabric: "Fabric", model: Fase4, config: Fase4Run, features: FeatureSet, numbers: Sequence[int],
-                folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+                folder: Path | None, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         """Pictures are of mel and alignment, beside the recording's."""
-        vocoder, rate = GriffinLim(features.contract), features.contract.sample_rate
+        vocoder, rate = vocoder_for(features.contract), features.contract.sample_rate
         sounds, pictures = {}, {}
         for number in numbers:
             check()
@@ -136,12 +139,15 @@ class Fase4Recipe:
             mels, durations = speak(fabric, model, features, number)
             samples = vocoder(features.statistics.restore(mels).numpy())
             name = utterance["id"].replace("/", "_")
+            sounds[name] = samples, rate
+            if folder is None:
+                continue
             write_audio(folder / f"{name}.wav", samples, rate)
             aligned = recorded_durations(fabric, model, features, number)
             draw_mels(folder / f"{name}.png", mels.numpy(), features.mel(number).numpy(),
                       features.symbols.symbols_of(tokens.tolist()), durations.numpy(), aligned.numpy(),
                       features.contract.frames_per_second, f"{title}: {utterance['text']}")
-            sounds[name], pictures[name] = (samples, rate), folder / f"{name}.png"
+            pictures[name] = folder / f"{name}.png"
         return sounds, pictures
 
     def publish(self, checkpoint: Checkpoint, out: Path, adapters: bool = False, half: bool = False, trim: bool = False,

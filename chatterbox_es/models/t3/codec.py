@@ -142,6 +142,8 @@ class ResembleVocoder:
 class HiFT:
     """S3Gen's vocoder alone, an `audio.vocoder.Vocoder`: it fits any mels of the same contract, `model=fase4`'s too."""
 
+    name = "HiFT"
+
     def __init__(self, s3gen: S3Gen):
         self.contract = MelContract()
         self.vocoder = s3gen.mel2wav

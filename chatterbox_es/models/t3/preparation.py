@@ -20,10 +20,10 @@ from omegaconf import OmegaConf
 
 from chatterbox_es.audio.waveform import AudioError, Recording
 from chatterbox_es.config import ChatterboxConfig, ChatterboxRun, DataConfig
-from chatterbox_es.corpus import Utterance, read_corpus
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
 from chatterbox_es.dataset.preparation.stages import front_end, read_speech
 from chatterbox_es.dataset.preparation.work_progress import WorkProgress
+from chatterbox_es.dataset.recordings import recordings
 from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.t3.codec import CODE_RATE, RATE, Codec, codec_named
@@ -263,29 +263,10 @@ def read_stretch(content: bytes) -> Stretch:
                 "unknown": {number: tuple(found) for number, found in facts["unknown"]}}
 
 
-def recordings(features: FeatureSet, data: DataConfig) -> Iterator[tuple[int, dict, str | Path | Recording]]:
-    """Number, description and recording of each utterance of a set, in its order.
-
-    Recordings that came inside a data set are not kept by the set (but for those held out): the corpus is read again.
-    """
-    rows = None
-    for number in range(len(features)):
-        one = features.utterance(number)
-        if not one.get("embedded"):
-            yield number, one, one["audio"]
-            continue
-        rows = rows or (row for row in read_corpus(data) if isinstance(row, Utterance) and not isinstance(row.audio, Path))
-        audio = next((row.audio for row in rows if row.id == one["id"]), None)
-        if audio is None:
-            raise UserError(f"{one['id']} of {features.folder} is not in the corpus any more; prepare it anew")
-        yield number, one, audio
-
-
-def listen(number: int, said: dict, audio: str | Path | Recording, data: DataConfig) -> Heard:
+def listen(number: int, said: dict, audio: Path | Recording, data: DataConfig) -> Heard:
     """A recording as the encoders hear it: mono at 16 kHz, without silent ends, as loud as the others."""
     words, dialect = said["words"], said.get("dialect") or data.dialect
     try:
-        audio = Path(audio) if isinstance(audio, str) else audio
         _, (samples, *_) = read_speech(audio, RATE, data)
     except AudioError as error:
         return Heard(number, words, dialect, NO_SAMPLES, (error.reason, error.detail))

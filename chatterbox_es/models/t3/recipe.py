@@ -1,12 +1,11 @@
 """``model=chatterbox`` as the commands know it: speech tokens from letters, by `T3`, started from published weights."""
 
 import dataclasses
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from chatterbox_es.config import ChatterboxConfig, ChatterboxRun
 from chatterbox_es.dataset.batches import Batches, Budget, Step
-from chatterbox_es.dataset.feature_set import CARD, FeatureSet
+from chatterbox_es.dataset.feature_set import CARD, FeatureSet, read_card
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import require_gpu
@@ -34,7 +33,7 @@ from chatterbox_es.models.t3.phases import FULL_MODEL, TEXT_AND_LORA, add_adapte
 from chatterbox_es.models.t3.preparation import prepare_tokens, weights_folder
 from chatterbox_es.models.t3.prompts import drops_text
 from chatterbox_es.models.t3.published import publish
-from chatterbox_es.models.t3.samples import load_vocoder, save_samples
+from chatterbox_es.models.t3.samples import load_vocoder, save_samples, vocoder_of
 from chatterbox_es.models.t3.token_set import TokenSet
 from chatterbox_es.models.t3.validation import METRICS, spoken_of, utterance_values
 from chatterbox_es.models.t3.weights import fingerprint, load_t3
@@ -56,10 +55,11 @@ class T3Recipe:
     checkpointing: bool = True  # layers are computed again in the backward pass
 
     name, output = T3Checkpoint.family, T3Checkpoint.output
+    ends_with: Literal["best", "last"] = "best"
     validation_metrics = METRICS
 
     @classmethod
-    def of(cls, config: ChatterboxRun) -> "T3Recipe":
+    def of(cls, config: ChatterboxRun, load: Callable[[Path], Any]) -> "T3Recipe":
         """That of a run."""
         model = config.model
         return cls(config.phase.trains, lora_options(model), LossWeights(text=model.text_weight),
@@ -76,7 +76,7 @@ class T3Recipe:
     def find(self, folder: Path, content: str) -> TokenSet | None:
         """The set with that content hash among those prepared in a folder."""
         for card in sorted(folder.glob(f"*/tokens-*/{CARD}")):
-            if json.loads(card.read_text(encoding="utf-8")).get("content") == content:
+            if read_card(card).get("content") == content:
                 return TokenSet(FeatureSet(card.parent.parent), card.parent)
         return None
 
@@ -211,8 +211,11 @@ class T3Recipe:
             features.token_card["tags"], config.model.start_tokens, config.phase.name,
             front_end_facts(config.data), features.references, lineage)
 
+    def check_speaks(self, config: ChatterboxRun) -> None:
+        vocoder_of(config)
+
     def samples(self, fabric: Fabric, model: T3, config: ChatterboxRun, features: TokenSet, numbers: Sequence[int],
-                folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+                folder: Path | None, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
         if not numbers:
             return {}, {}
         vocoder = load_vocoder(config)

@@ -35,10 +35,19 @@ def _vocoder(codec: str, weights: WeightsFolder) -> TokenVocoder:
     return codec_named(codec, weights, "cpu").vocoder()
 
 
+def vocoder_of(config: ChatterboxRun) -> TokenVocoder:
+    """What makes sound of tokens, on the CPU.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    return _vocoder(config.model.codec, weights_folder(config.model))
+
+
 def load_vocoder(config: ChatterboxRun) -> TokenVocoder | None:
-    """What makes sound of tokens, on the CPU; None where it cannot be loaded, which the log says."""
+    """Likewise; None where it cannot be loaded, which the log says."""
     try:
-        return _vocoder(config.model.codec, weights_folder(config.model))
+        return vocoder_of(config)
     except UserError as error:
         log.warning("no samples are spoken: %s", error)
         return None
@@ -64,14 +73,14 @@ def ready_to_speak(fabric: Fabric, model: T3, vocoder: TokenVocoder) -> Iterator
 
 
 def save_samples(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: ChatterboxRun, features: TokenSet,
-                 numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+                 numbers: Sequence[int], folder: Path | None, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
     """Each in the voice of another clip of its speaker, as sound and as mel beside the recording's."""
     with ready_to_speak(fabric, model, vocoder):
         return _say_all(fabric, model, vocoder, config, features, numbers, folder, title, check)
 
 
 def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: ChatterboxRun, features: TokenSet,
-             numbers: Sequence[int], folder: Path, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
+             numbers: Sequence[int], folder: Path | None, title: str, check: Callable[[], None]) -> tuple[dict, dict]:
     prompts, sounds, pictures = features.prompts(PROMPTS_OF), {}, {}
     for number in numbers:
         utterance = features.utterance(number)
@@ -95,10 +104,13 @@ def _say_all(fabric: Fabric, model: T3, vocoder: TokenVocoder, config: Chatterbo
             log.warning("%s: the model ends before it says anything", utterance["id"])
             continue
         samples = vocoder(said.codes, reference)
+        sounds[name] = samples, SOUND_RATE
+        if folder is None:
+            continue
         write_audio(folder / f"{name}.wav", samples, SOUND_RATE)
         spoken = features.statistics.standardise(log_mel(samples, features.contract))
         ended = "ended" if said.ended else f"cut after {longest} tokens"
         draw_mels(folder / f"{name}.png", spoken.numpy(), features.mel(number).numpy(), [], NONE, NONE,
                   features.contract.frames_per_second, f"{title}: {utterance['text']}", ("recording", f"model, {ended}"))
-        sounds[name], pictures[name] = (samples, SOUND_RATE), folder / f"{name}.png"
+        pictures[name] = folder / f"{name}.png"
     return sounds, pictures

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from chatterbox_es.config import compose
 from chatterbox_es.dataset.batches import Budget, Step
-from chatterbox_es.models.families import recipe_of
+from chatterbox_es.errors import UserError
+from chatterbox_es.models.families import load_checkpoint, recipe_of
 from chatterbox_es.models.t3 import samples
 from chatterbox_es.models.t3.batches import collate
 from chatterbox_es.models.t3.generation import Sampling, draw, generate
@@ -21,6 +22,7 @@ from chatterbox_es.models.t3.token_set import TokenSet
 from chatterbox_es.models.t3.validation import utterance_values
 from chatterbox_es.models.t3.weights import load_t3
 from chatterbox_es.training.optimisation import make_optimizer, training_step
+from chatterbox_es.training.run import load_listening
 from tests.fp16 import fabric_of
 from tests.pretend_gpu import OnGpu, PretendGpu
 
@@ -99,7 +101,7 @@ def test_a_validation_waits_once_and_finds_what_the_cpu_finds(adapted_t3, featur
 def test_a_step_knows_how_many_text_tokens_its_whole_batch_predicts(config, features):
     """What the mean of the text's loss is over, in however many micro-batches and processes; some texts are dropped."""
     changed = OmegaConf.merge(config, {"model": {"text_drop_prob": 0.4}, "phase": {"batch_size": 4}})
-    recipe, counts = T3Recipe.of(changed), []
+    recipe, counts = T3Recipe.of(changed, load_checkpoint), []
     batches = recipe.batches(changed, features, Budget(frames=1), None)
     for epoch in (1, 2, 3):
         for one, other in zip(batches.steps(epoch, 0, 0, 2), batches.steps(epoch, 0, 1, 2), strict=True):
@@ -161,6 +163,7 @@ def test_samples_are_spoken_with_adapters_merged_and_leave_everything_as_it_was(
             hook.remove()
         assert dict(adapted(model.tfmr)) == layers
         after = {name: weight.inner if isinstance(weight, OnGpu) else weight for name, weight in model.state_dict().items()}
+    samples._vocoder.cache_clear()  # others are not spoken to by this one
     vocoder, = loaded  # once
     assert vocoder.places == ["cuda", "cpu"] * 2 and vocoder.spoken > 0
     assert said[0].keys() == said[1].keys() and all(np.array_equal(said[0][name][0], said[1][name][0]) for name in said[0])
@@ -206,3 +209,21 @@ def test_a_draw_is_torchs_own():
     for seed in range(20):
         one, other = (torch.Generator().manual_seed(seed) for _ in range(2))
         assert torch.equal(draw(probabilities, one), torch.multinomial(probabilities, 1, generator=other))
+
+
+def test_sentences_to_be_heard_are_those_that_are_shown_and_nothing_is_written(adapted_t3, features, config, tmp_path):
+    recipe, fabric, numbers = T3Recipe(), fabric_of("32-true"), features.validation.tolist()
+    shown, pictures = recipe.samples(fabric, adapted_t3, config, features, numbers, tmp_path / "shown", "shown", lambda: None)
+    random = torch.get_rng_state()
+    heard, none = recipe.samples(fabric, adapted_t3, config, features, numbers, None, "", lambda: None)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert shown and len(pictures) == len(shown) and none == {}
+    assert heard.keys() == shown.keys() and all(np.array_equal(heard[name][0], shown[name][0]) for name in heard)
+    assert len(list(tmp_path.rglob("*.wav"))) == len(shown)
+
+
+def test_a_model_that_cannot_be_heard_says_so_before_it_is_trained(config, features, monkeypatch):
+    deaf = OmegaConf.merge(config, {"model": {"codec": "standin_codec:none"}, "train": {"listen": 2}})
+    said = r"^train\.listen=2: model=chatterbox cannot be heard here: model\.codec=standin_codec:none: write resemble"
+    with pytest.raises(UserError, match=said):
+        load_listening(deaf, fabric_of("32-true"), T3Recipe.of(deaf, load_checkpoint))

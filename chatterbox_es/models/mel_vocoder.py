@@ -1,0 +1,51 @@
+"""What makes sound of a voice's mels: a trained vocoder where there is one, else Griffin-Lim."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chatterbox_es.audio.vocoder import GriffinLim, Vocoder, within_full_scale
+from chatterbox_es.mel_contract import MelContract
+from chatterbox_es.models.vocoder.checkpoint import BASE, Checkpoint
+
+
+class NeuralVocoder:
+    """A trained vocoder on the processor, as `audio.vocoder.Vocoder` asks."""
+
+    def __init__(self, path: Path, name: str):
+        """
+        Raises:
+            UserError: the file cannot be read, or is no vocoder of this version.
+        """
+        self.path, self.name = path, name
+        self.checkpoint = Checkpoint.load(path)
+        self.contract, self.network = self.checkpoint.contract, self.checkpoint.build()
+
+    def __call__(self, mel: np.ndarray) -> np.ndarray:
+        return within_full_scale(self.network.vocode(torch.from_numpy(np.asarray(mel, np.float32))).numpy())
+
+
+def trained_for(contract: MelContract, own: Path | None = None) -> Path | None:
+    """The file of the trained vocoder that makes sound of a contract's mels: ``own`` if it is there, else the one that comes
+    with the package if it is there and of that contract.
+
+    Raises:
+        UserError: it is damaged, or ``own`` is of another contract.
+    """
+    if own is not None and own.is_file():
+        Checkpoint.load(own).check_contract(contract, str(own), "the voice")
+        return own
+    return BASE if BASE.is_file() and Checkpoint.load(BASE).contract == contract else None
+
+
+def vocoder_for(contract: MelContract, own: Path | None = None) -> Vocoder:
+    """The best that there is for mels of a contract: `trained_for`, else Griffin-Lim.
+
+    Raises:
+        UserError: as `trained_for`.
+    """
+    path = trained_for(contract, own)
+    if path is None:
+        return GriffinLim(contract)
+    return NeuralVocoder(path, "the base vocoder" if path == BASE else "its own vocoder")
