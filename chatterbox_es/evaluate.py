@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chatterbox_es import command_line
+from chatterbox_es.audio.vocoder import GriffinLim
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.budget import PROBED, sentences_that_fit
@@ -25,7 +26,7 @@ from chatterbox_es.evaluation.measures import MEASURES, MeasureOptions, build_me
 from chatterbox_es.evaluation.page import write_page
 from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND, Results, table
-from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.evaluation.sounds import GRIFFIN_LIM, REFERENCES
 from chatterbox_es.evaluation.speed import machine, speed_of
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Sentence, Spoken, System, check_names, held_out, parse_peers
 from chatterbox_es.evaluation.verdicts import verdicts
@@ -33,7 +34,7 @@ from chatterbox_es.models.families import features_of
 from chatterbox_es.runs.checkpoint_files import run_of, voice_file
 from chatterbox_es.runs.run_directory import commit
 from chatterbox_es.selection.ranking import check_comparable
-from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import chosen_from, load_voice, newest_voice
 
@@ -48,10 +49,12 @@ class EvaluateOptions(MeasureOptions):
     minutes: float = dataclasses.field(default=2.0, metadata={"help": "time for the evaluation where sentences= says nothing"})
     measures: str = dataclasses.field(default="", metadata={"help": f"of {', '.join(MEASURES)}; none: all that can be"})
     peers: str = dataclasses.field(default="", metadata={"help": "name:DIR of another system's files <id>.wav, with commas"})
-    out: str = dataclasses.field(default="", metadata={"help": "folder [RUN/evaluation, or outputs/evaluation/TIME]"})
-    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
-    vocoder: str = dataclasses.field(default="griffin_lim", metadata={"help": "of voices of mels: or hift, with weights="})
-    weights: str = dataclasses.field(default="", metadata={"help": "folder of Resemble's files, for hift or chatterbox"})
+    out: str = command_line.path_field("folder [RUN/evaluation, or outputs/evaluation/TIME]")
+    outputs: str = command_line.path_field("where runs are looked for", default="outputs")
+    vocoder: str = command_line.path_field(VOCODER_HELP, default=AUTO)
+    griffin_lim: bool = dataclasses.field(default=False, metadata={
+        "help": "the round trip by Griffin-Lim too, beside that by the voices' vocoder"})
+    weights: str = command_line.path_field("folder of Resemble's files, for hift or chatterbox")
     codec: str = dataclasses.field(default="", metadata={"help": "chatterbox: of voices of another codec than Resemble's"})
     phase: str = dataclasses.field(default="5", metadata={"help": "what this command is; 5 and no other"})
 
@@ -70,16 +73,16 @@ def main() -> None:
         raise UserError(f"phase={options.phase}: this command is phase 5; the others are python -m chatterbox_es.train phase=…")
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
     wanted, outputs = _count(options), Path(options.outputs)
-    runs = [Path(part.strip()) for part in options.run.split(",") if part.strip()] or [newest_voice(outputs)]
+    runs = command_line.listed_paths(options.run) or [newest_voice(outputs)]
     voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec))
     first = next(iter(voices.values()))
     features = features_of(run_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
-    systems = _systems(features, voices, options.peers)
+    systems = _systems(features, voices, options)
     expected = min(wanted or len(features.validation), len(features.validation))
     measures = build_measures(options, first.front_end.dialect.name, asked, voices, expected)
     folder = Path(options.out) if options.out else _folder(runs, outputs)
-    for run in runs:
-        print(f"voice: {run}{chosen_from(run)}")
+    for run, voice in zip(runs, voices.values(), strict=True):
+        print(f"voice: {run}{chosen_from(run)}" + (f", sound by {voice.sounds_by}" if voice.sounds_by else ""))
     if wanted is None and len(features.validation) > PROBED:
         sentences, chosen = sentences_that_fit(features, systems, measures, 60 * options.minutes - (time.monotonic() - began))
     else:
@@ -94,20 +97,22 @@ def main() -> None:
     results.write(folder)
     write_page(results, folder, folder / PAGE)
     print(f"\n{table(results)}\n")
-    print(*verdicts(results, [RECORDINGS, ROUND_TRIP, *voices]), "", sep="\n")
+    print(*verdicts(results, [name for name in (*REFERENCES, *voices) if name in results.systems]), "", sep="\n")
     _say_failures(results)
     if results.card["synthetic"]:
         print("its recordings are SYNTHETIC: these figures say nothing about a voice from a person's recordings")
     print(f"{folder}: {PAGE}, rows.jsonl, summary.json and sounds/, in {time.monotonic() - began:.0f} s")
 
 
-def _systems(features: FeatureSet, voices: Mapping[str, Voice], peers: str) -> list[System]:
+def _systems(features: FeatureSet, voices: Mapping[str, Voice], options: EvaluateOptions) -> list[System]:
     rate = features.contract.sample_rate
     systems: list[System] = [Recordings(rate), RoundTrip(features, next(iter(voices.values())).vocoder)]
+    if options.griffin_lim:
+        systems.append(RoundTrip(features, GriffinLim(features.contract), GRIFFIN_LIM))
     for name, voice in voices.items():
         voice.checkpoint.check_fits(features, name)
         systems.append(Spoken(name, voice, rate))
-    systems += parse_peers(peers, rate)
+    systems += parse_peers(options.peers, rate)
     check_names(systems)
     return systems
 
@@ -158,7 +163,8 @@ def _card(features: FeatureSet, runs: Sequence[Path], voices: Mapping[str, Voice
             "machine": machine(), "prepared": str(features.folder.resolve()), "content": features.card["content"],
             "corpus": features.card["corpus"], "dialect": next(iter(voices.values())).front_end.dialect.name,
             "synthetic": bool(features.card.get("synthetic")), "sentences": len(sentences),
-            "held_out": len(features.validation), "recogniser": options.recogniser, "checkpoints": checkpoints}
+            "held_out": len(features.validation), "recogniser": options.recogniser, "checkpoints": checkpoints,
+            "vocoder": "; ".join(dict.fromkeys(voice.vocoder.name for voice in voices.values()))}
 
 
 def _say_failures(results: Results) -> None:

@@ -21,8 +21,10 @@ from chatterbox_es.selection.choosing import Accelerator, choose, find, table
 @dataclasses.dataclass
 class SelectOptions(MeasureOptions):
     by: str = dataclasses.field(default="val_loss", metadata={"help": "metric, or weighted sum of metrics; lower is better"})
+    heard: bool = dataclasses.field(default=True, metadata={
+        "help": "take what train.listen has heard, where it has heard all of them; false: they speak now"})
     average: int = dataclasses.field(default=3, metadata={"help": "checkpoints whose mean is tried; 0: none"})
-    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for; best/ is written there"})
+    outputs: str = command_line.path_field("where runs are looked for; best/ is written there", default="outputs")
     accelerator: Accelerator | None = dataclasses.field(default=None, metadata={"help": "none: a GPU if there is one"})
     threads: int | None = dataclasses.field(default=None, metadata={"help": "CPU threads; none: one a core"})
 
@@ -33,7 +35,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     outputs = Path(options.outputs)
     paths = find(given, outputs)
-    ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads, options)
+    ranking, notes = choose(paths, options.by, options.average, outputs, options.accelerator, options.threads, options,
+                            options.heard)
     print(table(ranking), *notes, sep="\n")
 
 

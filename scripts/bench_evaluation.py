@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from chatterbox_es import command_line
+from chatterbox_es.audio.f0 import world
 from chatterbox_es.audio.log_mel import log_mel
 from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.audio.vocoder import GriffinLim
@@ -36,7 +37,6 @@ from chatterbox_es.evaluation.prosody import melody
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import Sound
 from chatterbox_es.evaluation.systems import treat
-from chatterbox_es.evaluation.world import world
 from chatterbox_es.pkg_resources_shim import import_old
 from chatterbox_es.text import FrontEnd
 

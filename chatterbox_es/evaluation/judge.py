@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
@@ -11,8 +12,34 @@ from chatterbox_es.evaluation.recognisers import recogniser_of
 from chatterbox_es.evaluation.results import SOUND
 from chatterbox_es.evaluation.sounds import Measure
 from chatterbox_es.evaluation.systems import Recordings, Sentence, Spoken, held_out
+from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.speech.voices import voice_of
+
+
+class Records:
+    """What training has heard of the checkpoints that are chosen among, as a judge: nothing is said again."""
+
+    def __init__(self, metrics: Sequence[str], numbers: list[int]):
+        self.metrics, self.numbers = metrics, numbers  # of the utterances that were heard
+
+    @classmethod
+    def of(cls, metrics: Sequence[str], features: FeatureSet, options: MeasureOptions,
+           paths: Sequence[Path]) -> "Records | None":
+        """None where some checkpoint was not heard, or saying other sentences, or not by the ears that ``options`` name."""
+        heard = [load_checkpoint(path, mmap=True).lineage.get("heard") or {} for path in paths]
+        sentences = [one.get("sentences", {}) for one in heard]
+        if not all(metric in row for rows in sentences for row in (rows or {"": {}}).values() for metric in metrics):
+            return None
+        recognisers = {one["recogniser"] for one in heard} | ({options.recogniser} if options.recogniser else set())
+        if len({frozenset(rows) for rows in sentences}) > 1 or "wer" in metrics and len(recognisers) > 1 or options.speaker:
+            return None
+        numbers = [number for number in features.validation.tolist() if features.utterance(number)["id"] in sentences[0]]
+        return cls(metrics, numbers) if len(numbers) == len(sentences[0]) else None
+
+    def __call__(self, checkpoint: StoredModel, name: str) -> dict[str, dict[str, float]]:
+        heard = checkpoint.lineage["heard"]["sentences"]
+        return {metric: {utterance: row[metric] for utterance, row in heard.items()} for metric in self.metrics}
 
 
 class Judge:

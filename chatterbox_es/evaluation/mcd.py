@@ -25,9 +25,9 @@ import scipy.fft
 import soxr
 from scipy.spatial.distance import cdist
 
+from chatterbox_es.audio.f0 import world
 from chatterbox_es.evaluation.processes import in_own_processes, process_context, processes_for
 from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
-from chatterbox_es.evaluation.world import world
 
 RATE = 16_000  # Hz, of the analysis
 ORDER = 24
@@ -64,7 +64,6 @@ def analyse(samples: np.ndarray, rate: int) -> Analysis:
 
     Raises:
         ValueError: it is shorter than 50 ms, or silent.
-        UserError: pyworld is missing.
     """
     pyworld = world()
     if len(samples) < SHORTEST * rate:
@@ -153,7 +152,6 @@ class Pairs:
 
     def __init__(self, processes: int | None = None, sentences: int = 0) -> None:
         """``sentences``: how many are expected; processes for them get ready while they are said."""
-        world()
         if processes_for(sentences, processes) > 1:
             process_context()
         self.processes = processes

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chatterbox_es.command_line import path_field
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.global_variance import GlobalVariance
 from chatterbox_es.evaluation.mcd import MelCepstralDistortion, Pairs
@@ -23,9 +24,9 @@ PREDICTORS = ("distillmos", "dnsmos_ovrl", "predictor_")  # metrics of quality t
 class MeasureOptions:
     recogniser: str = dataclasses.field(default="", metadata={
         "help": "whisper:MODEL, vosk:DIR or pocketsphinx:DIR; nothing: whisper:base where its weights are installed; none"})
-    predictor: str = dataclasses.field(default="", metadata={"help": "ONNX file that predicts quality"})
+    predictor: str = path_field("ONNX file that predicts quality")
     predictor_rate: int | None = dataclasses.field(default=None, metadata={"help": "Hz; none: as the file says, or 16000"})
-    speaker: str = dataclasses.field(default="", metadata={"help": "ONNX file that embeds speakers; none: Resemblyzer"})
+    speaker: str = path_field("ONNX file that embeds speakers; none: Resemblyzer")
     speaker_rate: int | None = dataclasses.field(default=None, metadata={"help": "Hz; none: as the file says, or 16000"})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatterbox_es.evaluation.contours import HEIGHT, WIDTH, f0_plot, variance_plot
 from chatterbox_es.evaluation.results import SOUND, Estimate, Results, Row, shown_value
-from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.evaluation.sounds import RECORDINGS, REFERENCES
 from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.runs.media import UNREADABLE, sound_uri
 from chatterbox_es.runs.template import save_page, template
@@ -17,7 +17,7 @@ DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "
               "recordings": "best at the recordings'"}
 FACTS = {"made": "made", "chosen": "chosen", "held_out": "held out", "corpus": "corpus", "dialect": "dialect",
          "prepared": "prepared set", "content": "content", "machine": "machine", "seconds": "seconds it took",
-         "recogniser": "recogniser", "commit": "commit"}
+         "recogniser": "recogniser", "vocoder": "vocoder of the voices and the round trip", "commit": "commit"}
 
 
 def write_page(results: Results, folder: Path, path: Path, title: str = "") -> Path:
@@ -31,7 +31,7 @@ def write_page(results: Results, folder: Path, path: Path, title: str = "") -> P
 
 def render(results: Results, folder: Path, title: str = "") -> str:
     """The page as HTML."""
-    judged = [system for system in results.systems if system not in (RECORDINGS, ROUND_TRIP)]
+    judged = [system for system in results.systems if system not in REFERENCES]
     peers = set(judged) - set(results.card.get("checkpoints", judged))
     return template("evaluation/evaluation.html.jinja").render(
         title=title or f"Evaluation: {', '.join(judged) or 'recordings'}", systems=results.systems,

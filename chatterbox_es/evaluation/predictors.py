@@ -24,7 +24,7 @@ from chatterbox_es.evaluation.sounds import Failure, Metric, Sound
 
 RATE = 16_000  # Hz, of DistillMOS and DNSMOS
 MISSING = ("{} cannot be imported ({}): make ears, or pip install 'chatterbox-es[evaluate]' and pip install --no-deps "
-           "distillmos xls-r-sqa resemblyzer; or leave it out with measures=")
+           "distillmos xls-r-sqa resemblyzer; or leave it out: evaluate measures=…, train train.listen=0")
 
 
 class DistillMos:

@@ -12,6 +12,7 @@ and language models are `chatterbox_es.evaluation.sphinx`'s business.
 import importlib.util
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def load_recogniser(written: str, dialect: str = "castilian") -> Recogniser:
         UserError: no such kind, a package that is not installed, a model that is not there; says what to do.
     """
     kind, _, rest = written.partition(":")
-    model, *more = rest.split(",")
+    model, *more = re.split(r",(?=\w+=|$)", rest)  # other commas are the path's
     if kind not in KINDS:
         raise UserError(f"recogniser={written}: there is no {kind!r}; write whisper:MODEL, vosk:DIR or pocketsphinx:DIR")
     if not model:

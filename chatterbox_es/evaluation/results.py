@@ -123,6 +123,14 @@ class Results:
             return counts, units
         return np.array([row[name] for row in metrics]), np.ones(len(metrics))
 
+    def mean(self, name: str, system: str) -> float | None:
+        """A metric of a system, of a rate that of the sums; None where no sentence has it."""
+        metrics = [row.metrics for row in self.of(system) if name in row.metrics]
+        if not metrics:
+            return None
+        counts, units = self._parts(name, metrics)
+        return float(counts.sum() / units.sum())
+
     def difference(self, name: str, first: str, second: str, seed: int = 0) -> Difference | None:
         """A metric of ``first`` less that of ``second``; None where they share fewer than two sentences that have it."""
         theirs = {row.utterance: row.metrics for row in self.of(second) if name in row.metrics}
@@ -140,18 +148,30 @@ class Results:
     def scores(self, seed: int = 0) -> dict[str, Estimate]:
         """System → 1 - per / per_control, where a recogniser has a phone loop: 1 perfect, 0 babble."""
         scores: dict[str, Estimate] = {}
-        if not {"per", "per_control"} <= set(self.rates):
-            return scores
-        parts = [*self.rates["per"], *self.rates["per_control"]]
         for system in self.systems:
             every = self.of(system)
-            rows = [row.metrics for row in every if all(part in row.metrics for part in parts)]
+            rows = [row.metrics for row in every if self._has_score(row)]
             if rows:
-                weights = np.vstack([np.ones(len(rows)), resample(len(rows), seed)])
-                sums = weights @ [[row[part] for part in parts] for row in rows]
-                values = 1 - (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
+                values = _score(self._score_parts(rows), seed)
                 scores[system] = Estimate(float(values[0]), *interval(values[1:]), len(rows), len(every) - len(rows))
         return scores
+
+    def score_difference(self, first: str, second: str, seed: int = 0) -> Difference | None:
+        """As `difference`, of `scores`."""
+        theirs = {row.utterance: row.metrics for row in self.of(second) if self._has_score(row)}
+        pairs = [(row.metrics, theirs[row.utterance]) for row in self.of(first)
+                 if self._has_score(row) and row.utterance in theirs]
+        if len(pairs) < 2:
+            return None
+        mine, others = (_score(self._score_parts(side), seed) for side in zip(*pairs, strict=True))
+        return Difference(float(mine[0] - others[0]), *interval((mine - others)[1:]), len(pairs))
+
+    def _has_score(self, row: Row) -> bool:
+        return {"per", "per_control"} <= set(self.rates) and all(
+            part in row.metrics for name in ("per", "per_control") for part in self.rates[name])
+
+    def _score_parts(self, rows: Sequence[Mapping[str, float]]) -> np.ndarray:
+        return np.array([[row[part] for name in ("per", "per_control") for part in self.rates[name]] for row in rows])
 
     def failures(self) -> dict[str, dict[str, dict[str, int]]]:
         """System → measure → reason → how often, where there is any."""
@@ -215,6 +235,12 @@ def collect(said: Mapping[str, Sequence[tuple[Row, Sound | None]]], measures: Se
         results.ratios |= getattr(measure, "ratios", {})
         results.trained_on += filter(None, [getattr(measure, "trained_on", "")])
     return results
+
+
+def _score(parts: np.ndarray, seed: int) -> np.ndarray:
+    """(1 + resamples,): the score of all rows, then of each resample; ``parts`` (rows, 4) are the sums that it divides."""
+    sums = np.vstack([np.ones(len(parts)), resample(len(parts), seed)]) @ parts
+    return 1 - (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
 
 
 def _described(finding: Any) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-RECORDINGS, ROUND_TRIP = "recordings", "round trip"
+RECORDINGS, ROUND_TRIP, GRIFFIN_LIM = "recordings", "round trip", "round trip by Griffin-Lim"
+REFERENCES = (RECORDINGS, ROUND_TRIP, GRIFFIN_LIM)  # systems that are no voices
 
 
 @dataclasses.dataclass

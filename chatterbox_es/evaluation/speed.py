@@ -35,7 +35,7 @@ class _Timed:
     """A vocoder that knows how long it took."""
 
     def __init__(self, vocoder: Vocoder):
-        self.vocoder, self.contract, self.seconds = vocoder, vocoder.contract, 0.0
+        self.vocoder, self.contract, self.name, self.seconds = vocoder, vocoder.contract, vocoder.name, 0.0
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
         began = time.perf_counter()

@@ -22,6 +22,7 @@ import numpy as np
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.language_model import write_trigram
 from chatterbox_es.evaluation.recogniser import SILENCE_PEAK, pcm
+from chatterbox_es.files import errors_are_said
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.symbols import PHONES
 
@@ -102,7 +103,8 @@ class SphinxModel:
             return {}
         entries: dict[str, list[tuple[str, ...]]] = {}
         try:
-            content = self.dictionary.read_bytes()
+            with errors_are_said(self.dictionary):
+                content = self.dictionary.read_bytes()
             lines = (gzip.decompress(content) if self.dictionary.suffix == ".gz" else content).decode("utf-8").splitlines()
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise UserError(f"{self.dictionary} cannot be read as a UTF-8 dictionary: {error}") from None
@@ -153,6 +155,7 @@ class Sphinx:
         self._scratch = tempfile.TemporaryDirectory(prefix="sphinx-")
         self.folder = Path(self._scratch.name)
         self._decoders: dict[str, Any] = {}
+        self.expected: list[str] | None = None
         self.name_of = {phone: self._name(phone) for phone in PHONES}
         self.expect([])
 
@@ -177,6 +180,9 @@ class Sphinx:
 
     def expect(self, sentences: Sequence[str]) -> None:
         """Write the dictionary and the language models: of the sentences and the text, where the model has none of its own."""
+        if self.expected == list(sentences):
+            return
+        self.expected = list(sentences)
         text = [] if self.model.text is None else self.model.text.read_text(encoding="utf-8").splitlines()
         lines = [WORD.findall(line.lower()) for line in (*sentences, *text)]
         own = self.model.pronunciations()

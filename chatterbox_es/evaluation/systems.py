@@ -14,6 +14,7 @@ import numpy as np
 
 from chatterbox_es.audio.vocoder import Vocoder
 from chatterbox_es.audio.waveform import AudioError, normalise_loudness, read_audio, trim_silence
+from chatterbox_es.command_line import named_folders
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP, Failure, Sound
@@ -179,14 +180,7 @@ def parse_peers(written: str, rate: int) -> list[Peer]:
     Raises:
         UserError: it is not of that form, or a folder is not there.
     """
-    peers = []
-    for part in filter(None, (part.strip() for part in written.split(","))):
-        name, colon, folder = part.partition(":")
-        if not (name and colon and folder):
-            raise UserError(f"peers={written}: write name:DIR, several with commas between; the files in DIR are named by "
-                            "utterance id (see utterances.jsonl of the prepared set)")
-        peers.append(Peer(name.strip(), Path(folder).expanduser(), rate))
-    return peers
+    return [Peer(name, folder, rate) for name, folder in named_folders("peers", written).items()]
 
 
 def check_names(systems: Sequence[System]) -> None:

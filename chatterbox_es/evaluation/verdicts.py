@@ -3,8 +3,8 @@
 Every system says the same sentences, each as the speaker who recorded it, so that a difference is one within a speaker: it is
 taken sentence by sentence, with a paired bootstrap interval. One predictor of quality alone decides nothing, since each is
 misled by something (see `predictors`): a system is called better when at least two prefer it (the 95 % interval of the
-difference excludes 0) and none prefers the other. Other systems' sounds (peers) may be of another speaker: they are not
-compared.
+difference excludes 0) and none prefers the other. At their floor predictors put noise above flat speech: what a recogniser
+understands nothing of is not called better. Other systems' sounds (peers) may be of another speaker: they are not compared.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from chatterbox_es.evaluation.results import Difference, Results, shown_value
 
 AGREEING = 2  # predictors that make a verdict
 UNDERSTOOD = ("per", "wer")  # the first that both have
+NOTHING = 0.9  # of an error rate, from which on nothing is understood
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +49,17 @@ def _quality(results: Results, first: str, second: str) -> str:
     if prefer_first and prefer_second:
         return f"the predictors disagree ({shown})"
     for winner, names in ((first, prefer_first), (second, prefer_second)):
+        if len(names) >= AGREEING and _says_nothing(results, winner):
+            return f"not decided: the predictors prefer {winner}, of which nothing is understood ({shown})"
         if len(names) >= AGREEING:
             return f"{winner} is better ({shown})"
         if names:
             return f"not decided: {names[0]} alone prefers {winner} ({shown})"
     return f"not told apart ({shown})"
+
+
+def _says_nothing(results: Results, system: str) -> bool:
+    return any(rate >= NOTHING for name in UNDERSTOOD if (rate := results.mean(name, system)) is not None)
 
 
 def _intelligibility(results: Results, first: str, second: str) -> str:

@@ -1,12 +1,14 @@
 """How the files of weights are named, and how others find them.
 
     checkpoints/best_<trained>_epoch_<epoch>.pt   the best so far, at a validation
-    checkpoints/final_<trained>.pt                at the end; beside it .safetensors, where it is complete in itself
+    checkpoints/final_<trained>.pt                at the end, the best; beside it .safetensors, where it is complete in itself
     checkpoints/ema_<trained>.pt                  the running mean of the weights
     checkpoints/state_<step>-<16 digits>.pt       what a run goes on from, with the beginning of its SHA-256
-    outputs/best/voice.pt                         what a selection has chosen
+    checkpoints/vocoder.safetensors               the vocoder of a voice's own, in half precision
+    outputs/best/voice.pt                         what a selection has chosen; beside it vocoder.safetensors, if it has one
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import CHECKPOINTS, state_of
 
 BEST, VOICE = "best", "voice.pt"  # what a selection leaves below outputs/
+VOCODER = "vocoder.safetensors"  # of a voice's own
 FULL_MODEL = "full_model"  # what a phase trains that trains all
 PATTERNS = ("best_*.pt", "final_*.pt", "ema_*.pt")
 STATE = re.compile(r"state_(\d+)-([0-9a-f]{16})\.pt")
@@ -58,6 +61,8 @@ def final_checkpoint(run: Path) -> Path:
         return run
     if not run.is_dir():
         raise UserError(f"there is no run {run}")
+    if (run / CHECKPOINTS).is_dir():
+        os.listdir(run / CHECKPOINTS)  # what may not be read is not empty
     found = sorted((run / CHECKPOINTS).glob(final_name("*")))
     if not found:
         raise UserError(f"{run} has no final checkpoint in checkpoints/ (its state is {state_of(run)}); name one of its files")
@@ -86,6 +91,11 @@ def voice_file(run: Path) -> Path:
         UserError: there is none.
     """
     return run / VOICE if (run / VOICE).is_file() else final_checkpoint(run)
+
+
+def vocoder_beside(voice: Path) -> Path:
+    """Where the vocoder of its own lies that a voice has, if it has one: beside its checkpoint's file."""
+    return voice.with_name(VOCODER)
 
 
 def states(folder: Path) -> list[Path]:

@@ -22,6 +22,30 @@ class Metric:
     by_frames: bool = False  # whether an utterance weighs as much as it has frames in the mean, or all weigh alike
     higher_is_better: bool = False
 
+    def is_better(self, value: float, other: float) -> bool:
+        return value > other if self.higher_is_better else value < other
+
+
+HEARD, RECORDED = "listen_", "recordings_"  # how the metrics of `LISTENED` are logged: of the voice, and of its recordings
+LISTENED = (
+    Metric(f"{HEARD}distillmos", "DistillMOS: quality, as predicted", "1-5", higher_is_better=True),
+    Metric(f"{HEARD}similarity", "speaker similarity", "cosine of embeddings", higher_is_better=True),
+    Metric(f"{HEARD}wer", "words misheard by the recogniser", "share"),
+    Metric(f"{HEARD}score", "intelligibility score, by phones", "1 perfect, 0 babble", higher_is_better=True),
+)
+"""What a run that listens (`train.listen`) hears of its voice, where it can; all but the score are objectives of studies."""
+
+
+def objective_metric(objective: str) -> Metric:
+    """The metric that ``sweep.objective`` names, as it is logged."""
+    heard = (metric for metric in LISTENED if metric.name == HEARD + objective)
+    return next(heard, Metric(objective, objective, ""))
+
+
+def recorded(metric: str) -> str:
+    """The name under which the recordings' own value of a metric of `LISTENED` is logged."""
+    return metric.replace(HEARD, RECORDED, 1)
+
 
 def metrics_of(card: Mapping[str, Any], logged: Sequence[Mapping[str, Any]] = ()) -> list[Metric]:
     """The metrics of a run by its card; of a run of 0.1, whose card has none, what it ``logged``, by its name."""

@@ -1,5 +1,6 @@
 """What can be looked at: mels, alignments and loss curves."""
 
+import io
 import itertools
 import textwrap
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from chatterbox_es.files import write_whole  # noqa: E402
 from chatterbox_es.runs.metrics import Metric  # noqa: E402
 
 MARKS = "osx^v"  # of the validation's curves
@@ -70,6 +72,7 @@ def draw_losses(path: Path, rows: list[dict], title: str, unit: str, naive: str,
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format=path.suffix[1:])
     pyplot.close(figure)
+    write_whole(path, picture.getbuffer(), durable=False)

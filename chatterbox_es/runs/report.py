@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from chatterbox_es.runs.lineage import origins
+from chatterbox_es.runs.metrics import HEARD, recorded
 from chatterbox_es.runs.report_curves import COLOURED, PANELS, Metrics, draw_group, draw_settings
 from chatterbox_es.runs.report_samples import embed_samples
 from chatterbox_es.runs.run_directory import CONFIG, DAMAGED, FAILED, PLAN, RUN_CARD
-from chatterbox_es.runs.summary import RunSummary, number, read_object, read_rows
+from chatterbox_es.runs.summary import SUMMED, RunSummary, number, read_object, read_rows
 from chatterbox_es.runs.template import save_page, template
 
 DRAWN = 40  # runs with curves; all are in the table
@@ -135,6 +136,7 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
     runs = [ReportedRun.read(summary, sets) for summary in ranked[:DRAWN]]
     labelled = [(run.summary.run, run.metrics) for run in runs]
     settings = differences(runs)
+    heard = [name for name in SUMMED if any(getattr(summary, name) is not None for summary in ranked)]
     return template("runs/report.html.jinja", {"digits": digits, "shown": shown, "number": number}).render(
         title=title or (summaries[0].run if single else f"{len(summaries)} runs"), single=single, runs=runs, ranked=ranked,
         damaged=damaged, plots={group: draw_group(group, labelled) for group in PANELS},
@@ -142,6 +144,8 @@ def render(summaries: Sequence[RunSummary], title: str = "") -> str:
         samples=embed_samples([run.summary.folder for run in runs]), settings=settings, coloured=COLOURED, listed=LISTED,
         chains=_chains(runs), prepared=list({run.prepared.content: run.prepared for run in runs}.values()),
         validated=list(dict.fromkeys(metric.name for run in runs for metric in run.metrics.validated())),
+        heard=heard, recorded=[recorded(HEARD + name) for name in heard],
+        objectives=any(summary.objective for summary in ranked),
         facts=_facts(runs[0]) if single else [], judged=_judged(runs[0]) if single else [], words=LINEAGE_WORDS).lstrip()
 
 
@@ -187,7 +191,8 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
     """What a single run is: what it trained, on what, for how long."""
     summary, card = run.summary, run.summary.card
     facts = [
-        ("phase", summary.phase), ("data", summary.data), ("corpus", card.get("corpus")), ("hardware", summary.hw),
+        ("phase", summary.phase), ("data", summary.data), ("corpus", card.get("corpus")),
+        ("objective of its study", summary.objective), ("hardware", summary.hw),
         ("precision", card.get("precision")), ("seed", card.get("seed")), ("started", _date(summary.started)),
         ("ended", _date(card.get("ended"))), ("resumed", ", ".join(map(_date, card.get("resumed") or []))),
         ("processes", card.get("processes") if card.get("processes") != 1 else None), ("epochs", summary.epochs),
@@ -208,11 +213,16 @@ def _judged(run: ReportedRun) -> list[tuple[str, str, str, str]]:
     proportion = "" if summary.of_baseline is None else f", {summary.of_baseline:.0%} of the baseline"
     meaning = f"error on sentences that were held out{proportion}"
     rows = [("val_loss, the best", baseline, digits(summary.best_val_loss), meaning)]
-    last = run.metrics.validations()[-1] if run.metrics.validations() else {}
-    losses = run.metrics.losses()
-    return rows + [(f"{metric.name}, the last", baseline if metric.name in losses else "", digits(value), metric.label)
-                   for metric in run.metrics.validated()
-                   if metric.name != "val_loss" and (value := number(last.get(metric.name))) is not None]
+    losses, last = run.metrics.losses(), dict[str, Any]()
+    for row in run.metrics.validations():  # not every one is listened to
+        last |= row
+    for metric in run.metrics.validated():
+        value, beside = number(last.get(metric.name)), baseline if metric.name in losses else ""
+        if metric.name.startswith(HEARD):
+            beside = digits(number(last.get(recorded(metric.name))))
+        if metric.name != "val_loss" and value is not None:
+            rows.append((f"{metric.name}, the last", beside, digits(value), metric.label))
+    return rows
 
 
 def _object(card: dict[str, Any], key: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from chatterbox_es.runs.metrics import Metric, metrics_of
+from chatterbox_es.runs.metrics import HEARD, Metric, metrics_of, recorded
 from chatterbox_es.runs.run_directory import METRICS
 from chatterbox_es.runs.summary import number, read_rows
 
@@ -88,6 +88,7 @@ def _drawable(value: Any) -> float | None:
     return found if found is not None and abs(found) < LARGEST else None
 
 
+RECORDING = "the recording"  # what the baseline of a metric that is heard is the score of
 LOSS_UNIT, MEAN = "squared error a frame and bin", "predicting the mean"  # of mels, where a run's card does not say
 
 
@@ -126,6 +127,7 @@ PANELS = {
         Panel("Share of the machine's matrix-product peak", "share", ("share_of_peak",)),
         Panel("Where the time goes", "share of the time",
               ("share_loader", "share_alignment", "share_logging", "share_checkpoint")),
+        Panel("Listening", "share of the run's time so far", ("share_listening",)),
         Panel("Memory", "GB", ("memory_gb", "gpu_memory_gb")),
     ),
 }  # fmt: skip
@@ -178,7 +180,8 @@ def _panels(group: str, runs: Sequence[tuple[str, Metrics]]) -> list[Panel]:
     panels = [dataclasses.replace(panel, keys=panel.keys + losses) if panel.baseline else panel for panel in PANELS[group]]
     drawn = {key for panel in panels for key in panel.keys}
     others = {metric.name: metric for _, metrics in runs for metric in metrics.validated() if metric.name not in drawn}
-    return panels + [Panel(other.label, other.unit, (name,)) for name, other in others.items()]
+    return panels + [Panel(other.label, other.unit, (name,), baseline=name.startswith(HEARD), naive=RECORDING)
+                     for name, other in others.items()]
 
 
 def _in_units_of(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> Panel:
@@ -198,7 +201,7 @@ def _curves(panel: Panel, runs: Sequence[tuple[str, Metrics]], order: list[str])
                 continue  # nothing, or 0 throughout: a part that is frozen, a GPU that is not there
             x, y = averaged(x, y)
             name, place = (key, order.index(key)) if len(runs) == 1 else (label, position)
-            curves.append(Curve(name, x, y, colour_of(place), key.startswith("val_") or len(y) < 30))
+            curves.append(Curve(name, x, y, colour_of(place), key.startswith(("val_", HEARD)) or len(y) < 30))
     return curves
 
 
@@ -218,9 +221,13 @@ def averaged(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.nda
 
 
 def _baselines(panel: Panel, runs: Sequence[tuple[str, Metrics]]) -> list[float]:
-    """What predicting the mean scores in these runs; 1, which it is about, where none was measured."""
+    """What predicting the mean scores in these runs; 1, which it is about, where none was measured. Of what is heard, what
+    the recordings score."""
     if not panel.baseline:
         return []
+    if panel.naive == RECORDING:
+        return sorted({round(value, 6) for _, metrics in runs for key in panel.keys
+                       for value in metrics.series(recorded(key))[1]})
     measured = {round(value, 6) for _, metrics in runs for value in metrics.series("baseline")[1]}
     return sorted(measured) or [1.0]
 
@@ -254,8 +261,9 @@ def draw(panel: Panel, curves: list[Curve], baselines: list[float]) -> Plot:
         for value in baselines:
             axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         if baselines:
-            # Room for the words above the line.
-            axes.set_ylim(0, 1.12 * max([*baselines, *(float(curve.y.max()) for curve in curves)]))
+            # Room for the words above the line; an intelligibility score may be below 0.
+            axes.set_ylim(1.12 * min([0.0, *baselines, *(float(curve.y.min()) for curve in curves)]),
+                          1.12 * max([*baselines, *(float(curve.y.max()) for curve in curves)]))
             axes.text(0.99, max(baselines), panel.naive, transform=axes.get_yaxis_transform(), ha="right",
                       va="bottom", fontsize=9)
         _set_scales(axes, panel, curves)

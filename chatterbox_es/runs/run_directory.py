@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.files import disk_full_is_said, remove_partials, write_whole
+from chatterbox_es.files import errors_are_said, remove_partials, write_whole
 
 # as run.json says; one that is "running" and holds no lock was killed
 RUNNING, FINISHED, FAILED, STOPPED, KILLED = "running", "finished", "failed", "stopped", "killed"
@@ -120,7 +120,7 @@ class RunDirectory:
 
     def log(self, **metrics: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with disk_full_is_said(self.folder), (self.folder / METRICS).open("a", encoding="utf-8") as file:
+        with errors_are_said(self.folder), (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, ensure_ascii=False) + "\n")
 
     def metrics(self) -> list[dict]:
@@ -136,7 +136,7 @@ class RunDirectory:
         """Have metrics.jsonl on the disk before anything that counts on its lines: a state, or a card that says finished."""
         file = self.folder / "metrics.jsonl"
         if file.exists():
-            with disk_full_is_said(file), file.open("rb+") as opened:
+            with errors_are_said(file), file.open("rb+") as opened:
                 os.fsync(opened.fileno())
 
     def cut_metrics(self, size: int) -> None:
@@ -161,6 +161,8 @@ def is_run(folder: Path) -> bool:
 
 def runs_below(folder: Path) -> list[Path]:
     """The run directories in and below a folder, in the order of their names."""
+    if folder.is_dir():
+        os.listdir(folder)  # what may not be read is not empty
     return sorted(file.parent for file in folder.glob(f"**/{RUN_CARD}"))
 
 

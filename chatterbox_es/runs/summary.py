@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chatterbox_es.runs.metrics import HEARD, LISTENED, RECORDED
 from chatterbox_es.runs.run_directory import (
     CHECKPOINTS,
     CONFIG,
@@ -34,8 +35,9 @@ STATES = (RUNNING, FINISHED, FAILED, STOPPED, KILLED, DAMAGED)
 FILES = (RUN_CARD, METRICS, "train.log", CONFIG)  # of a run; anything else with their name is damage
 FOLDERS = (CHECKPOINTS, SAMPLES, "wandb", ".hydra")
 KINDS = {"state": str, "phase": str, "started": str, "ended": str, "data": str, "corpus": str, "hw": str, "reason": str,
-         "best_val_loss": float, "hours": float, "cost": float, "price_per_hour": float, "lineage": dict,
+         "objective": str, "best_val_loss": float, "hours": float, "cost": float, "price_per_hour": float, "lineage": dict,
          "resumed": list}  # of the values in run.json
+SUMMED = ("distillmos", "similarity", "wer")  # of what is heard
 REQUIRED = ("state", "phase", "started")
 TAIL = 16_384  # bytes; some fifty rows
 
@@ -58,6 +60,11 @@ class RunSummary:
     best_val_loss: float | None = None
     baseline: float | None = None  # what predicting the mean scores
     of_baseline: float | None = None  # best_val_loss as a share of it
+    objective: str | None = None  # of the study that it is a trial of
+    distillmos: float | None = None  # as the voice was heard last, by a run that listens
+    similarity: float | None = None
+    wer: float | None = None
+    recordings: dict[str, float] = field(default_factory=dict)  # what the recordings of the same sentences score
     minutes: float | None = None
     cost: float | None = None
     started: str | None = None
@@ -164,6 +171,7 @@ def summarise(folder: Path, root: Path | None = None, entries: dict[str, os.DirE
         card = _read_card(folder)
         summary.card = card
         summary.phase, summary.data, summary.hw = card["phase"], card.get("data"), card.get("hw")
+        summary.objective = card.get("objective")
         if summary.data == "folder" and card.get("corpus"):
             summary.data = Path(card["corpus"]).name
         _check_dates(card)
@@ -253,6 +261,9 @@ def _add_progress(summary: RunSummary, folder: Path, state: str) -> None:
     summary.baseline = number(validated.get("baseline"))
     if summary.best_val_loss is not None and summary.baseline:
         summary.of_baseline = summary.best_val_loss / summary.baseline
+    heard: dict[str, Any] = next((row for row in reversed(rows) if any(metric.name in row for metric in LISTENED)), {})
+    summary.distillmos, summary.similarity, summary.wer = (number(heard.get(HEARD + name)) for name in SUMMED)
+    summary.recordings = {name: value for name in SUMMED if (value := number(heard.get(RECORDED + name))) is not None}
     summary.minutes = _minutes(card, validated | end)
     summary.cost, price = number(card.get("cost")), number(card.get("price_per_hour"))
     if summary.cost is None and price is not None and summary.minutes is not None:

@@ -25,5 +25,5 @@ def save_page(path: Path, page: str, way_out: str = "") -> Path:
     """
     try:
         return write_whole(path, page.encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}){way_out}") from None
+    except UserError as error:
+        raise UserError(f"{path} cannot be written: {error}{way_out}") from error

@@ -1,6 +1,7 @@
 """``outputs/best/``: the chosen voice, with what it is and where it comes from.
 
     voice.pt          the checkpoint
+    vocoder.safetensors  its own vocoder, if it has one
     config.yaml       the configuration of its run
     symbols.json      the symbol table                      (of model=chatterbox: vocabulary.json)
     statistics.json   mean and deviation of the mel bins
@@ -19,9 +20,10 @@ from chatterbox_es import __version__
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.measures import direction_of
+from chatterbox_es.files import write_whole
 from chatterbox_es.models.families import recipe_named
 from chatterbox_es.models.recipe import StoredModel
-from chatterbox_es.runs.checkpoint_files import BEST, VOICE
+from chatterbox_es.runs.checkpoint_files import BEST, VOICE, vocoder_beside
 from chatterbox_es.runs.lineage import origins
 from chatterbox_es.runs.run_directory import CONFIG, commit, read_card
 from chatterbox_es.selection.ranking import Ranking
@@ -57,12 +59,17 @@ def write(folder: Path, ranking: Ranking, notes: list[str], features: FeatureSet
     """The files of a chosen voice."""
     winner = ranking.best.candidate
     checkpoint = winner.load()
-    folder.mkdir(parents=True)
-    checkpoint.save(folder / VOICE)
-    shutil.copyfile(winner.run / CONFIG, folder / CONFIG)
-    for name, content in (checkpoint.companions() | {"selection": _describe(ranking, notes)}).items():
-        (folder / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    (folder / "MODEL_CARD.md").write_text(model_card(ranking, notes, checkpoint, features), encoding="utf-8")
+    try:
+        checkpoint.save(folder / VOICE)
+        if (vocoder := vocoder_beside(winner.path)).is_file():
+            write_whole(vocoder_beside(folder / VOICE), vocoder.read_bytes())
+        write_whole(folder / CONFIG, (winner.run / CONFIG).read_bytes())
+        for name, content in (checkpoint.companions() | {"selection": _describe(ranking, notes)}).items():
+            write_whole(folder / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+        write_whole(folder / "MODEL_CARD.md", model_card(ranking, notes, checkpoint, features).encode())
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _describe(ranking: Ranking, notes: list[str]) -> dict[str, Any]:
@@ -95,6 +102,7 @@ def model_card(ranking: Ranking, notes: list[str], checkpoint: StoredModel, feat
         f"| checkpoint | {winner.name} |", f"| step, epoch | {winner.step}, {checkpoint.lineage.get('epoch')} |",
         f"| data | {checkpoint.lineage.get('data')}, content `{checkpoint.lineage.get('content')}` |",
         *(f"| {kind} | {origin} |" for kind, origin in ancestry(checkpoint.lineage)),
+        f"| vocoder | {'its own, vocoder.safetensors' if vocoder_beside(winner.path).is_file() else 'none of its own'} |",
         f"| seed, precision, hardware | {run.get('seed')}, {run.get('precision')}, {run.get('hw')} |",
         f"| trained by commit | {run.get('commit', 'not recorded')} |",
         f"| chosen by | chatterbox_es {__version__}, commit {commit()} |", "",

@@ -1,6 +1,7 @@
 """The best checkpoint of some runs, kept as ``outputs/best``."""
 
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,15 +12,16 @@ from omegaconf import OmegaConf
 from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.evaluation.judge import Judge
+from chatterbox_es.evaluation.judge import Judge, Records
 from chatterbox_es.evaluation.measures import MeasureOptions, direction_of, measure_of
 from chatterbox_es.hardware import set_up
 from chatterbox_es.models.families import features_of, load_checkpoint, recipe_named
 from chatterbox_es.runs.checkpoint_files import BEST, PATTERNS, checkpoints_of, run_of
+from chatterbox_es.runs.metrics import HEARD
 from chatterbox_es.runs.run_directory import finished_runs, read_card, runs_below
 from chatterbox_es.selection.best import keep
-from chatterbox_es.selection.ranking import Judging, Ranking, Rule, check_comparable, load_candidates, rank, try_average
-from chatterbox_es.speech.voices import chosen_from
+from chatterbox_es.selection.ranking import Ranking, Rule, check_comparable, load_candidates, rank, try_average
+from chatterbox_es.speech.voices import VOICES, chosen_from, is_voice
 
 log = logging.getLogger(__name__)
 Accelerator = Literal["cpu", "cuda"]
@@ -27,11 +29,13 @@ Accelerator = Literal["cpu", "cuda"]
 
 def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs: Path,
            accelerator: Accelerator | None = None, threads: int | None = None,
-           measures: MeasureOptions | None = None) -> tuple[Ranking, list[str]]:
+           measures: MeasureOptions | None = None, heard: bool = True) -> tuple[Ranking, list[str]]:
     """Rank the checkpoints of some runs, try the mean of the best, and write ``outputs/best``; what is to be said of it.
+    Vocoders are ranked alone: they are no voice.
 
     Where the rule names a metric of an evaluation, every checkpoint says the held-out sentences; ``measures`` says by which
-    recogniser, predictor or speaker embedding they are judged.
+    recogniser, predictor or speaker embedding they are judged. With ``heard``, what was heard of all of them while they were
+    trained (`train.listen`) is taken instead, where it was.
 
     Raises:
         UserError: nothing to choose from, checkpoints of different data, an unknown metric.
@@ -39,16 +43,24 @@ def choose(paths: Mapping[Path, Sequence[Path]], by: str, average: int, outputs:
     files = [path for some in paths.values() for path in some]
     if not files:
         raise UserError(f"there is no checkpoint ({', '.join(PATTERNS)}) in {', '.join(map(str, paths)) or outputs}")
-    measured = recipe_named(load_checkpoint(files[0], mmap=True).family).validation_metrics
+    recipe = recipe_named(load_checkpoint(files[0], mmap=True).family)
+    measured = recipe.validation_metrics
     rule = rule_of(by, [metric.name for metric in measured if metric.higher_is_better])
     content = check_comparable(files)
     features = features_of(next(iter(paths)), content)
     device: Accelerator = accelerator or ("cuda" if torch.cuda.is_available() else "cpu")
     fabric = set_up(OmegaConf.structured(HwConfig(name=device, accelerator=device, threads=threads)))
-    judge = judge_of(rule, features, measures)
-    ranking = rank(load_candidates(paths, rule, features, fabric, judge), rule)
+    judge = judge_of(rule, features, measures or MeasureOptions(), files if heard else [])
+    numbers = judge.numbers if isinstance(judge, Records) else None
+    ranking = rank(load_candidates(paths, rule, features, fabric, judge, numbers), rule)
     tried = ""
-    if average > 1:
+    if recipe.output not in VOICES:
+        return ranking, [*ranking.verdict(), f"it is no voice, and {outputs / BEST} stays what it was; hear it: python -m "
+                         f"chatterbox_es.synthesize vocoder={ranking.best.candidate.path}"]
+    if numbers is not None:
+        tried = (f"by what was heard of {len(numbers)} held-out sentences while they were trained, so that no mean was tried; "
+                 "heard=false lets each say all of them")
+    elif average > 1:
         ranking, tried = try_average(ranking, average, features, fabric, judge)
     notes = [*ranking.verdict(), *filter(None, [tried])]
     before = chosen_from(outputs / BEST)
@@ -64,6 +76,7 @@ def rule_of(by: str, higher: Collection[str] = ()) -> Rule:
     Raises:
         UserError: it is no rule, a sum that asks for less of what should be high, or names a metric that should be neither.
     """
+    by = re.sub(rf"\b{HEARD}", "", by)  # as training logs what it has heard
     rule = Rule.parse(by)
     neither = [name for name in rule.terms if direction_of(name) in ("one", "recordings")]
     if neither:
@@ -77,10 +90,15 @@ def rule_of(by: str, higher: Collection[str] = ()) -> Rule:
     return rule
 
 
-def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions | None) -> Judging | None:
-    """Who makes the metrics of a rule that the validation does not make; None where it makes them all."""
+def judge_of(rule: Rule, features: FeatureSet, options: MeasureOptions, heard: Sequence[Path]) -> Records | Judge | None:
+    """Who makes the metrics of a rule that the validation does not make; None where it makes them all.
+
+    Checkpoints of which some may have been ``heard`` in training: where all were, nothing is said again.
+    """
     metrics = [name for name in rule.terms if measure_of(name)]
-    return Judge.of(metrics, features, options or MeasureOptions()) if metrics else None
+    if not metrics:
+        return None
+    return (Records.of(metrics, features, options, heard) if heard else None) or Judge.of(metrics, features, options)
 
 
 def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
@@ -90,11 +108,11 @@ def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
         UserError: something named is not there, or holds no run.
     """
     if not given:
-        runs = finished_runs(outputs)
+        runs = [run for run in finished_runs(outputs) if is_voice(run)]
         if not runs:
             raise UserError(f"there is no finished run in {outputs}/; name runs, or folders that hold some")
         content = (read_card(runs[-1]) or {})["content"]
-        found = runs_below(outputs)
+        found = [run for run in runs_below(outputs) if is_voice(run)]
         fitting = [run for run in found if (read_card(run) or {}).get("content") == content]
         print(f"{len(fitting)} of {len(found)} runs in {outputs}/ are on the data of the newest finished one, {runs[-1]}")
         return {run: checkpoints_of(run) for run in fitting}
@@ -107,7 +125,10 @@ def find(given: Sequence[str], outputs: Path) -> dict[Path, list[Path]]:
         if not runs:
             raise UserError(f"{path} {'holds no run' if path.is_dir() else 'does not exist'}; name a run, a folder of runs, or "
                             "a checkpoint")
-        paths |= {run: checkpoints_of(run) for run in runs}
+        voices = [run for run in runs if is_voice(run)]
+        if voices and len(voices) < len(runs):
+            print(f"{len(runs) - len(voices)} of {len(runs)} runs in {path} train no voice, and are passed by")
+        paths |= {run: checkpoints_of(run) for run in voices or runs}
     return paths
 
 

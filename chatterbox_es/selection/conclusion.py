@@ -6,25 +6,27 @@ import logging
 import math
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import optuna
 from matplotlib import pyplot
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization.matplotlib import plot_parallel_coordinate
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.measures import MeasureOptions
 from chatterbox_es.files import write_whole
 from chatterbox_es.runs.checkpoint_files import checkpoints_of
 from chatterbox_es.runs.media import data_uri
-from chatterbox_es.runs.report_curves import COLOURED, MEAN, Curve, Panel, Plot, colour_of, draw
+from chatterbox_es.runs.report_curves import COLOURED, MEAN, RECORDING, Curve, Panel, Plot, colour_of, draw
 from chatterbox_es.runs.run_directory import read_card
 from chatterbox_es.runs.template import template
 from chatterbox_es.selection.choosing import choose
-from chatterbox_es.selection.study import Study, locked, spent, was_killed
+from chatterbox_es.selection.study import Study, is_higher_better, locked, objective_of, spent, was_killed
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +63,15 @@ def conclude(study: Study) -> None:
 
 def select(study: Study, finished: list[FrozenTrial]) -> list[str]:
     """Keep the best checkpoint of the best trials; what is to be said of it."""
-    runs = [study.folder(trial) for trial in sorted(finished, key=by_outcome)[:SELECTED_FROM]]
+    runs = [study.folder(trial) for trial in in_order(study.study, finished)[:SELECTED_FROM]]
     here = {run: checkpoints_of(run) for run in runs if run.is_dir()}
     if len(here) < len(runs):
         log.warning("%d of the %d best trials ran on other machines: their checkpoints are not here to compare",
                     len(runs) - len(here), len(runs))
     if not here:
         return []
-    _, notes = choose(here, "val_loss", 3, Path(study.sweep["outputs"]), threads=study.sweep["threads"])
+    ears = MeasureOptions(recogniser=objective_of(study.study).get("train.recogniser") or "")
+    _, notes = choose(here, study.objective, 3, Path(study.sweep["outputs"]), threads=study.sweep["threads"], measures=ears)
     for note in notes:
         log.info("%s", note)
     return notes
@@ -91,7 +94,8 @@ def summary(study: optuna.Study) -> list[str]:
     lines += [f"failed ({count}): {why}" for why, count in reasons.most_common()]
     if ended["COMPLETE"]:
         best = study.best_trial
-        lines.append(f"best: trial {best.user_attrs['slot']}, val_loss {best.value:.4f}: {override_line(best.params)}")
+        objective = objective_of(study)["metric"]
+        lines.append(f"best: trial {best.user_attrs['slot']}, {objective} {best.value:.4f}: {override_line(best.params)}")
     return lines
 
 
@@ -114,25 +118,34 @@ def render(study: Study, notes: list[str]) -> str:
     best = study.study.best_trial if finished else None
     command = shlex.join(["python", "-m", "chatterbox_es.train", *study.study.user_attrs.get("arguments", [])])
     baseline = next((trial.user_attrs["baseline"] for trial in trials if "baseline" in trial.user_attrs), None)
-    cards = (read_card(study.folder(trial)) for trial in trials)
-    naive = next((card["naive"] for card in cards if card and "naive" in card), MEAN)
-    curves, undrawn = loss_curves(trials, baseline, naive)
+    curves, undrawn = objective_curves(study.study, baseline, naive := naive_of(study, trials))
     keys = list(study.study.user_attrs["space"])
     importances, coordinates, fault = compare_settings(study.study, len(finished))
     return template("selection/study.html.jinja").render(
-        name=study.study.study_name, outcome=summary(study.study)[0], best=best, baseline=baseline, naive=naive, notes=notes,
+        name=study.study.study_name, objective=study.objective, higher=is_higher_better(study.objective),
+        outcome=summary(study.study)[0], best=best, baseline=baseline, naive=naive, notes=notes,
         command=f"{command} {override_line(best.params)}" if best else "", curves=curves, undrawn=undrawn, steepest=STEEPEST,
         importances=importances, coordinates=coordinates, fault=fault, finished=len(finished), keys=keys,
-        rows=table(trials, keys)).lstrip()
+        rows=table(in_order(study.study, trials), keys)).lstrip()
 
 
-def loss_curves(trials: list[FrozenTrial], baseline: float | None, naive: str) -> tuple[list[Plot], int]:
-    """val_loss over each trial and over the study, with the baseline; and how many values are too large to be drawn."""
-    steepest = math.inf if baseline is None else STEEPEST * baseline
-    panel = Panel("val_loss at each validation; pruned trials end early", "val_loss", (), "validation", True, naive=naive)
+def naive_of(study: Study, trials: list[FrozenTrial]) -> str:
+    """What the baseline of a study is the score of."""
+    if study.objective != "val_loss":
+        return RECORDING
+    cards = (read_card(study.folder(trial)) for trial in trials)
+    return next((card["naive"] for card in cards if card and "naive" in card), MEAN)
+
+
+def objective_curves(study: optuna.Study, baseline: float | None, naive: str) -> tuple[list[Plot], int]:
+    """The objective over each trial and over the study, with the baseline; how many val_loss are too large to be drawn."""
+    objective = objective_of(study)["metric"]
+    higher, trials = is_higher_better(objective), in_order(study, study.get_trials(deepcopy=False))
+    steepest = math.inf if baseline is None or objective != "val_loss" else STEEPEST * baseline
+    panel = Panel(f"{objective} at each validation; pruned trials end early", objective, (), "validation", True, naive=naive)
     curves: list[Curve] = []
     ends, undrawn = [], 0
-    for trial in sorted(trials, key=by_outcome):
+    for trial in trials:
         values = sorted(trial.intermediate_values.items())
         drawn = [(step, value) for step, value in values if value <= steepest]
         undrawn += len(values) - len(drawn)
@@ -145,8 +158,9 @@ def loss_curves(trials: list[FrozenTrial], baseline: float | None, naive: str) -
     plots = [draw(panel, curves, lines)] if curves else []
     if ends:
         slots, values_of = np.array(sorted(ends), float).T
-        order = dataclasses.replace(panel, title="val_loss in the order of the trials", over="trial")
-        plots.append(draw(order, [Curve("best so far", slots, np.minimum.accumulate(values_of), colour_of(0)),
+        order = dataclasses.replace(panel, title=f"{objective} in the order of the trials", over="trial")
+        best = np.maximum.accumulate(values_of) if higher else np.minimum.accumulate(values_of)
+        plots.append(draw(order, [Curve("best so far", slots, best, colour_of(0)),
                                         Curve("of the trial", slots, values_of, colour_of(1), True)], lines))
     for plot in plots:
         plot.legend = plot.legend[:COLOURED]
@@ -161,7 +175,7 @@ def compare_settings(study: optuna.Study, finished: int) -> tuple[dict[str, floa
         pyplot.switch_backend("agg")
         try:
             importances = optuna.importance.get_param_importances(study)
-            plot_parallel_coordinate(study, target_name="val_loss")
+            plot_parallel_coordinate(study, target_name=objective_of(study)["metric"])
             figure = pyplot.gcf()
             figure.set_size_inches(10, 5)
             file = io.BytesIO()
@@ -173,15 +187,17 @@ def compare_settings(study: optuna.Study, finished: int) -> tuple[dict[str, floa
     return importances, data_uri("image/png", file), ""
 
 
-def by_outcome(trial: FrozenTrial) -> tuple[int, float, int]:
-    """Orders trials: the finished ones with the lowest val_loss first, then those that were pruned, failed, run, wait."""
-    return list(WORDS).index(trial.state), trial.value if trial.value is not None else math.inf, trial.number
+def in_order(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The finished trials, the best first, then those that were pruned, failed, run, wait."""
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+    return sorted(trials, key=lambda trial: (list(WORDS).index(trial.state),
+                                             math.inf if trial.value is None else sign * trial.value, trial.number))
 
 
 def table(trials: list[FrozenTrial], keys: list[str]) -> list[list[str]]:
-    """A row a trial, the best first; killed ones too, since they took time."""
+    """A row a trial, in their order; killed ones too, since they took time."""
     rows = []
-    for trial in sorted(trials, key=by_outcome):
+    for trial in trials:
         values = [trial.params.get(key, "") for key in keys]
         rows.append([str(trial.user_attrs["slot"]), "killed" if was_killed(trial) else WORDS[trial.state],
                      f"{trial.value:.4f}" if trial.value is not None else "",

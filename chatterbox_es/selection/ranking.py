@@ -26,7 +26,7 @@ from chatterbox_es.models.weights import weights_digest
 log = logging.getLogger(__name__)
 
 Judging = Callable[[StoredModel, str], Mapping[str, dict[str, float]]]
-"""More metrics of a checkpoint's weights: metric → utterance → value."""
+"""More metrics of a checkpoint's weights: metric → utterance → value; of all that are measured."""
 _TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?([A-Za-z_]\w*)\s*")
 
 
@@ -192,10 +192,10 @@ def rank(candidates: Sequence[Candidate], rule: Rule, seed: int = 0) -> Ranking:
 
 
 def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: FeatureSet, fabric: Fabric,
-                    judge: Judging | None = None) -> list[Candidate]:
+                    judge: Judging | None = None, numbers: Sequence[int] | None = None) -> list[Candidate]:
     """The checkpoints of some runs with their metrics; the same weights twice (best and final) are taken once.
 
-    ``judge`` adds metrics to those of the validation.
+    ``judge`` adds metrics to those of the validation. ``numbers`` are the held-out utterances that are measured; None: all.
 
     Raises:
         UserError: a file is damaged, or does not fit the prepared set; a metric of the rule is not known.
@@ -209,15 +209,15 @@ def load_candidates(paths: Mapping[Path, Sequence[Path]], rule: Rule, features: 
             continue
         seen.add(digest)
         checkpoint.check_fits(features, str(path))
-        candidates.append(_measured(checkpoint, path, run, features, fabric, judge))
+        candidates.append(_measured(checkpoint, path, run, features, fabric, judge, numbers))
         rule.check(candidates[-1].values)
         log.info("%s: %s", path, ", ".join(f"{name} {value:.4f}" for name, value in candidates[-1].values.means().items()))
     return candidates
 
 
 def _measured(checkpoint: StoredModel, path: Path, run: Path, features: FeatureSet, fabric: Fabric,
-              judge: Judging | None = None) -> Candidate:
-    values = recipe_named(checkpoint.family).values(fabric, fabric.to_device(checkpoint.build(features)), features)
+              judge: Judging | None = None, numbers: Sequence[int] | None = None) -> Candidate:
+    values = recipe_named(checkpoint.family).values(fabric, fabric.to_device(checkpoint.build(features)), features, numbers)
     for name, by_utterance in (judge(checkpoint, str(path)) if judge else {}).items():
         values.add(name, by_utterance)
     size = sum(weight.numel() for weight in checkpoint.weights.values())
@@ -230,9 +230,13 @@ def check_comparable(paths: Sequence[Path]) -> str:
     Raises:
         UserError: two are of different data, with the names of both.
     """
-    lineages = [(path, load_checkpoint(path, mmap=True).lineage) for path in paths]
-    first, reference = lineages[0]
-    for path, lineage in lineages[1:]:
+    (first, checkpoint), *others = ((path, load_checkpoint(path, mmap=True)) for path in paths)
+    reference = checkpoint.lineage
+    for path, other in others:
+        if other.family != checkpoint.family:
+            raise UserError(f"{first} and {path} cannot be compared: they are of model={checkpoint.family} and "
+                            f"model={other.family}. Name runs of one of them")
+        lineage = other.lineage
         theirs, mine = (str(known.get("content", "unknown")) for known in (reference, lineage))
         if theirs != mine:
             raise UserError(f"{first} and {path} cannot be compared: they were trained and validated on different "

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import Trial
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.runs.metrics import objective_metric, recorded
 from chatterbox_es.selection.study import open_storage, pruner_of, seconds_of, spent
 
 
@@ -33,24 +34,29 @@ class Reporter:
     def __call__(self, epoch: int, step: int, metrics: Mapping[str, float], is_last: bool) -> None:
         """Report a validation; the last one of a run ends nothing that would not end anyway.
 
+        A validation that was not listened to has no value where the study's objective is heard, and reports none.
+
         Raises:
             UserError: its val_loss is no number.
             optuna.TrialPruned: the trial has no prospects, or the study's budget is spent.
         """
         if self.trial is None:
             return
-        value = metrics["val_loss"]
-        if not math.isfinite(value):
-            raise UserError(f"val_loss is {value} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
+        if not math.isfinite(loss := metrics["val_loss"]):
+            raise UserError(f"val_loss is {loss} after epoch {epoch}: the run has diverged; try a smaller phase.lr")
+        objective = self.config.sweep.objective
+        metric = objective_metric(objective).name
+        value, baseline = metrics.get(metric), metrics.get("baseline" if objective == "val_loss" else recorded(metric))
         place, budget = math.ceil(epoch / self.config.phase.validate_every), self.config.sweep.budget
-        if "baseline" in metrics:
-            self.trial.set_user_attr("baseline", metrics["baseline"])  # for the study's page
-        self.trial.report(value, place)  # Optuna leaves a second report of a place out: a run that goes on may validate again
+        if baseline is not None:
+            self.trial.set_user_attr("baseline", baseline)  # for the study's page
+        if value is not None:
+            self.trial.report(value, place)  # Optuna leaves a second report of a place out: a run that goes on may repeat one
         if is_last:
             return
         why = None
-        if self.trial.should_prune():
-            why = f"val_loss {value:.4f} at validation {place} (epoch {epoch}) is behind that of others"
+        if value is not None and self.trial.should_prune():
+            why = f"{objective} {value:.4f} at validation {place} (epoch {epoch}) is behind that of others"
         elif budget is not None and spent(self.trial.study) >= seconds_of(budget):
             why = f"the budget of {budget} was spent at validation {place} (epoch {epoch})"
         if why:

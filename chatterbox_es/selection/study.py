@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import threading
 import time
 import warnings
@@ -32,6 +33,7 @@ from chatterbox_es.config import with_todays_names
 from chatterbox_es.config.schema import renamed
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import states
+from chatterbox_es.runs.metrics import objective_metric
 from chatterbox_es.runs.run_directory import CHECKPOINTS, CONFIG, read_card, runs_below
 from chatterbox_es.selection.optuna_internals import record_heartbeat, trial_id
 
@@ -40,6 +42,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats, plots: the version is pinned
 
 GRACE = 4  # heartbeats; a trial silent for longer was killed
+STORAGE_ERRORS = (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError)
 MOST_KILLS = 5  # of one slot; then it is given up, since its settings may be what kills
 _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "asha": lambda least: optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=3),
@@ -49,7 +52,7 @@ _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
 }
 # What does not change the meaning of a trial's value, and may differ between the machines of a study.
 _FREE = re.compile(r"hw\..*|data\.(path|prepared|workers)|sweep\..*|outputs|resume|"
-                   r"train\.(samples|log_every|wandb|keep_best|state_minutes|keep_states|trial_steps)")
+                   r"train\.(samples|listen|recogniser|log_every|wandb|keep_best|state_minutes|keep_states|trial_steps)")
 
 
 def seconds_of(budget: str) -> float:
@@ -105,6 +108,46 @@ def open_storage(sweep: Mapping) -> optuna.storages.BaseStorage:
                                   grace_period=GRACE * sweep["heartbeat"]))
 
 
+def check_database(sweep: Mapping) -> None:
+    """
+    Raises:
+        UserError: the study's file is damaged, or of another program.
+    """
+    url = address(sweep)
+    file = Path(url.database or "")
+    if url.get_backend_name() != "sqlite" or not file.is_file():
+        return
+    file.open("rb").close()  # of a file without rights SQLite says that it is unable to open it
+    try:
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            tables = {name for name, in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError:  # locked, or without rights: who opens it to write says so
+        return
+    except sqlite3.Error as error:
+        found, tables = str(error), set()
+    if found == "ok" and tables and "studies" not in tables:
+        found = "it holds tables of another program"
+    if found != "ok":
+        raise UserError(f"the study's database {file} is damaged ({found.splitlines()[0]}): restore a copy of it; or move "
+                        f"{sweep['folder']} away, and the same command begins anew")
+
+
+def storage_trouble(sweep: Mapping, error: Exception) -> str:
+    """What an error of the study's database says to whoever runs the study."""
+    cause: BaseException = error
+    while not getattr(cause, "orig", None) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+    if address(sweep).get_backend_name() != "sqlite":
+        return f"sweep.storage={sweep['storage']} cannot be reached: {reason}"
+    folder = Path(address(sweep).database or "").absolute().parent
+    if not os.access(folder, os.W_OK):
+        reason = f"this user may not write in the folder {folder}"
+    full = " (is the disk full?)" if "I/O" in reason else ""
+    return f"sweep.storage={sweep['storage']} cannot be used: {reason}{full}"
+
+
 @contextlib.contextmanager
 def locked(sweep: Mapping) -> Iterator[None]:
     """One process at a time; the lock of a process that dies is free at once.
@@ -123,7 +166,7 @@ def locked(sweep: Mapping) -> Iterator[None]:
     else:
         file = Path(sweep["folder"], "study.lock")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w") as lock:
+        with file.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -150,14 +193,20 @@ class Study:
             seconds_of(sweep["budget"])
         pruner = pruner_of(sweep)
         fixed = {key: value for key, value in sorted(configuration.items()) if key not in space and not _FREE.fullmatch(key)}
-        meaning = {"configuration": fixed, "defaults": dict(defaults),
+        objective = {"metric": sweep["objective"]}
+        if sweep["objective"] != "val_loss":  # of which sentences, by whom
+            objective |= {key: configuration.get(key) for key in ("train.listen", "train.recogniser")}
+        meaning = {"objective": objective, "configuration": fixed, "defaults": dict(defaults),
                    "space": {key: json.loads(distribution_to_json(ranged)) for key, ranged in space.items()}}
         try:
             with locked(sweep):
+                check_database(sweep)
                 storage = open_storage(sweep)
                 study = optuna.create_study(storage=storage, study_name=sweep["study"], pruner=pruner,
-                                            direction="minimize", load_if_exists=True)
+                                            direction="maximize" if is_higher_better(sweep["objective"]) else "minimize",
+                                            load_if_exists=True)
                 if "space" in study.user_attrs:
+                    _compare_objectives(sweep["study"], objective_of(study), objective)
                     _compare(sweep["study"], study.user_attrs, meaning)
                 else:
                     if runs_below(Path(sweep["folder"], "trials")) and not study.user_attrs:
@@ -168,10 +217,14 @@ class Study:
                         study.set_user_attr(key, value)
         except ImportError as error:
             raise UserError(f"sweep.storage={sweep['storage']} needs a driver: pip install 'psycopg[binary]'") from error
-        except sqlalchemy.exc.OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            raise UserError(f"sweep.storage={sweep['storage']} cannot be reached: {reason}") from error
+        except STORAGE_ERRORS as error:
+            raise UserError(storage_trouble(sweep, error)) from error
         return cls(sweep, study, storage, sampler)
+
+    @property
+    def objective(self) -> str:
+        """What its trials are compared by, as ``sweep.objective`` writes it."""
+        return objective_of(self.study)["metric"]
 
     def slots(self) -> dict[int, list[FrozenTrial]]:
         """The trials of each slot, in the order in which they were made."""
@@ -265,14 +318,14 @@ class Study:
             self.forget_states(trial)
             return f"pruned: {pruned}"
         if failure is None and not (value is not None and math.isfinite(value)):
-            failure = f"its best val_loss is {value}"
+            failure = f"its best {self.objective} is {value}"
         if failure is not None:
             trial.set_user_attr("reason", failure)
             self.study.tell(trial, state=TrialState.FAIL)
             self.forget_states(trial)
             return f"failed: {failure}"
         self.study.tell(trial, value)
-        return f"val_loss {value:.4f}"
+        return f"{self.objective} {value:.4f}"
 
     def forget_states(self, trial: Trial) -> None:
         """A trial that will not go on needs not what it could go on from: three times its weights."""
@@ -310,6 +363,25 @@ def spent(study: optuna.Study) -> float:
     """Seconds that all trials of a study have run, killed ones included."""
     return sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False)
                if trial.state != TrialState.WAITING)
+
+
+def objective_of(study: optuna.Study) -> Mapping[str, Any]:
+    """What a study searches for: its ``metric``, and what else decides about its value. Earlier ones all had val_loss."""
+    return study.user_attrs.get("objective", {"metric": "val_loss"})
+
+
+def is_higher_better(metric: str) -> bool:
+    """Of an objective."""
+    return objective_metric(metric).higher_is_better
+
+
+def _compare_objectives(name: str, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    keys = [key for key in dict.fromkeys((*theirs, *mine)) if theirs.get(key) != mine.get(key)]
+    if keys:
+        shown = "; ".join(f"{'sweep.objective' if key == 'metric' else key}: {theirs.get(key)} there, {mine.get(key)} here"
+                          for key in keys)
+        raise UserError(f"the study {name} was begun with another objective ({shown}), so that its values cannot be compared "
+                        "with these; run the same command, or begin another: sweep.study=NAME")
 
 
 def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:

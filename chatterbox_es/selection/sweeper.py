@@ -21,15 +21,16 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from chatterbox_es.command_line import USER_ERROR_EXIT
-from chatterbox_es.config.checks import check_value
+from chatterbox_es.config.checks import check_value, contradictions
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.ears import Ears
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.weights import weights_digest
 from chatterbox_es.selection.conclusion import conclude
 from chatterbox_es.selection.optuna_internals import contains, distribution_of, suggest
-from chatterbox_es.selection.study import Study, flatten
+from chatterbox_es.selection.study import STORAGE_ERRORS, Study, flatten, storage_trouble
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ class StudySweeper(Sweeper):
         except UserError as error:
             log.error("%s", error)
             sys.exit(USER_ERROR_EXIT)
+        except STORAGE_ERRORS as error:
+            log.error("%s", storage_trouble(self.config.sweep, error))
+            sys.exit(USER_ERROR_EXIT)
 
     def run_study(self, arguments: list[str]) -> None:
         """Run trials until the study has all of them, or its budget is spent; whoever ends the last one concludes it."""
@@ -73,6 +77,10 @@ class StudySweeper(Sweeper):
         settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(
             self.config, [key for key in self.config if key != "hydra"]), resolve=True)
         sweep = settings["sweep"] | {"outputs": settings["outputs"], "threads": settings["hw"]["threads"]}
+        if (wrong := next(contradictions(self.config), None)) is not None:
+            raise UserError(wrong)
+        if self.config.train.listen:  # or every trial would fail for want of a package
+            Ears.load(self.config.data.dialect, self.config.train.recogniser)
         study = Study.join(sweep, space, flatten(settings), default_values(space, self.config), self.sampler_of)
         if "arguments" not in study.study.user_attrs:
             study.study.set_user_attr("arguments", [f"phase={settings['phase']['name']}", *(

@@ -1,5 +1,6 @@
 """A step that fits the GPU's memory."""
 
+import dataclasses
 import logging
 
 import torch
@@ -39,6 +40,6 @@ def fitting_step(training: Training, step: Step, rate: float) -> dict[str, float
             raise UserError(f"out of memory on {frames} frames in process {fabric.global_rank} ({reason}); go on with "
                             f"hw.micro_batch_frames={budget} resume={training.run.folder}")
         batches.budget = Budget(budget, batches.budget.tokens)
-        step = batches.step(step.utterances, epoch=step.epoch)
+        step = dataclasses.replace(batches.step(step.utterances, epoch=step.epoch), share=step.share)
         log.warning("out of memory on %d frames (%s): from here on a micro-batch holds at most %d frames; batches stay. "
                     "To start with that: hw.micro_batch_frames=%d", frames, reason, budget, budget)

@@ -97,14 +97,16 @@ def train(fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet
             validates = is_last or progress.epoch % config.phase.validate_every == 0 and progress.has_room_to_validate()
             began = time.monotonic()
             if validates:
-                metrics |= validate(fabric, recipe, model, features, check=check)
-                metrics |= {"baseline": baseline, "minutes": progress.elapsed()}
+                chosen, found = better_weights(training, features, check)
+                with clock.on("listening"):
+                    found |= on_validation.listen(chosen, progress, is_last, check)
+                metrics |= found | {"baseline": baseline, "minutes": progress.elapsed()}
                 is_best = metrics["val_loss"] < progress.best
                 log.info("%s, val_loss %.4f, %s%s", line, metrics["val_loss"], recipe.describe(metrics),
                          ", the best so far" if is_best else "")
-                on_validation(model, progress.epoch, progress.step, metrics, is_best, is_last, check)
+                on_validation(chosen, progress.epoch, progress.step, metrics, is_best, is_last, check)
                 if training.mean:
-                    on_validation.keep_mean(training.mean.module)
+                    on_validation.keep_mean(training.mean.module, metrics["val_loss_mean"])
                 progress.best = min(progress.best, metrics["val_loss"])
             elif bar.disable:
                 log.info("%s, %.2f steps/s", line, metrics["steps_per_second"])
@@ -114,7 +116,7 @@ def train(fabric: Fabric, recipe: Recipe, model: nn.Module, features: FeatureSet
             progress.next_epoch()
             if validates:
                 save()
-                training.ending = (time.monotonic() - began) / 60
+                training.ending = (time.monotonic() - began + on_validation.unheard()) / 60
                 agree(training, caught)
                 if progress.is_over() and fabric.is_global_zero:
                     log.warning("this validation took %.1f minutes, longer than was estimated: the run ends with it, before "
@@ -149,6 +151,7 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
                 step = next(source, None)
             if step is None:
                 break
+            step.share = progress.share()
             aligning = getattr(model, "alignment_seconds", 0.0)
             metrics = fitting_step(training, step, learning_rate(training.config, progress))
             clock.spent["alignment"] += getattr(model, "alignment_seconds", 0.0) - aligning
@@ -171,6 +174,20 @@ def train_epoch(training: Training, caught: Interruption, clock: Clock, peak: fl
     if steps:  # a run that was ended at the end of an epoch goes on with none
         metrics |= {"steps_per_second": steps / seconds, "share_of_peak": flops / seconds / peak, **epoch.shares()}
     return metrics
+
+
+def better_weights(training: Training, features: FeatureSet, check: Callable[[], None]) -> tuple[nn.Module, dict[str, float]]:
+    """What a validation goes by: the weights, or their running mean (``train.ema``) where its ``val_loss`` is smaller; and the
+    metrics of the one chosen. With a running mean the losses of both stand beside them."""
+    fabric, recipe, model = training.fabric, training.recipe, training.model
+    metrics = validate(fabric, recipe, model, features, check=check)
+    if training.mean is None:
+        return model, metrics
+    mean = training.mean.module
+    found = validate(fabric, recipe, mean, features, check=check)
+    losses = {"val_loss_weights": metrics["val_loss"], "val_loss_mean": found["val_loss"]}
+    wins = found["val_loss"] < metrics["val_loss"] or math.isnan(metrics["val_loss"])
+    return (mean, found | losses) if wins else (model, metrics | losses)
 
 
 def agree(training: Training, caught: Interruption) -> bool:

@@ -1,6 +1,7 @@
 """One optimiser step on one batch, in however many micro-batches and processes it is computed."""
 
 import math
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -54,10 +55,18 @@ def gradient_norms(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def clip_gradients(module: nn.Module, norm: float, most: float) -> None:
-    """Scale the gradients down to the norm ``most`` where theirs, ``norm``, is above it (Pascanu et al. 2013)."""
+def clip_gradients(modules: Sequence[nn.Module], norm: float, most: float) -> None:
+    """Scale the gradients of some modules down to the norm ``most`` where theirs, ``norm``, is above it (Pascanu et al.
+    2013)."""
     if norm > most:
-        torch._foreach_mul_([p.grad for p in module.parameters() if p.grad is not None], most / norm)
+        torch._foreach_mul_([p.grad for module in modules for p in module.parameters() if p.grad is not None], most / norm)
+
+
+def clipped_together(optimizer: torch.optim.Optimizer, children: Iterable[str]) -> list[list[str]]:
+    """The children of a model whose gradients are clipped by their common norm: each that is a group's "part" by itself, and
+    all others."""
+    apart = [group["part"] for group in optimizer.param_groups if "part" in group]
+    return [*([part] for part in apart), [name for name in children if name not in apart]]
 
 
 def training_step(fabric: Fabric, recipe: Recipe, model: _FabricModule, optimizer: _FabricOptimizer, step: Step,
@@ -107,10 +116,10 @@ def move_weights(module: nn.Module, optimizer: torch.optim.Optimizer, scaler: to
     found = gradient_norms(module)
     read = torch.cat([parts, torch.stack([*found.values()]).double()]).tolist()
     sums, norms = read[:len(parts)], dict(zip(found, read[len(parts):], strict=True))
-    norm = math.hypot(*norms.values())
-    finite = math.isfinite(sum(sums)) and math.isfinite(norm)
+    finite = math.isfinite(sum(sums)) and math.isfinite(sum(norms.values()))
     if finite:
-        clip_gradients(module, norm, clip)
+        for names in clipped_together(optimizer, norms):
+            clip_gradients([module.get_submodule(name) for name in names], math.hypot(*(norms[name] for name in names)), clip)
         optimizer.step()
     if scaler:
         scaler.update()  # lowers its scale where a gradient was not finite

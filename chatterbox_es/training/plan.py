@@ -35,14 +35,17 @@ def make_plan(training: Training, features: FeatureSet, on_validation: Validatio
         scale = scaler.state_dict() if scaler else {}
         training.wrapped.train()
         times = []
-        for batch in trial_steps(batches, config.train.trial_steps):
+        for number, batch in enumerate(trial_steps(batches, config.train.trial_steps)):
             step = batches.step(batch, fabric.global_rank, fabric.world_size)
+            # The first as at the end of the run, when most takes part; the others spread over it.
+            step.share = (number - 0.5) / config.train.trial_steps if number else 1.0
             began = time.perf_counter()
             fitting_step(training, step, rate=0.0)
             times.append(time.perf_counter() - began)
         written = tensor_bytes(training.state({}))
         training.optimizer.optimizer.state.clear()
-        validation = validation_seconds(training, features) + on_validation.rehearse(training.model, written)
+        measured = 2 if training.mean else 1  # the running mean is validated beside the weights
+        validation = measured * validation_seconds(training, features) + on_validation.rehearse(training.model, written)
         training.ending = training.progress.ending = validation / 60
         restore_random_state(fabric, random)
         if scaler:

@@ -84,11 +84,14 @@ class Progress:
         return self.step > 0 and self.batch == 0
 
 
+PARTS = ("loader", "logging", "checkpoint", "alignment", "listening")  # what a `Clock` counts
+
+
 class Clock:
     """Seconds spent on what is not forward, backward or optimiser."""
 
     def __init__(self) -> None:
-        self.began, self.spent = time.monotonic(), dict.fromkeys(("loader", "logging", "checkpoint", "alignment"), 0.0)
+        self.began, self.spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
         self.states = 0  # how many were written
 
     @contextmanager
@@ -100,6 +103,6 @@ class Clock:
             self.spent[what] += time.perf_counter() - began
 
     def shares(self) -> dict[str, float]:
-        """Of the seconds since the clock was started."""
+        """Of the seconds since the clock was started; listening, which is no part of an epoch, has a share of the whole run."""
         seconds = time.monotonic() - self.began
-        return {f"share_{what}": spent / seconds for what, spent in self.spent.items()}
+        return {f"share_{what}": spent / seconds for what, spent in self.spent.items() if what != "listening"}

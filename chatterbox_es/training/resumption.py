@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from chatterbox_es.config import Config, with_todays_names
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import errors_are_said
 from chatterbox_es.runs.run_directory import CONFIG, FINISHED, is_run, read_card, run_of_command
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,10 @@ def run_to_resume(config: Config) -> Path | None:
     if read_card(folder) is None:
         raise UserError(f"resume={folder}: its run.json is damaged, so that it cannot go on")
     try:
-        stored: Any = OmegaConf.load(folder / CONFIG)
+        with errors_are_said(folder / CONFIG):
+            stored: Any = OmegaConf.load(folder / CONFIG)
         stored, now = OmegaConf.to_container(with_todays_names(stored)), settings_of(config)
-    except (OSError, YAMLError) as error:
+    except YAMLError as error:
         raise UserError(f"resume={folder}: its {CONFIG} cannot be read, so that it cannot go on: {error}") from error
     changed = {section: differences(stored.get(section), now[section], section) for section in now}
     refused = [line for section in FIXED for line in changed[section]]
@@ -75,6 +77,8 @@ def differences(before: Any, now: Any, name: str) -> list[str]:
 
 
 def finished_value(folder: Path) -> float | None:
-    """The best validation loss of a run that has ended well, else None."""
+    """The value of a run that has ended well: its best validation loss, or of its study's objective; else None."""
     card = read_card(folder) or {}
-    return card.get("best_val_loss") if card.get("state") == FINISHED else None
+    if card.get("state") != FINISHED:
+        return None
+    return card.get("best_val_loss") if card.get("best_objective") is None else card["best_objective"]

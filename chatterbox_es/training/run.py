@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
@@ -16,6 +16,7 @@ from torch import nn
 from chatterbox_es.config import Config
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
 from chatterbox_es.hardware import set_up
 from chatterbox_es.models.families import recipe_of
 from chatterbox_es.models.recipe import Frozen, Recipe
@@ -29,37 +30,60 @@ from chatterbox_es.training.run_writer import Report, RunWriter, no_report
 from chatterbox_es.training.state import clear_away, load_newest_state
 from chatterbox_es.training.tracking import Tracker
 
+if TYPE_CHECKING:
+    from chatterbox_es.training.listening import Listening
+
 log = logging.getLogger(__name__)
 
 
 def run_phase(config: Config, folder: Path, report: Report = no_report) -> float:
     """One training run in ``folder``, or in that of the run it goes on with, from prepared data to the final checkpoint.
 
-    ``report`` is told each validation. Returns the best validation loss.
+    ``report`` is told each validation. Returns the best validation loss; of a study's trial, the best of its objective.
 
     Raises:
-        UserError: data, checkpoints or hardware do not fit what the configuration asks for.
+        UserError: data, checkpoints, hardware or packages do not fit what the configuration asks for.
         InterruptedRun: SIGTERM or SIGINT came; the run's state is saved.
     """
     recipe = recipe_of(config)
     fabric = set_up(config.hw)
     earlier = run_to_resume(config)
     if earlier is not None and (value := finished_value(earlier)) is not None:
-        log.info("%s has finished already, with val_loss %.4f; without resume= the command starts anew", earlier, value)
+        objective = (read_card(earlier) or {}).get("objective") or "val_loss"
+        log.info("%s has finished already, with %s %.4f; without resume= the command starts anew", earlier, objective, value)
         if fabric.is_global_zero:
             clear_away(earlier)
         return value
+    listening = load_listening(config, fabric, recipe)
     # All processes read what the first one prepares; on other machines with disks of their own, one each prepares.
     for turn in range(3):
         if turn == (0 if fabric.is_global_zero else 1 if fabric.local_rank == 0 else 2):
             features = recipe.prepare(config)
         fabric.barrier()
     with watching() as caught:
-        return run_prepared(config, fabric, features, folder, earlier, caught, report)
+        return run_prepared(config, fabric, features, folder, earlier, caught, report, listening)
+
+
+def load_listening(config: Config, fabric: Fabric, recipe: Recipe) -> "Listening | None":
+    """Who listens to the voice while it is trained, where the run asks for it: the first process.
+
+    Raises:
+        UserError: the packages or models to hear with are missing, or what makes the voice heard.
+    """
+    if not config.train.listen or not fabric.is_global_zero:
+        return None
+    from chatterbox_es.training.listening import Listening  # brings the evaluation along: half a second to import
+
+    try:
+        recipe.check_speaks(config)
+    except UserError as error:
+        wanted = f"train.listen={config.train.listen}: model={config.model.name}"
+        raise UserError(f"{wanted} cannot be heard here: {error}") from error
+    return Listening.load(config, fabric)
 
 
 def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: Path, earlier: Path | None,
-                 caught: Interruption, report: Report = no_report) -> float:
+                 caught: Interruption, report: Report = no_report, listening: "Listening | None" = None) -> float:
     """A run on data that is prepared; see `run_phase`."""
     phase = config.phase
     torch.manual_seed(config.train.seed)
@@ -95,14 +119,14 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
         run.update(frozen_sha256=before)
         log.info("phase %s on %s; frozen: %s", phase.name, features.folder, ", ".join(frozen.parts) or "nothing")
         torch.manual_seed(config.train.seed + fabric.global_rank)
-        writer = RunWriter(config, recipe, features, run, tracker, lineage, fabric, report)
+        writer = RunWriter(config, recipe, features, run, tracker, lineage, fabric, report, listening)
         best = train(fabric, recipe, model, features, config, run, tracker, writer, caught, state)
         if frozen.digest() != before:
             raise AssertionError("frozen weights have changed")
         if fabric.is_global_zero:
             finish_run(config, features, run, writer, model, frozen, best)
         end = FINISHED
-        return best
+        return best if writer.reached is None else writer.reached
     except (InterruptedRun, TrialPruned) as interruption:
         end, reason = STOPPED, str(interruption)
         raise
@@ -123,9 +147,10 @@ def start_run(config: Config, fabric: Fabric, features: FeatureSet, recipe: Reci
             "metrics": [dataclasses.asdict(metric) for metric in recipe.validation_metrics], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,
             "price_per_hour": config.hw.price_per_hour, "command": command_hash(config), "lineage": lineage, "commit": commit(),
-            "study": config.sweep.study if config.sweep.trial is not None else None}
+            "study": config.sweep.study if config.sweep.trial is not None else None,
+            "objective": config.sweep.objective if config.sweep.trial is not None else None}
     run = RunDirectory.create(folder, **card)
-    OmegaConf.save(config, folder / CONFIG, resolve=True)
+    save_config(config, folder)
     return run
 
 
@@ -143,9 +168,13 @@ def resume_run(config: Config, fabric: Fabric, features: FeatureSet, folder: Pat
         return RunDirectory.beside(folder)
     run = RunDirectory.reopen(folder)
     move_log(folder)
-    OmegaConf.save(config, folder / CONFIG, resolve=True)
+    save_config(config, folder)
     log.info("going on with %s, which was %s", folder, card.get("state") if card.get("state") != "running" else "killed")
     return run
+
+
+def save_config(config: Config, folder: Path) -> None:
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True).encode())
 
 
 def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: RunWriter, model: nn.Module,
@@ -157,7 +186,7 @@ def finish_run(config: Config, features: FeatureSet, run: RunDirectory, writer: 
     draw_losses(run.folder / "losses.png", run.metrics(), f"phase {config.phase.name}, {config.data.name}", features.unit,
                 features.naive, metrics_of(run.card))
     run.sync_metrics()
-    run.end(FINISHED, best_val_loss=best, best=[path.name for path in writer.best],
+    run.end(FINISHED, best_val_loss=best, best_objective=writer.reached, best=[path.name for path in writer.best],
             final=str(final.relative_to(run.folder)), parameters=count, cost=None if price is None else hours * price,
             frozen={"parts": frozen.parts, "sha256_before": run.card["frozen_sha256"], "sha256_after": frozen.digest()})
     clear_away(run.folder)

@@ -46,6 +46,8 @@ def load_newest_state(folder: Path) -> dict[str, Any] | None:
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content.get("format") != FORMAT:
                 raise ValueError(f"its format is {content.get('format')}, not {FORMAT}")
+        except PermissionError:  # it may be whole
+            raise
         except Exception as error:  # whatever a damaged file leads the reader to
             log.warning("%s is damaged (%s); trying the one before it", path, str(error).partition("\n")[0])
             continue

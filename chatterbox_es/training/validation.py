@@ -10,6 +10,7 @@ from torch import nn
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.recipe import Recipe
 from chatterbox_es.training.processes import reduced
+from chatterbox_es.training.progress import Progress
 
 
 class ValidationCallback:
@@ -19,12 +20,20 @@ class ValidationCallback:
                  check: Callable[[], None]) -> None:
         """``check()`` raises when the run has been asked to end, and is to be called now and then."""
 
+    def listen(self, model: nn.Module, progress: Progress, is_last: bool, check: Callable[[], None]) -> dict[str, float]:
+        """Called before that: more metrics of the validation, where somebody listens to what the model says now."""
+        return {}
+
+    def unheard(self) -> float:
+        """Seconds that the last validation will take longer than the one before it, which was not listened to."""
+        return 0.0
+
     def rehearse(self, model: nn.Module, state_bytes: int) -> float:
         """Seconds that it will take, with the state of so many bytes that is written then; what it makes is thrown away."""
         return 0.0
 
-    def keep_mean(self, mean: nn.Module) -> None:
-        """Called after that, with the running mean of the weights where `train.ema` asks for one."""
+    def keep_mean(self, mean: nn.Module, loss: float) -> None:
+        """Called after that, with the running mean of the weights and its ``val_loss``, where `train.ema` asks for one."""
 
     def state(self) -> dict[str, Any]:
         return {}

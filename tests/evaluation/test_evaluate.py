@@ -96,7 +96,7 @@ def test_sounds_lie_where_the_rows_say_and_speed_is_that_of_the_voice(evaluated)
 @pytest.mark.parametrize(("given", "said"), [
     (("phase=4_3",), "phase 5"), (("measures=taste",), "there is no measure taste"), (("sentences=few",), "sentences=few"),
     (("minutes=0",), "minutes=0"),
-    (("measures=predictor",), "predictor=…"), (("peers=nothing",), "name:DIR"), (("peers=other:nowhere",), "no such folder"),
+    (("measures=predictor",), "predictor=…"), (("peers=nothing",), "NAME:DIR"), (("peers=other:nowhere",), "no such folder"),
     (("predictor=nowhere.onnx",), "no such file"), (("run=nowhere",), "nowhere"),
 ])
 def test_what_cannot_be_is_said_in_one_sentence(road, given, said, monkeypatch):

@@ -147,6 +147,15 @@ def test_nothing_is_called_better_by_one_predictor_alone(differences, said):
     assert verdict.intelligibility == "not measured"
 
 
+@pytest.mark.parametrize(("wer", "said"), [(0.8, "one is better"), (1.0, "not decided: the predictors prefer one, of which")])
+def test_what_nobody_understands_is_not_called_better(wer, said):
+    metrics = {name: Metric("", "higher", name) for name in ("distillmos", "dnsmos_ovrl")} | {"wer": METRICS["wer"]}
+    rows = [Row(system, f"u{n}", "a", metrics={"distillmos": score + n / 100, "dnsmos_ovrl": score + n / 100, "wer": wrong})
+            for system, score, wrong in (("one", 1.3, wer), ("two", 1.1, 0.0)) for n in range(10)]
+    verdict, = verdicts(Results(rows, metrics, {}), ["one", "two"])
+    assert verdict.quality.startswith(said) and verdict.intelligibility.startswith("two is understood better")
+
+
 def test_what_is_understood_better_has_fewer_words_misheard():
     def heard(edits: int) -> dict:
         return {"wer": edits / 5, "edits": float(edits), "words": 5.0}

@@ -315,15 +315,15 @@ def test_a_running_mean_survives_a_stop(config_of, tmp_path, monkeypatch):
     def final_of(folder: Path) -> dict[str, torch.Tensor]:
         kept = load_checkpoint(folder / "checkpoints/ema_text_encoder.pt")
         assert kept.lineage["step"] == 4
-        assert kept.lineage["metrics"].keys() == {"minutes"}  # its figures are not the model's
+        assert kept.lineage["metrics"].keys() == {"minutes", "val_loss"}  # the other figures are not its own
         return kept.weights
 
     settings = ("train.ema=0.8", "train.epochs=4")
     run_phase(config_of(*settings), tmp_path / "whole")
     keep_mean = RunWriter.keep_mean
 
-    def stop_at_the_second(self, mean):
-        keep_mean(self, mean)
+    def stop_at_the_second(self, mean, loss):
+        keep_mean(self, mean, loss)
         if self.last["epoch"] == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -333,6 +333,22 @@ def test_a_running_mean_survives_a_stop(config_of, tmp_path, monkeypatch):
     run_phase(config_of(*settings, f"resume={tmp_path / 'stopped'}"), tmp_path / "unused")
     whole, gone_on = final_of(tmp_path / "whole"), final_of(tmp_path / "stopped")
     assert all(torch.equal(weight, gone_on[name]) for name, weight in whole.items())
-    last = load_checkpoint(tmp_path / "whole/checkpoints/final_text_encoder.pt").weights
-    assert any(not torch.equal(weight, whole[name]) for name, weight in last.items())
     assert len(checkpoints_of(tmp_path / "whole")) == 3
+
+
+def test_the_better_of_weights_and_running_mean_is_kept(config_of, tmp_path):
+    for decay, mean_wins in ((0.5, None), (0.9999, False)):  # the second has hardly left the first steps behind
+        folder = tmp_path / str(decay)
+        best = run_phase(config_of(f"train.ema={decay}", "train.epochs=6", "phase.lr=3e-3"), folder)
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        validated = [row for row in rows if "val_loss" in row]
+        assert all(row["val_loss"] == min(row["val_loss_weights"], row["val_loss_mean"]) for row in validated)
+        assert best == min(row["val_loss"] for row in validated)
+        end, chosen = validated[-1], min(validated, key=lambda row: row["val_loss"])
+        mean, final = (load_checkpoint(folder / f"checkpoints/{kind}_text_encoder.pt") for kind in ("ema", "final"))
+        assert mean.lineage["metrics"]["val_loss"] == end["val_loss_mean"]
+        assert final.lineage["step"] == chosen["step"] and final.lineage["metrics"]["val_loss"] == best
+        if chosen is end:
+            is_mean = all(torch.equal(weight, mean.weights[name]) for name, weight in final.weights.items())
+            assert is_mean == (end["val_loss_mean"] < end["val_loss_weights"])
+            assert mean_wins in (None, is_mean)

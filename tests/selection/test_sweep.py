@@ -414,3 +414,66 @@ def test_a_sampler_that_reads_pickles_from_the_database_is_refused():
     sweeper = StudySweeper(OmegaConf.create({"_target_": "optuna.samplers.CmaEsSampler", "seed": 1}), OmegaConf.create({}))
     with pytest.raises(UserError, match="CmaEsSampler keeps its state as a pickle"):
         sweeper.sampler_of(0)
+
+
+# ---- what is searched for
+
+
+def heard_by(count: int, **more) -> dict:
+    return {"phase.name": "4_2", "phase.lr": 1e-4, "train.listen": count, "train.recogniser": None, **more}
+
+
+@pytest.mark.parametrize(("first", "second", "said"), [
+    (("val_loss", heard_by(0)), ("distillmos", heard_by(4)), "sweep.objective: val_loss there, distillmos here"),
+    (("distillmos", heard_by(4)), ("similarity", heard_by(4)), "sweep.objective: distillmos there, similarity here"),
+    (("distillmos", heard_by(4)), ("distillmos", heard_by(5)), "train.listen: 4 there, 5 here"),
+    (("wer", heard_by(4, **{"train.recogniser": "whisper:base"})), ("wer", heard_by(4, **{"train.recogniser": "vosk:DIR"})),
+     "train.recogniser: whisper:base there, vosk:DIR here"),
+    (("val_loss", heard_by(0)), ("val_loss", heard_by(3)), None),  # which does not hear it
+    (("wer", heard_by(4)), ("wer", heard_by(4)), None),
+])
+def test_only_studies_of_the_same_objective_are_joined(first, second, said, tmp_path):
+    for (objective, configuration), refused in ((first, None), (second, said)):
+        if refused is None:
+            study = join(settings(tmp_path, objective=objective), configuration)
+            higher = objective in ("distillmos", "similarity")
+            assert (study.study.direction == optuna.study.StudyDirection.MAXIMIZE) == higher
+        else:
+            with pytest.raises(UserError, match=re.escape(refused)):
+                join(settings(tmp_path, objective=objective), configuration)
+
+
+def test_a_study_from_before_there_were_objectives_goes_on(tmp_path):
+    study = join(settings(tmp_path)).study
+    before = {key: value for key, value in study.user_attrs.items() if key != "objective"}
+    optuna.delete_study(study_name=study.study_name, storage=study._storage)
+    old = optuna.create_study(study_name=study.study_name, storage=study._storage, direction="minimize")
+    for key, value in before.items():
+        old.set_user_attr(key, value)
+    again = join(settings(tmp_path))
+    assert again.objective == "val_loss" and "objective" not in again.study.user_attrs
+    with pytest.raises(UserError, match="sweep.objective: val_loss there, wer here"):
+        join(settings(tmp_path, objective="wer"), heard_by(4))
+
+
+def test_a_pruner_goes_by_the_objective_and_waits_where_nothing_was_heard(config_of, tmp_path):
+    def report(rows: list[dict]) -> optuna.trial.FrozenTrial:
+        sweep = settings(tmp_path, n_trials=50, pruner="median", objective="distillmos")
+        study = join(sweep, heard_by(4))
+        study.refill()
+        trial = study.claim()
+        config = config_of(f"outputs='{tmp_path}'", f"sweep.trial={trial._trial_id}", "sweep.pruner=median", "train.listen=4",
+                           "sweep.objective=distillmos", f"sweep.storage='{sweep['storage']}'",
+                           f"sweep.study={sweep['study']}", "train.epochs=50")
+        for number, row in enumerate(rows, 1):
+            Reporter.of(config)(number, number, {"val_loss": 0.5, "baseline": 1.0} | row, is_last=False)
+        return study, trial
+
+    for quality in (3.0, 3.1, 3.2, 3.3):
+        study, trial = report([{"listen_distillmos": quality, "recordings_distillmos": 4.1}, {}])
+        study.tell(trial, quality)
+    told = study.study.trials[trial.number]
+    assert told.intermediate_values == {1: 3.3} and told.user_attrs["baseline"] == 4.1
+    assert report([{"listen_distillmos": 3.9}])  # above the others: the higher the better
+    with pytest.raises(optuna.TrialPruned, match="distillmos 1.5000 at validation 1"):
+        report([{"listen_distillmos": 1.5}])
