@@ -2,13 +2,16 @@
 
 import dataclasses
 import io
+import logging
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import NO_TEXT, UserError, is_out_of_memory, sentence_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,7 +25,7 @@ def parse(options: type[Options], argv: list[str], doc: str) -> Options:
 
     A value is taken as it stands: no quoting, lists or interpolation, so that any sentence can be one. Fields are
     ``str``, ``int``, ``float``, ``bool``, a ``Literal`` of strings or one of these ``| None``; ``metadata={"help": …}``
-    describes one. ``--help`` prints ``doc`` and the fields.
+    describes one, and in a `path_field` a ``~`` before it is the home folder. ``--help`` prints ``doc`` and the fields.
 
     Raises:
         UserError: naming the key and what it may be.
@@ -31,19 +34,25 @@ def parse(options: type[Options], argv: list[str], doc: str) -> Options:
         print(describe(options, doc))
         raise SystemExit(0)
     types = typing.get_type_hints(options)
+    paths = {field.name for field in dataclasses.fields(options) if field.metadata.get("path")}
     given: dict[str, Any] = {}
     for argument in argv:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not equals or key not in types:
             raise UserError(f"'{argument}' is not one of this command's arguments; "
                             f"write key=value with one of: {', '.join(types)}")
-        given[key] = _convert(key, value, types[key])
+        given[key] = os.path.expanduser(value) if key in paths else _convert(key, _as_utf8(value), types[key])
     missing = [field.name for field in dataclasses.fields(options)
                if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
                and field.name not in given]
     if missing:
         raise UserError(f"missing: {', '.join(f'{name}=…' for name in missing)} (see --help)")
     return options(**given)
+
+
+def path_field(help: str, default: Any = "") -> Any:
+    """A field that holds a path, as `parse` reads one."""
+    return dataclasses.field(default=default, metadata={"help": help, "path": True})
 
 
 def own_arguments(options: type, argv: list[str]) -> tuple[list[str], list[str]]:
@@ -62,10 +71,39 @@ def split_paths(options: type, argv: list[str]) -> tuple[list[str], list[str]]:
     return paths, own + [argument for argument in others if argument not in paths]
 
 
+def listed_paths(written: str) -> list[Path]:
+    """The paths of a list with commas between; a path that is there may have commas in its name."""
+    if os.path.lexists(os.path.expanduser(written)):
+        return [Path(written).expanduser()]
+    return [Path(part).expanduser() for part in map(str.strip, written.split(",")) if part]
+
+
+def named_folders(key: str, written: str) -> dict[str, Path]:
+    """``NAME:DIR,NAME:DIR``.
+
+    Raises:
+        UserError: it is not of that form, or a name is there twice.
+    """
+    folders: dict[str, Path] = {}
+    for part in filter(None, (part.strip() for part in re.split(r",(?=[^,:/]+:)", written))):  # other commas are of paths
+        name, colon, folder = (word.strip() for word in part.partition(":"))
+        if not (name and colon and folder):
+            raise UserError(f"{key}={written}: write NAME:DIR,NAME:DIR; {part!r} is not of that form")
+        if name in folders:
+            raise UserError(f"{key}={written}: the name {name!r} is there twice")
+        folders[name] = Path(folder).expanduser()
+    return folders
+
+
 def choices_of(kind: Any) -> list[str]:
     """What a ``Literal``, or one ``| None``, allows; nothing for other types."""
     return [choice for part in (kind, *typing.get_args(kind)) if typing.get_origin(part) is typing.Literal
             for choice in typing.get_args(part)]
+
+
+def _as_utf8(value: str) -> str:
+    """What was typed in UTF-8, also where Python took it for the letters of another locale."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def _convert(key: str, value: str, kind: Any) -> Any:
@@ -106,14 +144,43 @@ def print_utf8(errors: str = "strict") -> None:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call ``main`` and leave with its exit code; a `UserError` becomes a message and exit code 2."""
+    """Call ``main`` and leave with its exit code; what a user or the machine has to mend becomes a message and exit code 2."""
+    logging.raiseExceptions = False  # a log that cannot be written ends nothing
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever letters the terminal has
+    sys.exit(_outcome(main))
+
+
+def _outcome(main: Callable[[], int | None]) -> int:
+    code: Any = 0
     try:
-        sys.exit(main() or 0)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR_EXIT)
+        code = main() or 0
+    except SystemExit as end:
+        code = end.code or 0
     except BrokenPipeError:  # `… | head` closed our output: nothing is wrong
-        sys.stderr.close()
-        sys.exit(0)
+        pass
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    except (UserError, OSError, MemoryError, RuntimeError, UnicodeEncodeError) as error:
+        code = _say(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # also said here, since the interpreter's own words for it are a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code if isinstance(error, BrokenPipeError) else code or _say(error)
+    return code
+
+
+def _say(error: Exception) -> int:
+    """Print what is wrong; the exit code. Errors of other kinds than those of files and memory are defects."""
+    sentence = str(error) if isinstance(error, UserError) else sentence_of(error) if isinstance(error, OSError) else None
+    if is_out_of_memory(error):
+        sentence = ("there is too little memory for this: take less at once (smaller sizes of model.* and mel.*, "
+                    "hw.micro_batch_frames), or a machine that has more "
+                    f"({' '.join(str(error).split())[:200] or type(error).__name__})")
+    if isinstance(error, UnicodeEncodeError):
+        sentence = f"{error.object[error.start:error.end]!a} cannot be written down: {NO_TEXT}"
+    if sentence is None:
+        raise error
+    print(f"error: {sentence}", file=sys.stderr)
+    return USER_ERROR_EXIT

@@ -27,6 +27,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import voice_file
 from chatterbox_es.speech.demo_page import PLAYER, SHOWN, STOP, STYLE, describe, link, message, not_shown, queue, unusable
 from chatterbox_es.speech.demo_voices import Offer, Shelf
+from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
 from chatterbox_es.speech.voice import Speech
 from chatterbox_es.speech.voices import newest_voice
 from chatterbox_es.text import dialects
@@ -41,9 +42,11 @@ EXAMPLE = "Hola, ¿qué tal estás? Hoy es 24 de noviembre y hace un día estupe
 
 @dataclasses.dataclass
 class DemoOptions:
-    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
-    run: str = dataclasses.field(default="", metadata={"help": "the voice to begin with: a run, a checkpoint, an .onnx"})
+    outputs: str = command_line.path_field("where runs are looked for", default="outputs")
+    run: str = command_line.path_field("the voice to begin with: a run, a checkpoint, an .onnx")
     engine: str = dataclasses.field(default="torch", metadata={"help": "torch or onnx"})
+    vocoder: str = command_line.path_field(VOCODER_HELP, default=AUTO)
+    weights: str = command_line.path_field("folder of Resemble's files, for vocoder=hift")
     port: int = dataclasses.field(default=7860, metadata={"help": "of the page"})
     host: str = dataclasses.field(default="127.0.0.1", metadata={"help": "0.0.0.0 lets other machines in"})
     share: bool = dataclasses.field(default=False, metadata={"help": "true opens a tunnel through gradio.live to anyone"})
@@ -54,7 +57,8 @@ def main() -> None:
     run = Path(options.run) if options.run else None
     voice_file(run or newest_voice(Path(options.outputs)))
     with tempfile.TemporaryDirectory(prefix="chatterbox_es_demo_") as scratch:
-        demo = Demo(Shelf(Path(options.outputs), run, options.engine), Path(scratch))
+        said = VoiceOptions(vocoder=options.vocoder, weights=options.weights)
+        demo = Demo(Shelf(Path(options.outputs), run, options.engine, said), Path(scratch))
         launch(demo.page(), options, Path(scratch))
 
 

@@ -15,24 +15,25 @@ from pathlib import Path
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint, recipe_named
-from chatterbox_es.runs.checkpoint_files import voice_file
+from chatterbox_es.runs.checkpoint_files import vocoder_beside, voice_file
 from chatterbox_es.speech.onnx_export import OPSET, export_voice
-from chatterbox_es.speech.onnx_voice import FORMAT
+from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
 from chatterbox_es.speech.voices import newest_voice
 
 
 @dataclasses.dataclass
 class ExportOptions:
-    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint; none: the selected or newest one"})
-    out: str = dataclasses.field(default="", metadata={"help": "the file to write [voice.onnx]; chatterbox: the folder"})
-    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
+    run: str = command_line.path_field("run directory or checkpoint; none: the selected or newest one")
+    out: str = command_line.path_field("the file to write [voice.onnx]; chatterbox: the folder")
+    outputs: str = command_line.path_field("where runs are looked for", default="outputs")
     speaker: str = dataclasses.field(default="", metadata={
         "help": "of a voice with several; none: the one with the most recordings"})
+    vocoder: str = command_line.path_field(VOCODER_HELP, default=AUTO)
     adapters: bool = dataclasses.field(default=False, metadata={"help": "chatterbox, 4_2: the adapters alone"})
     half: bool = dataclasses.field(default=False, metadata={"help": "chatterbox: in float16, half the size"})
     trim: bool = dataclasses.field(default=False, metadata={
         "help": "chatterbox: without dialect tags that Resemble's loader has no rows for"})
-    weights: str = dataclasses.field(default="", metadata={"help": "chatterbox: where the published weights are now"})
+    weights: str = command_line.path_field("chatterbox: where the published weights are now")
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     if Path(options.out).suffix not in ("", ".onnx"):
         raise UserError(f"out={options.out}: name a file that ends in .onnx (of model=chatterbox a folder)")
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
-    if checkpoint.suffix != ".onnx" and (loaded := load_checkpoint(checkpoint)).output != "mels":
+    if (loaded := load_checkpoint(checkpoint)).output != "mels":
         if not options.out:
             raise UserError("out=DIR: name the folder to write")
         print(recipe_named(loaded.family).publish(loaded, Path(options.out), options.adapters, options.half, options.trim,
@@ -49,8 +50,10 @@ def main() -> None:
     out = Path(options.out or "voice.onnx")
     if out.suffix != ".onnx":
         raise UserError(f"out={out}: name a file that ends in .onnx")
-    agreement = export_voice(checkpoint, out, options.speaker)
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMAT}, opset {OPSET}, from {checkpoint}\n{agreement}")
+    vocoder = VoiceOptions(vocoder=options.vocoder).mel_vocoder(loaded.contract, vocoder_beside(checkpoint))
+    agreement = export_voice(checkpoint, out, options.speaker, vocoder)
+    sound = f"sound by {vocoder.name}" if agreement.sound is not None else f"log-mels alone, for {vocoder.name} or another"
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, opset {OPSET}, {sound}, from {checkpoint}\n{agreement}")
 
 
 if __name__ == "__main__":

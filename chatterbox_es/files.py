@@ -1,7 +1,6 @@
 """Files that appear whole or not at all, whatever happens while they are written."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import UserError, sentence_of
 
 PARTIAL = ".partial"
 
@@ -25,15 +24,29 @@ def remove_partials(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_full_is_said(where: Path) -> Iterator[None]:
-    """Turn "no space left" into a UserError that says where, and what to do."""
+def errors_are_said(where: Path) -> Iterator[None]:
+    """Turn what the system says of files (no room, no rights …) into a UserError; ``where`` is what was being written."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if (sentence := sentence_of(error, where)) is None:
             raise
-        raise UserError(f"the disk is full: {where} could not be written. What was there before is whole. Make room, and give "
-                        "the same command again (a training with resume=auto)") from error
+        raise UserError(sentence) from error
+
+
+def read_utf8(path: Path, key: str) -> str:
+    """The text of a file that a user names.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8; ``key`` is the argument that names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key}={path} cannot be read as UTF-8 text ({error.reason}, byte {error.start}): save it as UTF-8"
+                        ) from error
+    except OSError as error:
+        raise UserError(f"{key}={path} cannot be read: {sentence_of(error) or error}") from error
 
 
 class _Watched:
@@ -62,15 +75,22 @@ def write_whole(path: Path, content: bytes | memoryview | Callable[[Any], Any], 
     """Write a file whole or not at all, killed or out of space at any instant: its bytes, or what a function writes into it.
 
     It is written beside its place, under a name that no other process or thread uses, flushed to the disk, and moved. ``name``
-    makes its name of its SHA-256. Without ``durable`` nothing is flushed: of many small files that can be made again.
+    makes its name of its SHA-256. Without ``durable`` nothing is flushed: of many small files that can be made again. A pipe or
+    a device is written into.
 
     Raises:
-        UserError: the disk is full; what was there stays as it was.
+        UserError: there is no room, or no right to write there; what was there stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
-    try:
-        with disk_full_is_said(path):
+    with errors_are_said(path):
+        if path.is_symlink():
+            path = path.resolve()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as device:
+                content(device) if callable(content) else device.write(content)
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
+        try:
             with partial.open("wb") as file:
                 watched = _Watched(file, is_hashed=name is not None)
                 try:
@@ -85,11 +105,13 @@ def write_whole(path: Path, content: bytes | memoryview | Callable[[Any], Any], 
             if name is not None:
                 path = path.with_name(name(watched.digest.hexdigest()))
             os.replace(partial, path)
-            if durable:
-                flush_folder(path.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        except BaseException as error:
+            partial.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename == str(partial):
+                error.filename = str(path)  # which is what somebody knows
+            raise
+        if durable:
+            flush_folder(path.parent)
     return path
 
 

@@ -30,8 +30,8 @@ from chatterbox_es.models.fase4.alignment_scores import alignment_scores
 @dataclasses.dataclass
 class LintOptions:
     format: Literal["html", "text", "json"] = dataclasses.field(default="html", metadata={"help": "one line a finding"})
-    out: str = dataclasses.field(default="", metadata={"help": "file; none: lint.html in the prepared set, or the screen"})
-    run: str = dataclasses.field(default="", metadata={"help": "run or checkpoint that says how well texts fit their sound"})
+    out: str = command_line.path_field("file; none: lint.html in the prepared set, or the screen")
+    run: str = command_line.path_field("run or checkpoint that says how well texts fit their sound")
     worst: int = dataclasses.field(default=30, metadata={"help": "utterances on the page with sound and picture"})
     only: str = dataclasses.field(default="", metadata={"help": "metrics, with commas between; none: all"})
 
@@ -82,10 +82,7 @@ def main() -> None:
         for line in lines:
             file.write(f"{line}\n".encode())
 
-    try:
-        print(write_whole(Path(options.out), write))
-    except OSError as error:
-        raise UserError(f"out={options.out} cannot be written ({error.strerror})") from None
+    print(write_whole(Path(options.out), write))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8
 from chatterbox_es.listening.analysis import analyse as analysis_of
 from chatterbox_es.listening.answers import DATABASE, gather
 from chatterbox_es.listening.design import ANCHOR, REFERENCE, Design, plan
@@ -29,8 +30,8 @@ LONG_MINUTES = 30
 class BuildOptions:
     systems: str = dataclasses.field(metadata={"help": "NAME:DIR,NAME:DIR, each DIR with the same file names"})
     method: str = dataclasses.field(metadata={"help": "mos | ab | cmos | mushra"})
-    out: str = dataclasses.field(metadata={"help": "a new folder for the test"})
-    reference: str = dataclasses.field(default="", metadata={"help": "DIR of the natural recordings of the same sentences"})
+    out: str = command_line.path_field("a new folder for the test", default=dataclasses.MISSING)
+    reference: str = command_line.path_field("DIR of the natural recordings of the same sentences")
     anchor: bool = dataclasses.field(default=True, metadata={"help": "a low-passed copy of the reference, where there is one"})
     items: int | None = dataclasses.field(default=None, metadata={"help": "sentences, drawn by chance; none: all"})
     listeners: int | None = dataclasses.field(default=None, metadata={"help": "how many you expect, to check the balance"})
@@ -38,7 +39,7 @@ class BuildOptions:
     pairs: str = dataclasses.field(default="all", metadata={"help": "ab, cmos: all | reference"})
     checks: int = dataclasses.field(default=3, metadata={"help": "spoken attention checks a listener"})
     seed: int = dataclasses.field(default=0, metadata={"help": "of all chance in the test"})
-    texts: str = dataclasses.field(default="", metadata={"help": "FILE with id|text: the words are shown"})
+    texts: str = command_line.path_field("FILE with id|text: the words are shown")
     question: str = dataclasses.field(default="", metadata={"help": "none: naturalness (MUSHRA: quality), in Spanish"})
     contact: str = dataclasses.field(default="", metadata={"help": "shown to listeners: whom to ask"})
     format: str = dataclasses.field(default="mp3", metadata={"help": "of the sounds: mp3 | flac | wav"})
@@ -48,16 +49,16 @@ class BuildOptions:
 
 @dataclasses.dataclass
 class ServeOptions:
-    test: str = dataclasses.field(metadata={"help": "the test's folder"})
+    test: str = command_line.path_field("the test's folder", default=dataclasses.MISSING)
     port: int = dataclasses.field(default=8000, metadata={"help": "0: any free one"})
     host: str = dataclasses.field(default="0.0.0.0", metadata={"help": "127.0.0.1: this machine only"})
 
 
 @dataclasses.dataclass
 class AnalyseOptions:
-    test: str = dataclasses.field(metadata={"help": "the test's folder"})
+    test: str = command_line.path_field("the test's folder", default=dataclasses.MISSING)
     answers: str = dataclasses.field(default="", metadata={"help": "files or folders that listeners sent, with commas between"})
-    out: str = dataclasses.field(default="", metadata={"help": "folder for the results [results/ in the test's folder]"})
+    out: str = command_line.path_field("folder for the results [results/ in the test's folder]")
 
 
 def build(options: BuildOptions) -> None:
@@ -67,7 +68,9 @@ def build(options: BuildOptions) -> None:
     out = Path(options.out)
     if (out / DATABASE).exists():
         raise UserError(f"out={out} holds answers to an earlier test: choose another folder")
-    systems = _parse_systems(options.systems)
+    systems = command_line.named_folders("systems", options.systems)
+    if not systems:
+        raise UserError("systems= names none: write NAME:DIR,NAME:DIR")
     folders = systems | ({REFERENCE: Path(options.reference)} if options.reference else {})
     common, lacking, files = stimuli.find_items(folders, options.missing)
     items, training = stimuli.choose_items(common, options.items, options.seed)
@@ -141,26 +144,9 @@ def analyse(options: AnalyseOptions) -> None:
         print(path)
 
 
-def _parse_systems(written: str) -> dict[str, Path]:
-    systems: dict[str, Path] = {}
-    for part in filter(None, (part.strip() for part in written.split(","))):
-        name, colon, folder = part.partition(":")
-        if not colon or not name.strip() or not folder.strip():
-            raise UserError(f"systems={written}: write NAME:DIR,NAME:DIR; {part!r} is not of that form")
-        if name.strip() in systems:
-            raise UserError(f"systems={written}: the name {name.strip()!r} is there twice")
-        systems[name.strip()] = Path(folder.strip()).expanduser()
-    if not systems:
-        raise UserError("systems= names none: write NAME:DIR,NAME:DIR")
-    return systems
-
-
 def _read_texts(file: Path, items: list[str]) -> dict[str, str]:
     """Item → words, of a file with ``id|text`` or ``file.wav<TAB>text`` lines."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"texts={file} cannot be read: {error}") from error
+    lines = read_utf8(file, "texts").splitlines()
     parts = [re.split(r"[|\t]", line) for line in lines if line.strip()]
     texts = {Path(part[0].strip()).name.removesuffix(".wav"): part[1].strip() for part in parts if len(part) > 1}
     absent = [item for item in items if not texts.get(item)]
@@ -171,11 +157,10 @@ def _read_texts(file: Path, items: list[str]) -> dict[str, str]:
 
 def _answer_files(written: str) -> list[Path]:
     files: list[Path] = []
-    for part in filter(None, (part.strip() for part in written.split(","))):
-        path = Path(part).expanduser()
+    for path in command_line.listed_paths(written):
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside or not path.exists():
-            raise UserError(f"answers={part}: there is no such file, or no .json in the folder")
+            raise UserError(f"answers={path}: there is no such file, or no .json in the folder")
         files += inside
     return files
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chatterbox_es.command_line import parse, print_utf8, run
+from chatterbox_es.command_line import parse, path_field, print_utf8, run
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import DIALECTS, FrontEnd, Reading
 from chatterbox_es.text.written import LOCALES
@@ -28,9 +28,7 @@ class PhonemizeOptions:
     text: str | None = field(default=None, metadata={"help": "what to read; without it, the lines of standard input"})
     dialect: str = field(default="castilian", metadata={"help": f"one of {', '.join(DIALECTS)}"})
     format: Literal["table", "json"] = field(default="table", metadata={"help": "json is one object a line"})
-    lexicon: str | None = field(
-        default=None, metadata={"help": "file of your own words: word<TAB>respelling or /IPA/[<TAB>dialects]"}
-    )
+    lexicon: str | None = path_field("file of your own words: word<TAB>respelling or /IPA/[<TAB>dialects]", default=None)
     locale: str | None = field(
         default=None, metadata={"help": f"whose numbers and $: {', '.join(LOCALES)}; by default the dialect's"}
     )

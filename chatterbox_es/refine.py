@@ -28,12 +28,13 @@ from chatterbox_es.text import FrontEnd
 
 @dataclasses.dataclass
 class RefineOptions:
-    evaluation: str = dataclasses.field(metadata={"help": "folder that python -m chatterbox_es.evaluate has written"})
-    text: str = dataclasses.field(default="", metadata={"help": "UTF-8 file of sentences that could be recorded"})
+    evaluation: str = command_line.path_field(
+        "folder that python -m chatterbox_es.evaluate has written", default=dataclasses.MISSING)
+    text: str = command_line.path_field("UTF-8 file of sentences that could be recorded")
     minutes: float = dataclasses.field(default=60.0, metadata={"help": "of speech to pick from it"})
     system: str = dataclasses.field(default="", metadata={"help": "which of the evaluation's; none: its first voice"})
     recogniser: str = dataclasses.field(default="", metadata={"help": "to hear the phones again; none: as the evaluation did"})
-    out: str = dataclasses.field(default="", metadata={"help": "folder [EVALUATION/refinement]"})
+    out: str = command_line.path_field("folder [EVALUATION/refinement]")
 
 
 def main() -> None:

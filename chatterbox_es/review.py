@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from chatterbox_es.command_line import parse, print_utf8, run, split_paths
+from chatterbox_es.command_line import parse, path_field, print_utf8, run, split_paths
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import DAMAGED
 from chatterbox_es.runs.summary import STATES, RunSummary, date_of, find_runs
@@ -39,11 +39,15 @@ COLUMNS: dict[str, Callable[[RunSummary], str]] = {
     "best_val_loss": lambda summary: _digits(summary.best_val_loss, ".4f"),
     "baseline": lambda summary: _digits(summary.baseline, ".4f"),
     "of_baseline": lambda summary: _digits(summary.of_baseline, ".0%"),
+    "objective": lambda summary: summary.objective or "",
+    "distillmos": lambda summary: _heard(summary, "distillmos"),
+    "similarity": lambda summary: _heard(summary, "similarity"),
+    "wer": lambda summary: _heard(summary, "wer"),
     "minutes": lambda summary: _digits(summary.minutes, ".1f"),
     "cost": lambda summary: _digits(summary.cost, ".2f"),
 }
-WORDS = ("run", "phase", "data", "hw", "state")  # flush left; the others are numbers
-SPARE = ("hw", "baseline", "epochs", "phase", "data")  # what a narrow terminal goes without, in this order
+WORDS = ("run", "phase", "data", "hw", "state", "objective")  # flush left; the others are numbers
+SPARE = ("hw", "baseline", "similarity", "wer", "epochs", "phase", "data")  # what a narrow terminal goes without, in this order
 SORTS = (*COLUMNS, "started")
 
 
@@ -60,9 +64,7 @@ class ReviewOptions:
     limit: int | None = field(default=None, metadata={"help": "the first so many after sorting"})
     format: Literal["table", "json", "html"] = field(default="table", metadata={
         "help": "json is one object a line, html a report"})
-    out: str | None = field(
-        default=None, metadata={"help": "html: the file; by default report.html in the folder, or here if several"}
-    )
+    out: str | None = path_field("html: the file; by default report.html in the folder, or here if several", default=None)
 
 
 def select(summaries: list[RunSummary], options: ReviewOptions) -> list[RunSummary]:
@@ -121,6 +123,12 @@ def _flush(text: str, name: str, widths: dict[str, int]) -> str:
 
 def _digits(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
+
+
+def _heard(summary: RunSummary, name: str) -> str:
+    """What was heard last of the voice, and behind a stroke what its recordings score."""
+    value, recording = getattr(summary, name), summary.recordings.get(name)
+    return _digits(value, ".2f") + ("" if value is None or recording is None else f"/{recording:.2f}")
 
 
 def notes(summaries: list[RunSummary], found: int) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TextIO
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8, write_whole
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Speech, Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
@@ -23,12 +24,11 @@ from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest
 @dataclasses.dataclass
 class SynthesizeOptions(VoiceOptions):
     text: str = dataclasses.field(default="", metadata={"help": "what to say"})
-    file: str = dataclasses.field(default="", metadata={"help": "or a UTF-8 file with a sentence a line (id|text also)"})
-    out: str = dataclasses.field(default="", metadata={
-        "help": "a .wav file, or with file= a folder [out.wav, spoken/]; - is raw 16-bit sound to a pipe"})
-    run: str = dataclasses.field(default="", metadata={
-        "help": "run directory, checkpoint or exported .onnx; none: the selected or newest one"})
-    outputs: str = dataclasses.field(default="outputs", metadata={"help": "where runs are looked for"})
+    file: str = command_line.path_field("or a UTF-8 file with a sentence a line (id|text also)")
+    out: str = command_line.path_field(
+        "a .wav file, or with file= a folder [out.wav, spoken/]; - is raw 16-bit sound to a pipe")
+    run: str = command_line.path_field("run directory, checkpoint or exported .onnx; none: the selected or newest one")
+    outputs: str = command_line.path_field("where runs are looked for", default="outputs")
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
     speaker: str = dataclasses.field(default="", metadata={
         "help": "of a voice with several; none: the one with the most recordings"})
@@ -49,7 +49,8 @@ def main() -> None:
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
     voice = load_voice(run, options.dialect or None, options.engine, options.speaker, options)
     speaker = f", speaker {voice.speaker}" if voice.speaker else ""
-    print(f"voice: {run}{chosen_from(run)}{speaker}", file=sys.stderr if piped else sys.stdout)
+    sound = f", sound by {voice.sounds_by}" if voice.sounds_by else ""
+    print(f"voice: {run}{chosen_from(run)}{speaker}{sound}", file=sys.stderr if piped else sys.stdout)
     if piped:
         _pipe(voice, options.text, options.speed)
     elif options.text:
@@ -78,10 +79,7 @@ def _pipe(voice: Voice, text: str, speed: float) -> None:
 
 def _read_sentences(file: Path) -> list[tuple[str, str]]:
     """(id, text) of each line; lines without an id get their number."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"file={file} cannot be read: {error}") from error
+    lines = read_utf8(file, "file").splitlines()
     named = [line.split("|")[:2] if "|" in line else ["", line] for line in lines]
     sentences = [(name.strip() or f"{row:04d}", text.strip()) for row, (name, text) in enumerate(named, 1) if text.strip()]
     if not sentences:
@@ -108,7 +106,7 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, spe
         seconds += len(speech.samples) / speech.rate
     if failed == len(sentences):
         raise UserError("none of the sentences could be spoken")
-    (folder / "index.tsv").write_text("".join(rows), encoding="utf-8")
+    write_whole(folder / "index.tsv", "".join(rows).encode())
     print(f"{folder}: {len(rows)} sentences, {seconds:.1f} s of sound in {time.monotonic() - began:.1f} s"
           + (f"; {failed} could not be spoken" if failed else ""))
 

@@ -32,7 +32,7 @@ from optuna import TrialPruned
 
 from chatterbox_es import command_line
 from chatterbox_es.command_line import USER_ERROR_EXIT
-from chatterbox_es.config import CONF, Config, because, check, compose, hydra_arguments, register_schema
+from chatterbox_es.config import CONF, NEW_FOLDERS, Config, because, check, compose, hydra_arguments, register_schema
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import is_run
 from chatterbox_es.selection.reporter import Reporter
@@ -94,6 +94,11 @@ def main() -> None:
         if any(frame.f_code is job.__wrapped__.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise  # a defect
         raise UserError(because(error)) from error
+    except OSError:  # perhaps before there was a job
+        for folder in NEW_FOLDERS:
+            if not is_run(folder):
+                remove_unbegun(folder)
+        raise
 
 
 if __name__ == "__main__":

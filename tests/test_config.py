@@ -140,7 +140,7 @@ def test_what_hw_overruled_in_0_1_is_the_models_and_the_phases_today(tmp_path, m
 
 
 def test_the_decoder_is_the_models_and_differs_by_phase():
-    for phase, hidden, start in (("4_2", [1024], "mels"), ("4_3", [1024, 2048, 1024], "random")):
+    for phase, hidden, start in (("4_2", [1024], "mels"), ("4_3", [1024, 2048, 1024], "grown")):
         model = compose([f"phase={phase}"]).model
         assert (list(model.decoder_hidden), model.decoder_start) == (hidden, start)
 

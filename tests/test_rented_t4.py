@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPT = REPOSITORY / "scripts" / "rented_machine.sh"
 TASK = REPOSITORY / "scripts" / "t4.sky.yaml"
 GUIDE = REPOSITORY / "docs" / "rented_t4.md"
-PATIENCE = 250  # seconds that anything may take, on a machine that is busy with something else
+PATIENCE = 500  # seconds that anything may take, on a machine that is busy with something else
 
 # In place of the trainer: it leaves what a run leaves, in the same order, but a step is 20 ms of sleep. What it finds
 # when it goes on it writes to the file $SEEN, which no end of a machine takes away.
@@ -523,7 +523,7 @@ def parse(skypilot: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedP
     def run(*overrides: str, task: Path = TASK) -> subprocess.CompletedProcess:
         home = {"HOME": str(tmp_path / "home"), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
         return subprocess.run([skypilot, "-c", PARSE, task, *overrides], cwd=REPOSITORY, text=True, capture_output=True,
-                              env=os.environ | home, timeout=120)
+                              env=os.environ | home, timeout=PATIENCE)
 
     return run
 

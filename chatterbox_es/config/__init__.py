@@ -2,7 +2,7 @@
 
 from chatterbox_es.config.arguments import hydra_arguments
 from chatterbox_es.config.checks import check
-from chatterbox_es.config.compose import CONF, because, compose, read_config, register_schema, with_todays_names
+from chatterbox_es.config.compose import CONF, NEW_FOLDERS, because, compose, read_config, register_schema, with_todays_names
 from chatterbox_es.config.schema import (
     MODELS,
     Attention,
@@ -20,9 +20,11 @@ from chatterbox_es.config.schema import (
     SourceConfig,
     SweepConfig,
     TrainConfig,
+    VocoderConfig,
+    VocoderRun,
 )
 
-__all__ = ["CONF", "MODELS", "Attention", "ChatterboxConfig", "ChatterboxRun", "Config", "DataConfig", "Fase4Config",
-           "Fase4Run", "HwConfig", "Kind", "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig", "SweepConfig",
-           "TrainConfig", "because", "check", "compose", "hydra_arguments", "read_config", "register_schema",
-           "with_todays_names"]
+__all__ = ["CONF", "MODELS", "NEW_FOLDERS", "Attention", "ChatterboxConfig", "ChatterboxRun", "Config", "DataConfig",
+           "Fase4Config", "Fase4Run", "HwConfig", "Kind", "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig",
+           "SweepConfig", "TrainConfig", "VocoderConfig", "VocoderRun", "because", "check", "compose", "hydra_arguments",
+           "read_config", "register_schema", "with_todays_names"]

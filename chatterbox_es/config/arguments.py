@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from chatterbox_es.config.schema import declared, renamed
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import NO_TEXT, UserError
 
 GROUPS = ("data", "hw", "model", "model_phase", "phase", "sweep")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that are Hydra's own keys
@@ -24,8 +24,11 @@ def hydra_arguments(argv: list[str]) -> list[str]:
     Words with letters beyond ASCII are quoted wherever they stand.
 
     Raises:
-        UserError: a key of an earlier version.
+        UserError: a key of an earlier version, or bytes that are no text here.
     """
+    for argument in argv:
+        if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise UserError(f"{argument!a}: {NO_TEXT}")
     is_sweep = any(argument in ("-m", "--multirun") for argument in argv)
     return [_argument(argument, is_sweep) for argument in argv]
 
@@ -42,8 +45,8 @@ def _argument(argument: str, is_sweep: bool) -> str:
     if name in FOLDERS or known and known.is_path:
         if not (is_sweep and _SWEPT.search(value)):
             value = _path(value)
-    elif name == "data.drop":
-        value = _quoted(value)  # its rules hold commas and signs that the grammar keeps for itself
+    elif name == "data.drop" or name == "train.recogniser" and not is_sweep:
+        value = _quoted(value)  # they hold commas and signs that the grammar keeps for itself
     else:
         if name in GROUPS or known and known.is_text:
             value = _outside_quotes(value, lambda part: _NUMBER.sub(r"'\1'", part))

@@ -82,6 +82,13 @@ def contradictions(config: Config) -> Iterator[str]:
         yield f"model.heads={model.heads}: must divide model.width={model.width}"
     if "width" in model and model.width % 4:
         yield f"model.width={model.width}: must be a multiple of 4, for sines and cosines of two positions"
+    objective, train = config.sweep.objective, config.train
+    if objective != "val_loss" and not train.listen:
+        yield f"sweep.objective={objective} is heard while a run trains: say of how many sentences, as in train.listen=6"
+    if objective == "wer" and not train.recogniser:
+        yield "sweep.objective=wer needs who hears words: train.recogniser=whisper:base (docs/intelligibility.md)"
+    if (model.name == "vocoder") != (phase.trains == "vocoder"):
+        yield f"model={model.name} phase={phase.name}: a vocoder is trained by phase=vocoder, which names its model itself"
     if len(phase.betas) != 2:
         yield f"phase.betas={phase.betas}: must be two numbers, such as [0.9,0.98]"
     if hw.accelerator == "cpu" and hw.precision == "16-mixed":

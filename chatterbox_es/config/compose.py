@@ -16,12 +16,14 @@ from yaml import YAMLError
 from chatterbox_es.config.arguments import hydra_arguments
 from chatterbox_es.config.checks import check, in_words
 from chatterbox_es.config.schema import MODELS, RENAMED, Config, DataConfig, HwConfig, PhaseConfig, declared, renamed
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import UserError, sentence_of
+from chatterbox_es.files import errors_are_said
 
 # What Hydra and OmegaConf say of their own insides, and advice (+KEY) that does not help with a key that is mistyped.
 _NOISE = re.compile(r"\n\s*(?:full_key:|object_type=|reference_type=|To append to your config use ).*"
                     r"|\nConfig search path:(?s:.*)")
 _KEY = re.compile(r"(\w+)\.(\w+)")
+NEW_FOLDERS: list[Path] = []  # that this process has made for runs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -32,11 +34,12 @@ def read_config(file: Path) -> Config:
         UserError: it is missing, cannot be read, or is not of this version.
     """
     try:
-        stored = with_todays_names(cast(DictConfig, OmegaConf.load(file)))
+        with errors_are_said(file):
+            stored = with_todays_names(cast(DictConfig, OmegaConf.load(file)))
         schema = OmegaConf.structured(Config)
         schema.model = OmegaConf.structured(MODELS[stored.model.name])
         return cast(Config, OmegaConf.merge(schema, stored))
-    except (OSError, YAMLError, OmegaConfBaseException, AttributeError, KeyError) as error:
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{file} is no configuration of a run of this version: {because(error)}") from error
 
 
@@ -82,6 +85,7 @@ def new_folder(path: str) -> str:
     while True:
         try:
             folder.mkdir()
+            NEW_FOLDERS.append(folder)
             return str(folder)
         except FileExistsError:
             number += 1
@@ -116,6 +120,11 @@ def _compose(overrides: list[str]) -> Config:
 
 def because(error: BaseException) -> str:
     """Why something cannot be composed, in one line: Hydra says what, the error beneath it says why and at which key."""
+    beneath = error.__cause__ or error.__context__
+    while beneath is not None:
+        if isinstance(beneath, OSError) and (sentence := sentence_of(beneath)):
+            return sentence
+        beneath = beneath.__cause__ or beneath.__context__
     chain = [one for one in (error, error.__cause__) if one]
     for one in chain:
         key = str(getattr(one, "full_key", None) or "")

@@ -17,6 +17,7 @@ from chatterbox_es.mel_contract import MelContract
 Kind = Literal["demo", "folder", "common_voice", "mls", "cml_tts", "openslr", "css10", "mailabs", "hf", "mix"]
 Precision = Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
 Attention = Literal["auto", "efficient", "math"]
+Objective = Literal["val_loss", "distillmos", "similarity", "wer"]
 
 
 def setting(default: Any = MISSING, *, path: bool = False, **bounds: float) -> Any:
@@ -62,11 +63,11 @@ class DataConfig(SourceConfig):
     temperature: float = setting(1.0, above=0)  # mix: 1 draws by size, more draws small corpora oftener; docs/corpora.md
     lexicon: str | None = setting(None, path=True)  # your own pronunciations
     prepared: str = setting("outputs/prepared", path=True)  # where prepared sets are kept
-    max_seconds: float = setting(30.0, above=0)  # a longer recording is a fault
+    max_seconds: float = setting(30.0, above=0, at_most=3600)  # a longer one is a fault
     max_channels: int = setting(2, at_least=1)  # likewise one with more channels; they are averaged
     check_files: bool = True  # a recording that breaks off, or whose extension is another format's, is a fault
     trim_silence: bool = True  # at both ends, with a margin
-    loudness: float | None = setting(-23.0, below=0)  # dBFS of the active speech; null leaves recordings as they are
+    loudness: float | None = setting(-23.0, at_least=-90, below=0)  # dBFS of the active speech; null: as they are
     max_fault_share: float = setting(0.05, at_least=0, at_most=1)  # of the rows; above it preparation stops
     drop: str | None = None  # rules for what is left out on purpose, such as "snr<15, duplicate_audio"; see docs/lint.md
     drop_list: str | None = setting(None, path=True)  # likewise a file of ids
@@ -75,7 +76,7 @@ class DataConfig(SourceConfig):
     validation_maximum: int = setting(200, at_least=1)
     split_seed: int = setting(0, at_least=0)
     split: Literal["text", "speaker"] = "text"  # text: no text on both sides | speaker: no speaker on both sides
-    workers: int | None = setting(None, at_least=1)  # processes that prepare; null: one a core
+    workers: int | None = setting(None, at_least=1, at_most=1024)  # processes that prepare; null: one a core
 
 
 @dataclass
@@ -83,7 +84,7 @@ class PrepareConfig:
     """How a corpus is prepared; nothing here changes what comes out. docs/preparation.md"""
 
     engine: Literal["local", "ray"] = "local"  # local: processes on this machine | ray: Ray Data, on a cluster
-    workers: int | None = setting(None, at_least=1)  # processes, or Ray's tasks, at once; null: data.workers, or one a core
+    workers: int | None = setting(None, at_least=1, at_most=1024)  # processes or tasks; null: data.workers, or one a core
     shard: int = setting(512, at_least=1)  # utterances in a file of mels, which is also what one process does at a time
     check: Literal["quick", "full"] = "quick"  # how to see whether files have changed: docs/preparation.md
     cache: str | None = setting(None, path=True)  # where copies of remote sets are kept; null: ~/.cache/chatterbox_es/prepared
@@ -102,16 +103,16 @@ class Fase4Config(ModelConfig):
     """The write-up's model: mels from phonemes."""
 
     name: str = "fase4"
-    symbols: int = setting(at_least=1)  # rows of the embedding
+    symbols: int = setting(at_least=1, at_most=1_000_000)  # rows of the embedding
     width: int = setting(at_least=4, at_most=65_536)
     layers: int = setting(at_least=1, at_most=1000)
     heads: int = setting(at_least=1)
-    feedforward: int = setting(at_least=1)
+    feedforward: int = setting(at_least=1, at_most=262_144)
     dropout: float = setting(at_least=0, below=1)
-    decoder_hidden: list[int] = setting(at_least=1)  # widths of the mel decoder's hidden layers
+    decoder_hidden: list[int] = setting(at_least=1, at_most=262_144)  # widths of the mel decoder's hidden layers
     # mels: fitted to the training mels beforehand; grown: says at first what the decoder of the run it starts from says
     decoder_start: Literal["random", "mels", "grown"] = MISSING
-    duration_hidden: int = setting(at_least=1)
+    duration_hidden: int = setting(at_least=1, at_most=262_144)
     use_speaker: bool = False  # tell the model who speaks: an embedding for each speaker of the corpus
     use_dialect: bool = False  # likewise in which dialect
     speaker_minimum: int = setting(10, at_least=1)  # recordings to train on; speakers with fewer share one embedding
@@ -141,11 +142,41 @@ class ChatterboxConfig(ModelConfig):
 
 
 @dataclass
+class VocoderConfig(ModelConfig):
+    """The project's own vocoder: waveforms from mels. docs/vocoder.md"""
+
+    name: str = "vocoder"
+    width: int = setting(at_least=8, at_most=65_536)
+    slow_blocks: int = setting(at_least=0, at_most=1000)  # at the mels' frame rate
+    blocks: int = setting(at_least=0, at_most=1000)  # at that of the filters
+    expansion: float = setting(above=0, at_most=64)  # of the width within a block
+    upsampling: int = setting(at_least=1)  # filters a mel frame
+    n_fft: int = setting(at_least=16, at_most=65_536)  # samples of a filter's window
+    pitch_width: int = setting(at_least=8, at_most=65_536)  # of the part that finds F0
+    pitch_blocks: int = setting(at_least=0, at_most=1000)
+    segment_frames: int = setting(at_least=4)  # mel frames of each utterance that a batch has
+    adversarial_from: float = setting(at_least=0, at_most=1)  # share of the run after which discriminators take part; 1: never
+    judged: float = setting(above=0, at_most=1)  # share of a batch that they see
+    periods: list[int] = setting(at_least=1)  # samples; one discriminator each
+    period_width: int = setting(at_least=1)  # channels of their first layer; the last has eight times as many
+    resolutions: list[int] = setting(at_least=16)  # samples of a transform; one discriminator each
+    resolution_width: int = setting(at_least=1)  # channels
+    mel_weight: float = setting(at_least=0)  # what each loss counts
+    spectral_weight: float = setting(at_least=0)
+    pitch_weight: float = setting(at_least=0)
+    adversarial_weight: float = setting(at_least=0)
+    feature_weight: float = setting(at_least=0)
+    voice: str | None = setting(None, path=True)  # a run or outputs/best: at the end the vocoder is written beside that voice
+    own_mels: float = setting(at_least=0, at_most=1)  # share of the stretches that are cut from that voice's own mels
+
+
+@dataclass
 class PhaseConfig:
     """What is trained, from what, for how long."""
 
-    name: str = MISSING  # 4_2 | 4_3
-    trains: Literal["text_encoder", "text_and_lora", "full_model"] = MISSING  # the second: chatterbox
+    name: str = MISSING  # 4_2 | 4_3 | vocoder
+    # text_and_lora: chatterbox; vocoder: a phase of its own, with its own model
+    trains: Literal["text_encoder", "text_and_lora", "full_model", "vocoder"] = MISSING
     encoder_from: str | None = None  # the phase whose newest finished run of the same data it starts from
     epochs: int = setting(at_least=1)
     batch_size: int = setting(at_least=1)  # utterances an optimiser step, on all processes together
@@ -168,14 +199,14 @@ class HwConfig:
     accelerator: Literal["cpu", "cuda"] = MISSING
     precision: Precision = "auto"  # auto: the fastest that the hardware itself computes
     torchrun: bool = False  # one process a GPU, started by torchrun
-    threads: int | None = setting(None, at_least=1)  # CPU threads; null: one a core
+    threads: int | None = setting(None, at_least=1, at_most=1024)  # CPU threads; null: one a core
     keep_memory: bool = True  # CPU: let malloc keep large blocks (half of the time was page faults without)
     tf32: bool = False  # GPU: fp32 products in TF32 (Ampere and later)
     attention: Attention = "auto"  # GPU; auto: flash where no mask is given, else efficient, math
     fused: bool = True  # AdamW in one kernel
     compile: bool = False  # torch.compile of the encoder's layers; docs/experiments.md says where it pays
     allocator: str | None = None  # GPU: PYTORCH_CUDA_ALLOC_CONF
-    workers: int = setting(0, at_least=0)  # threads that read batches ahead; 0: read when it is their turn
+    workers: int = setting(0, at_least=0, at_most=64)  # threads that read batches ahead; 0: read when it is their turn
     pin_memory: bool = False  # GPU: copies without waiting
     micro_batch_frames: int | None = setting(None, at_least=1)  # of one forward and backward; a larger batch is accumulated
     micro_batch_tokens: int | None = setting(None, at_least=1)  # likewise tokens, padding included
@@ -194,13 +225,16 @@ class TrainConfig:
     encoder: str | None = setting(None, path=True)  # 4_3: the 4_2 run to take the text encoder from, in place of the newest
     finetune: str | None = setting(None, path=True)  # a finished run of any data whose whole model is the start
     samples: int = setting(3, at_least=0)  # held-out sentences spoken and drawn at each validation
+    # held-out sentences spoken and heard at validations: quality, similarity, WER; at most 5 % of the time. docs/training.md
+    listen: int = setting(0, at_least=0)
+    recogniser: str | None = None  # of train.listen: whisper:MODEL, vosk:DIR or pocketsphinx:DIR; null: no WER
     log_every: int = setting(10, at_least=1)  # steps
     ema: float | None = setting(None, at_least=0, below=1)  # such as 0.999: a running mean of the weights is kept beside them
     keep_best: int = setting(1, at_least=1)  # checkpoints that were the best when they were written; older ones are deleted
     state_minutes: float = setting(5.0, at_least=0)  # between states to go on from; one is also written at each validation
     keep_states: int = setting(2, at_least=1)  # newest states; older ones are deleted, and all when the run has finished
     max_skipped: int = setting(20, at_least=1)  # steps in a row without a finite loss and gradient, after which the run stops
-    trial_steps: int = setting(3, at_least=0)  # measured before the start, for the plan; they teach the model nothing
+    trial_steps: int = setting(3, at_least=0, at_most=1000)  # measured for the plan; they teach the model nothing
     wandb: Literal["offline", "online", "disabled"] = "offline"
 
 
@@ -213,6 +247,7 @@ class SweepConfig:
     storage: str = "sqlite:///${sweep.folder}/study.db"  # or postgresql+psycopg://USER@HOST/DATABASE for many machines
     n_trials: int = setting(30, at_least=1)  # of all processes together; more of them extend a study
     budget: str | None = None  # of the trials' time, all processes together: 8h, 90m, 1h30m; null: no limit
+    objective: Objective = "val_loss"  # of trials; the others are what train.listen hears, and wer needs train.recogniser
     pruner: Literal["asha", "hyperband", "median", "none"] = "asha"
     min_resource: int = setting(1, at_least=1)  # validations before a trial can be pruned
     parallel: int = setting(1, at_least=1)  # trials that one launch is given; more with hydra/launcher=joblib or submitit_slurm
@@ -248,6 +283,13 @@ class ChatterboxRun(Config):
     """Likewise of ``model=chatterbox``."""
 
     model: ChatterboxConfig = MISSING
+
+
+@dataclass
+class VocoderRun(Config):
+    """Likewise of ``model=vocoder``."""
+
+    model: VocoderConfig = MISSING
 
 
 MODELS: dict[str, type[ModelConfig]] = {node.name: node for node in ModelConfig.__subclasses__()}

@@ -4,7 +4,7 @@ The columns of the releases, by their headers: `client_id path sentence up_votes
 segment` up to 7; `accents` in place of `accent` from 8; `variant` from 12; `sentence_id` and `sentence_domain` from 17.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chatterbox_es.config import SourceConfig
@@ -14,6 +14,8 @@ from chatterbox_es.corpus.headed_table import HeadedTable
 from chatterbox_es.corpus.recordings import find_clip, leads_out
 from chatterbox_es.corpus.utterance import Fault, Utterance
 from chatterbox_es.errors import UserError
+
+LISTS = ("validated", "train", "dev", "test", "other", "invalidated")
 
 
 def common_voice_rows(folder: Path, source: SourceConfig) -> Iterator[Utterance | Fault]:
@@ -26,7 +28,7 @@ def common_voice_rows(folder: Path, source: SourceConfig) -> Iterator[Utterance 
     Raises UserError: a part is not there, or a column that is asked for.
     """
     parts = source.parts or ["validated"]
-    folder = language_folder(folder, f"{parts[0]}.tsv")
+    folder = language_folder(folder, parts)
     for part in parts:
         table = HeadedTable(folder / f"{part}.tsv", "\t", needed=("path", "sentence"))
         if source.min_up_votes or source.max_down_votes is not None:
@@ -35,14 +37,19 @@ def common_voice_rows(folder: Path, source: SourceConfig) -> Iterator[Utterance 
             yield found if isinstance(found, Fault) else _utterance(folder, *found, source)
 
 
-def language_folder(folder: Path, sign: str) -> Path:
-    """The folder that holds a file: the one given, or the only one in it that does."""
+def language_folder(folder: Path, parts: Sequence[str]) -> Path:
+    """The folder that holds the first of some lists: the one given, or the only one in it that does."""
+    sign = f"{parts[0]}.tsv"
     if (folder / sign).is_file():
         return folder
     inner = sorted(path.parent for path in folder.glob(f"*/{sign}"))
     languages = [path for path in inner if path.name == "es"] or inner
     if len(languages) != 1:
         listed = ", ".join(path.name for path in languages) or "none"
+        others = [path.stem for path in sorted(folder.glob("*.tsv")) if path.stem in LISTS]
+        if not languages and others:
+            raise UserError(f"{folder} has no {sign}; it has {', '.join(f'{name}.tsv' for name in others)}: read what you have "
+                            f"with data.parts=[{','.join(others)}]")
         raise UserError(f"no {sign} in {folder}, and folders in it that have one: {listed}. Give the folder of the Spanish "
                         "corpus as data.path=DIR")
     return languages[0]

@@ -79,7 +79,7 @@ def find_metadata(folder: Path) -> Path:
 def _other_kind(folder: Path) -> tuple[str, str] | None:
     """`data=` and the name of a corpus that is laid out as this folder is; None when it is none that is known."""
     signs = {
-        ("common_voice", "Common Voice"): ("validated.tsv", "es/validated.tsv"),
+        ("common_voice", "Common Voice"): ("validated.tsv", "es/validated.tsv", "train.tsv", "es/train.tsv"),
         ("mls", "Multilingual LibriSpeech"): ("*/transcripts.txt",),
         ("cml_tts", "CML-TTS"): ("train.csv",),
         ("openslr", "OpenSLR's Spanish sets"): ("*line_index*.tsv", "*/*line_index*.tsv"),

@@ -45,7 +45,8 @@ class Recordings:
         self.folder = folder
         self._names, starts = bytearray(), array("q", [0])
         stems, bases = array("q"), array("q")
-        for relative in _walk(folder):
+        self.unread: list[str] = []  # folders that this user may not list
+        for relative in _walk(folder, self.unread):
             stem, extension = _split_extension(_composed(relative))
             if extension:
                 self._names += os.fsencode(relative)
@@ -84,7 +85,8 @@ class Recordings:
                     where = posixpath.join(place, name) + ending
                     return Found(name, None, "unreadable-audio", f"{where} is a folder, not a file")
         places = ", ".join(f"{place}/" for place in AUDIO_FOLDERS if place)
-        return Found(name, None, "missing-audio", f"no recording {name!r} in {places} or beside the metadata")
+        unread = f"; this user may not read {', '.join(self.unread[:3])}" if self.unread else ""
+        return Found(name, None, "missing-audio", f"no recording {name!r} in {places} or beside the metadata{unread}")
 
     def _files(self, hashes: "_Hashes", name: str) -> list[str]:
         """The files that may bear a name: other names may have its hash."""
@@ -156,10 +158,10 @@ def leads_out(name: str) -> bool:
     return path.startswith(("/", "../")) or path == ".." or path[1:3] == ":/"
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Every file under the folder, as POSIX paths relative to it, in a fixed order."""
+def _walk(folder: Path, unread: list[str]) -> Iterator[str]:
+    """Every file under the folder, as POSIX paths relative to it, in a fixed order; folders without rights are noted."""
     seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=lambda error: unread.append(str(error.filename))):
         identity = os.path.realpath(parent)
         if identity in seen:  # a link that leads back up
             folders.clear()

@@ -35,9 +35,13 @@ def read_corpus(data: DataConfig) -> Iterator[Utterance | Fault]:
     """
     for name, source in corpus_sources(data).items():
         dialect = source.dialect or data.dialect
-        source = _plain(source)
+        source, is_empty = _plain(source), True
         for found in _rows(name, source, dialect):
+            is_empty = False
             yield found if not name else _of_mix(found, name, source)
+        if is_empty:
+            raise UserError(f"the corpus {f'{name} ({source.path})' if name else source.path} has no rows: its tables hold a "
+                            "header alone, or nothing; get them anew, or name another folder")
 
 
 def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -23,14 +24,20 @@ LAYOUTS = {
 SAMPLE = 20_000
 """Rows that tell three columns apart: more would be held in memory and tell no more."""
 
+OTHER_SEPARATORS = (";", ",")
+
 HEADER_NAMES = {
-    "id": {"id", "audio_file", "file", "filename", "file_name", "path", "file_path", "audio_path", "wav", "audio"},
-    "text": {"text", "texto", "transcription", "transcript", "sentence", "raw_text", "transcripcion", "transcripción"},
+    "id": {"id", "audio_file", "file", "filename", "file_name", "path", "file_path", "audio_path", "wav", "audio", "archivo",
+           "fichero", "ruta", "nombre_archivo", "grabacion", "grabación"},
+    "text": {"text", "texto", "transcription", "transcript", "sentence", "raw_text", "transcripcion", "transcripción", "frase",
+             "oracion", "oración"},
     "spoken": {"normalized_text", "normalised_text", "text_normalized", "normalized", "normalised", "spoken"},
     "speaker": {"speaker", "speaker_name", "speaker_id", "client_id", "hablante", "locutor"},
     "dialect": {"dialect", "dialecto"},
     "accent": {"accent", "accents", "acento"},
 }
+EITHER = {"name", "nombre"}
+"""The speaker, beside a column that is the recording; else the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str | bytes]]:
 
     Raises UserError for a file that begins as UTF-16 and is not.
     """
-    with path.open("rb") as file:
-        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    encoding = encoding_of(path)
     # A damaged byte becomes a lone surrogate, which no text holds and which encodes back to that byte.
-    encoding, errors = ("utf-16", None) if utf16 else ("utf-8-sig", "surrogateescape")
+    errors = "surrogateescape" if encoding == "utf-8-sig" else None
     try:
         with path.open(newline=None, encoding=encoding, errors=errors) as file:
             for row, line in enumerate(file, start=1):
@@ -87,6 +93,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, str | bytes]]:
                     yield row, line.encode("utf-8", "surrogateescape")
     except UnicodeError as error:
         raise UserError(f"{path} begins as UTF-16 but is not ({error}): save it as UTF-8") from error
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-8; or UTF-16, by its mark, or by the zeros in every second byte of what is no other text."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) > len(head) / 4 and min(even, odd) < len(head) / 50:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    return "utf-8-sig"
 
 
 @dataclass(slots=True)
@@ -101,10 +119,11 @@ class _Survey:
     damaged: int = 0
     first_damaged: int = 0
     accented: int = 0
+    other: Counter[str] = field(default_factory=Counter)  # rows that hold other programs' separators
 
 
 def _survey(metadata: Path) -> _Survey:
-    found = _Survey()
+    found = _Survey(separator=separator_of(metadata))
     for row, line in read_lines(metadata):
         if isinstance(line, bytes):
             found.damaged += 1
@@ -113,9 +132,9 @@ def _survey(metadata: Path) -> _Survey:
         found.accented += not line.isascii()
         if not line.strip():
             continue
+        found.other.update(sign for sign in OTHER_SEPARATORS if sign in line)
         if not found.first[0]:
             found.first = row, line
-            found.separator = separator_of(line, metadata)
             continue
         fields = _fields(line, found.separator)
         found.rows += 1
@@ -133,9 +152,11 @@ def _survey(metadata: Path) -> _Survey:
     return found
 
 
-def separator_of(line: str, metadata: Path) -> str:
-    """`|`; a tab where the first line has one and no `|`, or where the file is named `.tsv` and has a tab there."""
-    return "\t" if "\t" in line and ("|" not in line or metadata.suffix.lower() == ".tsv") else "|"
+def separator_of(metadata: Path) -> str:
+    """`|` or a tab, whichever more of the first rows hold; as many: `|`, unless the file is named `.tsv`."""
+    lines = [line for _, line in islice(read_lines(metadata), SAMPLE) if isinstance(line, str)]
+    tabs, bars = (sum(sign in line for line in lines) for sign in "\t|")
+    return "\t" if tabs > bars or tabs == bars and tabs and metadata.suffix.lower() == ".tsv" else "|"
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -163,6 +184,12 @@ def recognise_columns(metadata: Path, layout: str = "auto") -> Columns:
         if len(first) == 3:
             found.triples.insert(0, first)
     usual = max(found.counts, key=lambda count: (found.counts[count], count))
+    if usual == 1 and (other := next((sign for sign in OTHER_SEPARATORS if 2 * found.other[sign] > found.rows + 1), None)):
+        if other == "," and "file_name" in found.first[1]:
+            raise UserError(f"{metadata} is laid out as Hugging Face's data sets are (file_name,…): read it with data=hf "
+                            f"data.path={metadata.parent}")
+        raise UserError(f"the fields of {metadata} are separated by `{other}`, which texts also hold: separate them by `|` or "
+                        "by a tab, one line a recording, such as id|text")
     if usual not in (2, 3):
         raise UserError(
             f"most rows of {metadata} have {usual} field{'s' if usual > 1 else ''} separated by `|`; without a header "
@@ -207,4 +234,9 @@ def header_positions(fields: list[str]) -> dict[str, int]:
         column = next((column for column, names in HEADER_NAMES.items() if name in names), None)
         if column is not None:
             positions.setdefault(column, position)
+    for position, written in enumerate(fields):
+        if written.casefold() in EITHER:
+            positions.setdefault("speaker" if "id" in positions else "id", position)
+    if "text" not in positions and "spoken" in positions:
+        positions["text"] = positions.pop("spoken")
     return positions if {"id", "text"} <= positions.keys() else {}

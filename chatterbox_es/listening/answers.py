@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8
 from chatterbox_es.listening.design import Design
 from chatterbox_es.listening.scales import fault_of
 
@@ -204,10 +205,10 @@ def read_file(path: Path, design: Design) -> tuple[Listener, list[str]]:
         UserError: the file is not one, or belongs to another test.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_utf8(path, "answers"))
         test, token, row = content["test"], content["listener"], content["row"]
         answers = content["answers"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"answers: {path} is not a file of answers ({error}): ask the listener to send it again") from error
     if test != design.test:
         raise UserError(f"answers: {path} belongs to another test ({test}), not to this one ({design.test})")
@@ -232,8 +233,13 @@ def gather(folder: Path, design: Design, files: Iterable[Path]) -> tuple[list[Li
     faults: list[str] = []
     if (folder / DATABASE).exists():
         store = AnswerStore(folder, design)
-        listeners = {listener.token: listener for listener in store.listeners()}
-        store.close()
+        try:
+            listeners = {listener.token: listener for listener in store.listeners()}
+        except (sqlite3.Error, ValueError) as error:
+            raise UserError(f"{folder / DATABASE} is damaged ({error}): restore a copy of it, or read the files that listeners "
+                            "have sent in a copy of the test's folder without it") from error
+        finally:
+            store.close()
     for path in files:
         listener, more = read_file(path, design)
         faults += more

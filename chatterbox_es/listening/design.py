@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import errors_are_said, write_whole
 from chatterbox_es.listening.latin_square import williams
 from chatterbox_es.listening.scales import METHODS, SCALES
 
@@ -96,8 +97,7 @@ class Design:
         return dataclasses.asdict(self)
 
     def write(self, folder: Path) -> None:
-        (folder / DESIGN_FILE).write_text(json.dumps({"test": self.test, **self._content()}, ensure_ascii=False),
-                                          encoding="utf-8")
+        write_whole(folder / DESIGN_FILE, json.dumps({"test": self.test, **self._content()}, ensure_ascii=False).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Design":
@@ -107,8 +107,11 @@ class Design:
             UserError: it is not there or damaged.
         """
         path = Path(folder) / DESIGN_FILE
+        if not path.exists():
+            raise UserError(f"test={folder}: there is no {DESIGN_FILE}; make the test with `build … out={folder}`")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            with errors_are_said(path):
+                content = json.loads(path.read_text(encoding="utf-8"))
             written = content.pop("test")
             content["stimuli"] = {name: Stimulus(**value) for name, value in content["stimuli"].items()}
             content["trials"] = {name: Trial(**value | {"stimuli": tuple(value["stimuli"])})
@@ -118,9 +121,7 @@ class Design:
             content |= {"rules": Rules(**content["rules"]), "conditions": tuple(content["conditions"]),
                         "items": tuple(content["items"])}
             design = cls(**content)
-        except FileNotFoundError:
-            raise UserError(f"test={folder}: there is no {DESIGN_FILE}; make the test with `build … out={folder}`") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is damaged ({error}): build the test again in another folder") from error
         if design.test != written:
             raise UserError(f"{path} was changed after the test was built: its answers would be read wrongly; restore it")

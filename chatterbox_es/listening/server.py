@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import errors_are_said
 from chatterbox_es.listening.answers import Answer, AnswerError, AnswerStore
 from chatterbox_es.listening.design import PAGE_FILE, Design
 
@@ -44,11 +45,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path, host: str, port: int):
         self.design = Design.read(folder)
         self.test = self.design.test
-        try:
+        with errors_are_said(folder / PAGE_FILE):
             self.page = (folder / PAGE_FILE).read_bytes()
-            self.packed_page = gzip.compress(self.page, 6)  # base64 shrinks by a quarter
-        except OSError as error:
-            raise UserError(f"test={folder}: {PAGE_FILE} cannot be read ({error}); build the test again") from error
+        self.packed_page = gzip.compress(self.page, 6)  # base64 shrinks by a quarter
         self.store = AnswerStore(folder, self.design)
         try:
             super().__init__((host, port), Handler)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.sentences import split
 
@@ -35,10 +36,7 @@ def read_sentences(file: Path) -> list[str]:
     Raises:
         UserError: it cannot be read, or holds none.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"text={file} cannot be read as UTF-8 text: {error}") from None
+    lines = read_utf8(file, "text").splitlines()
     paragraphs = [""]
     for line in map(str.strip, lines):
         before = paragraphs[-1]

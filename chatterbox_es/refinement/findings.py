@@ -9,10 +9,10 @@ from typing import Any
 
 from chatterbox_es.audio.waveform import AudioError, read_audio
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet
-from chatterbox_es.errors import UserError
+from chatterbox_es.errors import UserError, sentence_of
 from chatterbox_es.evaluation.intervals import Proportion
 from chatterbox_es.evaluation.recogniser import PhoneRecogniser
-from chatterbox_es.evaluation.sounds import RECORDINGS, ROUND_TRIP
+from chatterbox_es.evaluation.sounds import RECORDINGS, REFERENCES
 from chatterbox_es.refinement.phone_errors import Spoken, misheard_places
 from chatterbox_es.text.symbols import PHONES
 
@@ -47,12 +47,12 @@ class Evaluation:
             for row in rows:
                 by_system.setdefault(row["system"], []).append(row | {"metrics": row["metrics"]})
         except OSError as error:
-            raise UserError(f"evaluation={folder}: {error.filename} cannot be read ({error.strerror}); name the folder that "
-                            "python -m chatterbox_es.evaluate has written") from None
+            raise UserError(f"evaluation={folder}: {sentence_of(error) or error}; name a folder that python -m "
+                            "chatterbox_es.evaluate has written") from None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"evaluation={folder}: summary.json or rows.jsonl is damaged, or of an older version "
                             f"({error!r}); evaluate again") from None
-        voices = [name for name in summary.get("checkpoints", by_system) if name not in (RECORDINGS, ROUND_TRIP)]
+        voices = [name for name in summary.get("checkpoints", by_system) if name not in REFERENCES]
         system = system or (voices or [""])[0]
         if system not in by_system:
             raise UserError(f"system={system}: {folder} has none of that name; there are {', '.join(by_system)}")

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.files import read_utf8
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.letters import CODE_OF, VOWEL, phones_of
 
@@ -39,10 +40,7 @@ class Lexicon:
     def extended_by(self, path: str | Path, dialect: str) -> "Lexicon":
         """This lexicon with the rows of a file before its own. Raises UserError naming file and row."""
         path = Path(path)
-        try:
-            rows = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"lexicon={path}: cannot be read as UTF-8 text ({error})") from None
+        rows = read_utf8(path, "lexicon").splitlines()
         words, stems = dict(self.words), dict(self.stems)
         for number, row in enumerate(rows, 1):
             if not row.strip() or row.startswith("#"):

@@ -117,7 +117,7 @@ class Normaliser:
     def compose(self, text: str) -> str:
         """The text in composed Unicode, its encoding repaired: places in spans are places in this."""
         if "&" in text or not text.isascii():
-            text = unicodedata.normalize("NFC", repaired(text))
+            text = unicodedata.normalize("NFC", repaired(unicodedata.normalize("NFC", text)))
         return text
 
     def normalise(self, text: str) -> tuple[str, tuple[Span, ...]]:

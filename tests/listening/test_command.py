@@ -42,7 +42,7 @@ def test_build_serve_and_analyse_as_a_user_types_them(sounds, tmp_path, command)
             assert response.read().decode() == page
     finally:
         serving.send_signal(signal.SIGINT)
-        assert serving.wait(timeout=200) == 0
+        assert serving.wait() == 0
         serving.stdout.close()
     nothing = command("listening_test", "analyse", "test=test", cwd=tmp_path)
     assert nothing.returncode == 2 and "there are no answers yet" in nothing.stderr and "Traceback" not in nothing.stderr
