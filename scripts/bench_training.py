@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-WHOLE = ("phase=4_3", "phase.encoder_from=null")
+WHOLE = ("phase=4_3", "phase.encoder_from=null", "model.decoder_start=random")
 RUNS = {
     "4_3 batch 8": (*WHOLE, "phase.batch_size=8"),
     "4_3 batch 4": (*WHOLE, "phase.batch_size=4"),

@@ -28,6 +28,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
                          "PYTHONIOENCODING": "utf-8"}
 
+RANDOM = {("fase4", "4_3"): ("model.decoder_start=random",)}  # the default when the first losses were written down
+
 
 def run(*arguments: str, cwd: Path) -> None:
     done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment(), text=True, capture_output=True)
@@ -59,7 +61,7 @@ def main() -> int:
                     f"from conftest import write_weights\nwrite_weights(Path({str(weights)!r}))", cwd=folder)
                 arguments = (*CHATTERBOX, f"model.weights={weights}")
             for phase in ("4_2", "4_3"):
-                found[f"{family} {phase}"] = losses(folder, phase, arguments)
+                found[f"{family} {phase}"] = losses(folder, phase, (*arguments, *RANDOM.get((family, phase), ())))
                 print(f"{family} {phase}: {len(found[f'{family} {phase}']['train_loss'])} losses, the last "
                       f"{float.fromhex(found[f'{family} {phase}']['train_loss'][-1]):.6f}", flush=True)
     if "out" in options:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 SETTINGS = ("phase=4_3", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4", "train.finetune=null",
             "model.width=64", "model.heads=2", "model.layers=1", "model.feedforward=128", "phase.encoder_from=null",
+            "model.decoder_start=random",
             "model.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
             "phase.lr=1e-3", "train.log_every=1", "train.samples=0", "train.state_minutes=0.03",
             "train.wandb=disabled")  # fmt: skip
