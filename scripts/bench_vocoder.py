@@ -49,7 +49,7 @@ def main() -> None:
     if not folders:
         raise UserError(f"needs folders of recordings\n{__doc__}")
     systems: list[System] = [Recordings(CONTRACT.sample_rate)]
-    systems += [SaidAgain(name, VoiceOptions("neural" if name == "base" else name).mel_vocoder(CONTRACT)) for name in names]
+    systems += [SaidAgain(name, VoiceOptions(name).mel_vocoder(CONTRACT)) for name in names]
     sentences = {folder: recordings_of(folder, int(options.get("sounds", "10"))) for folder in folders}
     measures = build_measures(MeasureOptions(), "castilian", ("distillmos", "dnsmos"))
     out = Path(options["out"]) if "out" in options else None

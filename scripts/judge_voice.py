@@ -62,7 +62,7 @@ def main() -> None:
               for run, checkpoint in checkpoints.items()}
     rate = features.contract.sample_rate
     systems: list[System] = [Recordings(rate), RoundTrip(features, GriffinLim(features.contract))]
-    systems += [RoundTrip(features, VoiceOptions("neural" if name == "base" else name).mel_vocoder(features.contract),
+    systems += [RoundTrip(features, VoiceOptions(name).mel_vocoder(features.contract),
                           f"vocoder {name}") for name in filter(None, options.get("vocoders", "").split(","))]
     systems += [Spoken(name, voice, rate) for name, voice in voices.items()]
     chosen = options.get("sentences", "20")

@@ -12,11 +12,12 @@ usage: scripts/make_base_vocoder.sh [SHARED] [FOLDER] [KEY=VALUE …]
   FOLDER     where speech and runs are written                            [default: outputs/base_vocoder]
   KEY=VALUE  for both trainings: hw=t4 …
 
-  MINUTES=25,45 in the environment: minutes of spectral losses alone, and then with discriminators.
+  MINUTES=25,45,70 in the environment: minutes of spectral losses alone; then with discriminators; then with new
+  discriminators, on each recording and a varied copy of it. MINUTES=,,70: only these, from the vocoder that comes along.
 
 Kokoro-82M (Apache-2.0) reads twelve sentences in each of the voices below; with corpora/kokoro_es, three voices that learnt
 Spanish, they are what the vocoder hears. What is there already is not made again, and a training that was ended goes on. Writes
-chatterbox_es/weights/vocoder_base.safetensors. On two cores about an hour and a half.
+chatterbox_es/weights/vocoder_base.safetensors. On two cores about three hours.
 END_OF_USAGE
 }
 
@@ -27,7 +28,7 @@ if [[ $# -gt 0 && "$1" != *=* ]]; then shared=$1; shift; fi
 if [[ $# -gt 0 && "$1" != *=* ]]; then folder=$1; shift; fi
 shared=$(realpath "$shared") folder=$(realpath -m "$folder")
 python=${PYTHON:-$root/.venv/bin/python}
-IFS=, read -r spectral adversarial <<<"${MINUTES:-25,45}"
+IFS=, read -r spectral adversarial varied <<<"${MINUTES:-25,45,70}"
 teacher=$shared/teacher/kokoro_es.py
 [[ -f "$teacher" ]] || { echo "error: there is no $teacher" >&2; exit 2; }
 
@@ -59,18 +60,25 @@ if [[ ! -f "$folder/speech/metadata.csv" ]]; then
     mv "$folder/metadata.csv" "$folder/speech/metadata.csv"
 fi
 
-train() { # NAME KEY=VALUE …: a run in FOLDER/NAME, gone on with where it was ended
-    local run=$folder/$1 begun=(); shift
-    if [[ -f "$run/run.json" ]]; then begun=("resume=$run"); fi
-    "$python" -m chatterbox_es.train phase=vocoder data=folder "data.path=$folder/speech" data.validation_minimum=40 \
-        "outputs=$folder/outputs" hydra.run.dir="$run" phase.validate_every=10 train.epochs=1000000 "${begun[@]}" "$@"
-}
-[[ -e "$folder/spectral/checkpoints/final_vocoder.pt" ]] ||
-    train spectral model.adversarial_from=1 train.max_minutes="$spectral" "$@"
-[[ -e "$folder/adversarial/checkpoints/final_vocoder.pt" ]] ||
-    train adversarial train.finetune="$folder/spectral" model.adversarial_from=0 phase.lr=5e-4 train.max_minutes="$adversarial" "$@"
+[[ -f "$folder/varied/metadata.csv" ]] || "$python" "$root/scripts/vary_speech.py" "$folder/speech" "$folder/varied"
 
-"$python" - "$folder/adversarial" <<'END'
+train() { # NAME SPEECH MINUTES KEY=VALUE …: a run in FOLDER/NAME, gone on with where it was ended
+    local run=$folder/$1 speech=$folder/$2 minutes=$3 begun=(); shift 3
+    [[ ! -e "$run/checkpoints/final_vocoder.pt" ]] || return 0
+    if [[ -f "$run/run.json" ]]; then begun=("resume=$run"); fi
+    "$python" -m chatterbox_es.train phase=vocoder data=folder "data.path=$speech" data.validation_minimum=40 \
+        "outputs=$folder/outputs" hydra.run.dir="$run" phase.validate_every=10 train.epochs=1000000 \
+        train.max_minutes="$minutes" "${begun[@]}" "$@"
+}
+from=base
+if [[ -n "$spectral" ]]; then
+    train spectral speech "$spectral" model.adversarial_from=1 "$@"
+    train adversarial speech "$adversarial" train.finetune="$folder/spectral" model.adversarial_from=0 phase.lr=5e-4 "$@"
+    from=$folder/adversarial
+fi
+train varied_voices varied "$varied" train.finetune="$from" model.adversarial_from=0 phase.lr=5e-4 train.ema=0.999 "$@"
+
+"$python" - "$folder/varied_voices" <<'END'
 import sys
 from pathlib import Path
 

@@ -48,4 +48,13 @@ def vocoder_for(contract: MelContract, own: Path | None = None) -> Vocoder:
     path = trained_for(contract, own)
     if path is None:
         return GriffinLim(contract)
-    return NeuralVocoder(path, "the base vocoder" if path == BASE else "its own vocoder")
+    return base_vocoder() if path == BASE else NeuralVocoder(path, "its own vocoder")
+
+
+def base_vocoder() -> NeuralVocoder:
+    """The one that comes along.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    return NeuralVocoder(BASE, "the base vocoder")

@@ -9,12 +9,12 @@ from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
 from chatterbox_es.command_line import path_field
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.mel_vocoder import NeuralVocoder, vocoder_for
+from chatterbox_es.models.mel_vocoder import NeuralVocoder, base_vocoder, vocoder_for
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 
-AUTO, NEURAL, GRIFFIN_LIM, HIFT = "auto", "neural", "griffin_lim", "hift"
-VOCODER_HELP = (f"fase4: {NEURAL}, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, or a run of phase=vocoder; "
-                f"{AUTO}: the voice's own, else the one that comes along, else {GRIFFIN_LIM}")
+AUTO, NEURAL, BASE, GRIFFIN_LIM, HIFT = "auto", "neural", "base", "griffin_lim", "hift"
+VOCODER_HELP = (f"fase4: {NEURAL}, {BASE}, which comes along, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, or "
+                f"a run of phase=vocoder; {NEURAL}: the voice's own, else {BASE}; {AUTO}: likewise, else {GRIFFIN_LIM}")
 
 
 @dataclasses.dataclass
@@ -54,10 +54,13 @@ class VoiceOptions:
                 raise UserError("vocoder=neural: this voice has no vocoder of its own, and none comes along for its mels. "
                                 "Train one: python -m chatterbox_es.train phase=vocoder model.voice=RUN")
             return vocoder
-        if not Path(self.vocoder).exists():
-            raise UserError(f"vocoder={self.vocoder} is not known; use {AUTO}, {NEURAL}, {GRIFFIN_LIM} or {HIFT}, or name a "
-                            "run of phase=vocoder")
-        trained = NeuralVocoder(final_checkpoint(Path(self.vocoder)), f"the vocoder {self.vocoder}")
+        if self.vocoder == BASE:
+            trained = base_vocoder()
+        elif Path(self.vocoder).exists():
+            trained = NeuralVocoder(final_checkpoint(Path(self.vocoder)), f"the vocoder {self.vocoder}")
+        else:
+            raise UserError(f"vocoder={self.vocoder} is not known; use {AUTO}, {NEURAL}, {BASE}, {GRIFFIN_LIM} or {HIFT}, or "
+                            "name a run of phase=vocoder")
         trained.checkpoint.check_contract(contract, self.vocoder, "the voice")
         return trained
 

@@ -90,6 +90,7 @@ def test_another_can_be_named(run, base, tmp_path):
     write_vocoder(base, 1)
     write_vocoder(own(run), 2)
     assert isinstance(load_voice(run, options=VoiceOptions(vocoder="griffin_lim")).vocoder, GriffinLim)
+    assert load_voice(run, options=VoiceOptions(vocoder="base")).sounds_by == "the base vocoder"
     trained = tmp_path / "vocoder/checkpoints/final_vocoder.pt"
     Checkpoint.load(base).save(trained)
     for path in (trained, tmp_path / "vocoder"):
@@ -99,9 +100,9 @@ def test_another_can_be_named(run, base, tmp_path):
 
 
 @pytest.mark.parametrize(("vocoder", "said"), [
-    ("neural", "has no vocoder of its own"), ("hift", "weights=DIR"), ("nowhere", "use auto, neural, griffin_lim or hift"),
+    ("neural", "has no vocoder of its own"), ("base", r"vocoder_base\.safetensors"), ("hift", "weights=DIR"), ("nowhere", "use auto, neural, base, griffin_lim or hift"),
 ])
-def test_what_cannot_be_is_said(run, vocoder, said):
+def test_what_cannot_be_is_said(run, base, vocoder, said):
     with pytest.raises(UserError, match=said):
         load_voice(run, options=VoiceOptions(vocoder=vocoder))
 

@@ -7,7 +7,6 @@ import numpy as np
 from tqdm import tqdm
 
 from chatterbox_es.dataset.feature_set import FeatureSet
-from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.models.fase4.aligned import aligned
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
@@ -29,10 +28,7 @@ def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
     """
     path = voice_file(run)
     checkpoint = Checkpoint.load(path)
-    checkpoint.check_symbols(features.symbols, str(path), str(features.folder))
-    differences = checkpoint.contract.differences(features.contract)
-    if differences:
-        raise UserError(f"the mel contract of {path} is not that of {features.folder} ({', '.join(differences)})")
+    checkpoint.check_fits(features, str(path), statistics=False)
     kept = features.folder / f"alignment-{weights_digest(checkpoint.weights)[:12]}.npy"
     if kept.is_file():
         return np.load(kept)
