@@ -1,6 +1,6 @@
 """Are seseo and distinción heard where they are known to be?
 
-    python scripts/bench_contrasts.py run=RUN [recogniser=pocketsphinx:../shared/judge] [sentences=40] [prepared=DIR]
+    python scripts/bench_contrasts.py run=RUN [recogniser=pocketsphinx:../shared/judge] [sentences=40]
 
 One trained Castilian voice speaks the held-out sentences and the minimal pairs as Castilian and as Latin American Spanish;
 espeak-ng speaks the demo's sentences and the pairs with its voices es and es-419, and with es where some phonemes are
@@ -24,12 +24,11 @@ import torch
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.corpus.espeak_demo import Espeak, read_sentences
-from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.evaluation.contrasts import Contrasts
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
-from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.models.families import features_of, load_checkpoint
+from chatterbox_es.runs.checkpoint_files import final_checkpoint, run_of
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import load_voice
 
@@ -43,7 +42,6 @@ class Options:
     run: str = dataclasses.field(metadata={"help": "run directory or checkpoint of a Castilian voice"})
     recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
     sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the demo's"})
-    prepared: str = dataclasses.field(default="outputs/prepared", metadata={"help": "where prepared sets are"})
 
 
 class Said(NamedTuple):
@@ -92,7 +90,7 @@ def main() -> None:
     aligner = load_recogniser(options.recogniser)
     run = final_checkpoint(Path(options.run))
     content = load_checkpoint(run).lineage["content"]
-    features = next(f for f in map(FeatureSet, Path(options.prepared).glob("*-*[0-9a-f]")) if f.card["content"] == content)
+    features = features_of(run_of(run), content)
     count = min(options.sentences, len(features.validation))
     numbers = features.validation[np.linspace(0, len(features.validation) - 1, count).astype(int)]
     held_out = [features.utterance(int(number)) for number in numbers]
