@@ -23,7 +23,7 @@ help: ## list the targets
 
 install: $(INSTALLED) ## the environment in .venv, with the package in it
 
-demo: $(INSTALLED) ## train a small voice on synthetic speech and let it speak (two trainings, 5 minutes or less in all)
+demo: $(INSTALLED) ## train a small voice on Kokoro's speech, which comes along, and let it speak (two trainings, 5 minutes or less in all)
 	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo 1.5 3 0
 
 chatterbox: $(INSTALLED) ## what model=chatterbox needs; your torch stays as it is

@@ -4,7 +4,7 @@
     python scripts/bench_contrasts.py corpus=DIR also=DIR,DIR … [sentences=40]
 
 One trained Castilian voice speaks the held-out sentences and the minimal pairs as Castilian and as Latin American Spanish;
-espeak-ng speaks the demo's sentences and the pairs with its voices es and es-419, and with es where some phonemes are
+espeak-ng speaks the project's sentences and the pairs with its voices es and es-419, and with es where some phonemes are
 exchanged: ʃ for every ll and y, [h] or nothing for every s that no vowel follows. In each half the classifier learns from
 recordings with distinción: the corpus's own, and espeak-ng's es.
 
@@ -48,7 +48,7 @@ class Options:
     corpus: str = dataclasses.field(default="", metadata={"help": "recordings to learn from, in place of a run's"})
     also: str = dataclasses.field(default="", metadata={"help": "folders of other recordings"})
     recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
-    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the demo's"})
+    sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the project's"})
 
 
 class Said(NamedTuple):

@@ -3,7 +3,7 @@
     python scripts/golden_losses.py out=before.json          on the tree as it was
     python scripts/golden_losses.py against=before.json      on the tree as it is: exit code 1 where a loss differs
 
-Trains phases 4_2 and 4_3 of the full size on the demo's corpus, and both phases of a tiny T3 of random weights (its codec is
+Trains phases 4_2 and 4_3 of the full size on espeak-ng's corpus, and both phases of a tiny T3 of random weights (its codec is
 the tests' stand-in), on one thread in 32-true; also compares the content hash of the prepared sets.
 Losses are the same bits only on one kind of processor with one version of torch: compare on one machine. Minutes: about 5.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 FASE4 = ("phase.batch_size=4",)
 CHATTERBOX = ("model=chatterbox", "model.codec=standin_codec:load", "model.rank=4", "phase.batch_size=3", "phase.lr=3e-3")
-COMMON = ("hw.threads=1", "hw.precision=32-true", "train.wandb=disabled", "train.samples=0", "train.log_every=1",
+COMMON = ("data=espeak", "hw.threads=1", "hw.precision=32-true", "train.wandb=disabled", "train.samples=0", "train.log_every=1",
           "train.trial_steps=0", "train.max_steps=50", "train.epochs=1000", "phase.validate_every=1000",
           "train.seed=3")  # fmt: skip
 

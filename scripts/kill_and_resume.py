@@ -31,7 +31,7 @@ import torch
 
 from chatterbox_es import train
 
-SETTINGS = ("phase=4_2", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4",
+SETTINGS = ("phase=4_2", "data=espeak", "data.validation_minimum=4", "data.validation_maximum=4",
             "model.width=128", "model.heads=4", "model.layers=2", "model.feedforward=256", "model.decoder_hidden=[128]",
             "hw=cpu", "hw.threads=1", "train.max_steps=60", "phase.validate_every=1", "phase.batch_size=16",
             "train.log_every=1", "train.samples=1", "train.state_minutes=0", "train.wandb=disabled")  # fmt: skip
@@ -136,7 +136,7 @@ def main() -> None:
     torch.set_num_threads(1)  # a process with threads is not forked
     with tempfile.TemporaryDirectory(prefix="kill_and_resume_") as name:
         folder = Path(name)
-        settings = (*SETTINGS, f"data.prepared={folder}/prepared", f"data.path={folder}/demo", *given)
+        settings = (*SETTINGS, f"data.prepared={folder}/prepared", f"data.path={folder}/espeak", *given)
         reference = folder / "reference"
         window = never_killed(reference, settings, float(options["last"]))
         print(f"never killed: {len(losses(reference))} rows; kills come within {window[0]:.1f} s after row {window[1]}",

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-SETTINGS = ("phase=4_2", "data=demo", "train.epochs=5", "train.wandb=disabled")
+SETTINGS = ("phase=4_2", "data=espeak", "train.epochs=5", "train.wandb=disabled")
 CACHES = ("NUMBA_CACHE_DIR", "PYTHONPYCACHEPREFIX", "MPLCONFIGDIR", "XDG_CACHE_HOME")
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="plan_against_run_") as name:
         caches = {variable: f"{name}/{variable.lower()}" for variable in CACHES}
         run = Path(name, "run")
-        subprocess.run([sys.executable, __file__, "process", clock, *SETTINGS, f"data.path={name}/demo",
+        subprocess.run([sys.executable, __file__, "process", clock, *SETTINGS, f"data.path={name}/espeak",
                         f"data.prepared={name}/prepared", *given, f"hydra.run.dir={run}"], check=True,
                        env=os.environ | caches, stdout=sys.stderr)
         plan, card = (json.loads((run / file).read_text()) for file in ("plan.json", "run.json"))

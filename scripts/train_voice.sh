@@ -8,7 +8,7 @@ usage() {
     cat <<'END'
 usage: scripts/train_voice.sh DIR [MINUTES_4_2] [MINUTES_4_3] [MINUTES_VOCODER] [KEY=VALUE …]
 
-  DIR          a folder with metadata.csv and wavs/ (docs/training.md), or "demo": synthetic speech, made here
+  DIR          a folder with metadata.csv and wavs/ (docs/training.md), or "demo": Kokoro's speech, which comes along (or "espeak")
   MINUTES_4_2  how long the text encoder trains alone   [default: 3]
   MINUTES_4_3  how long the whole model trains          [default: 12]
   MINUTES_VOCODER  how long the base vocoder is fine-tuned to the voice; 0: not at all  [default: 5]
@@ -44,8 +44,8 @@ python=${PYTHON:-$root/.venv/bin/python}
     echo "error: $python has no chatterbox_es: run 'make install' in $root" >&2; exit 1; }
 
 # The same data for every step.
-if [[ "$folder" == demo ]]; then
-    data=(data=demo)
+if [[ "$folder" == demo || "$folder" == espeak ]]; then
+    data=("data=$folder")
 else
     data=(data=folder "data.path=$folder")
 fi
@@ -106,7 +106,7 @@ for run in map(Path, sys.argv[1:]):
           f"predicting the mean scores {last['baseline']:.3f} ({last['minutes']:.1f} min, {last['step']} steps)")
 card = json.loads((run / "run.json").read_text(encoding="utf-8"))
 if card["synthetic"]:
-    print("The demo's recordings are SYNTHETIC (espeak-ng): this shows that the road works, not what a voice can be.")
+    print("The recordings are SYNTHETIC (docs/corpora.md): this shows that the road works, not what a voice can be.")
 END
 echo "Listen to:          $voice_run/spoken.wav"
 echo "Held-out sentences: $voice_run/samples/, beside their recordings"

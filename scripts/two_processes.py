@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SETTINGS = ("phase=4_3", "data=demo", "data.validation_minimum=4", "data.validation_maximum=4", "train.finetune=null",
+SETTINGS = ("phase=4_3", "data=espeak", "data.validation_minimum=4", "data.validation_maximum=4", "train.finetune=null",
             "model.width=64", "model.heads=2", "model.layers=1", "model.feedforward=128", "phase.encoder_from=null",
             "model.decoder_start=random",
             "model.decoder_hidden=[64]", "hw=cpu", "hw.threads=1", "train.epochs=100000", "phase.batch_size=32",
@@ -75,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="two_processes_") as name:
         folder = Path(name)
         settings = [*SETTINGS, *(argument for argument in sys.argv[1:] if argument.partition("=")[0] not in OWN),
-                    f"data.prepared={folder}/prepared", f"data.path={folder}/demo"]
+                    f"data.prepared={folder}/prepared", f"data.path={folder}/espeak"]
         results = []
         for number in range(int(options["runs"])):
             results.append(train_once(number, folder, options, settings))

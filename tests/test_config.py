@@ -68,7 +68,7 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
     config = compose([f"phase={phase}"])
     assert (config.phase.batch_size, config.phase.lr, config.phase.epochs) == (batch_size, lr, epochs)
     assert (config.phase.validate_every, config.phase.clip) == (5, 1.0)
-    assert (config.data.name, config.data.kind, config.data.dialect) == ("demo", "demo", "castilian")
+    assert (config.data.name, config.data.kind, config.data.dialect) == ("demo", "kokoro", "castilian")
     assert (config.mel.sample_rate, config.mel.hop, config.mel.n_fft, config.mel.bins) == (24_000, 480, 1920, 80)
 
 
@@ -86,8 +86,8 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
     ("hw.precision=16", r"hw.precision=16: must be auto \| 32-true \| 16-mixed \| bf16-mixed"),
     ("hw.precision=16-mixed", "hw.precision=16-mixed: a CPU"),
     ("sweep.pruner=guess", r"sweep.pruner=guess: must be asha \| hyperband"),
-    ("data.kind=foldr", r"data.kind=foldr: must be demo \| folder"),
-    ("+data.sources={a:{kind:foldr,path:x}}", r"kind=foldr: must be demo \| folder"),
+    ("data.kind=foldr", r"data.kind=foldr: must be kokoro \| espeak \| folder"),
+    ("+data.sources={a:{kind:foldr,path:x}}", r"kind=foldr: must be kokoro \| espeak \| folder"),
     ("phase.epochs=${nothing}", "nothing.*phase.epochs"),
     *((written, re.escape(written.partition("=")[0])) for written in (
         "phase.validate_every=0", "train.log_every=0", "phase.batch_size=0", "phase.batch_size=-3", "phase.lr=-1",
@@ -126,6 +126,17 @@ def test_the_configuration_of_a_run_of_0_1_is_read_by_the_names_of_today(tmp_pat
     gone = {"decoder_hidden": [], "decoder_start": "none"}  # every model had them
     t3 = read_config(left("t3.yaml", "chatterbox", gone, unheard=0.2, starts=1)).model
     assert (t3.text_drop_prob, t3.start_tokens) == (0.2, 1)
+
+
+def test_the_demo_of_a_run_of_0_1_is_espeak_ngs_speech_today(tmp_path):
+    stored = OmegaConf.to_container(compose(["data=espeak", "outputs=o", "data.dialect=mexican",
+                                             "+data.sources={a:{kind:espeak,path:p},b:{kind:folder,path:q}}"]), resolve=False)
+    stored["data"] |= {"name": "demo", "kind": "demo"}
+    stored["data"]["sources"]["a"]["kind"] = "demo"
+    OmegaConf.save(OmegaConf.create(stored), tmp_path / "config.yaml")
+    data = read_config(tmp_path / "config.yaml").data
+    assert (data.name, data.kind, data.path) == ("espeak", "espeak", "o/demo_corpus/mexican")
+    assert {name: source.kind for name, source in data.sources.items()} == {"a": "espeak", "b": "folder"}
 
 
 @pytest.mark.parametrize(("model", "names"), [("fase4", ["dropout"]), ("chatterbox", ["lora_dropout", "perceiver_dropout"])])

@@ -51,6 +51,10 @@ def with_todays_names(stored: DictConfig) -> DictConfig:
     for part in (stored.data, *sources.values()):
         if "min_likeness" in part:
             part["min_similarity"] = part.pop("min_likeness")
+        if part.get("kind") == "demo":  # which is what data=espeak is; data=demo is something else today
+            part["kind"] = "espeak"
+            if part.get("name") == "demo":
+                part["name"] = "espeak"
     for old, new in RENAMED.items():
         section, key = old.split(".")
         if key not in stored.get(section, {}):

@@ -14,7 +14,7 @@ from omegaconf import MISSING
 
 from chatterbox_es.mel_contract import MelContract
 
-Kind = Literal["demo", "folder", "common_voice", "mls", "cml_tts", "openslr", "css10", "mailabs", "hf", "mix"]
+Kind = Literal["kokoro", "espeak", "folder", "common_voice", "mls", "cml_tts", "openslr", "css10", "mailabs", "hf", "mix"]
 Precision = Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
 Attention = Literal["auto", "efficient", "math"]
 Objective = Literal["val_loss", "distillmos", "similarity", "wer"]

@@ -44,24 +44,24 @@ class Sentence(NamedTuple):
 
 
 def read_sentences() -> list[Sentence]:
-    """The demo sentences in order; blank lines and lines that begin with `#` are none."""
+    """The project's sentences in order; blank lines and lines that begin with `#` are none."""
     lines = SENTENCES.read_text(encoding="utf-8").splitlines()
     parts = [line.strip().partition("|") for line in lines if line.strip() and not line.startswith("#")]
     return [Sentence(text, spoken or text) for text, _, spoken in parts]
 
 
-def make_demo(folder: Path | str, dialect: str = "castilian", sentences: list[Sentence] | None = None) -> None:
-    """Make the demo corpus: `metadata.csv` (`id|text|spoken`), `wavs/` and `SYNTHETIC.txt`, which says what it is.
+def make_espeak_corpus(folder: Path | str, dialect: str = "castilian", sentences: list[Sentence] | None = None) -> None:
+    """Make the corpus: `metadata.csv` (`id|text|spoken`), `wavs/` and `SYNTHETIC.txt`, which says what it is.
 
     The same sentences and dialect give the same files, byte for byte. The folder appears whole or not at all; one
     that is there already is kept as it is, also when another process made it meanwhile. `sentences`
     replaces the project's own (`read_sentences`).
 
-    Raises UserError for an unknown dialect, and for a folder that is there and is no demo corpus.
+    Raises UserError for an unknown dialect, and for a folder that is there and is no such corpus.
     """
     folder = Path(folder)
     if dialect not in VOICES:
-        raise UserError(f"the demo has no dialect {dialect!r}: use one of {', '.join(VOICES)}")
+        raise UserError(f"data=espeak has no dialect {dialect!r}: use one of {', '.join(VOICES)}")
     if _is_made(folder, dialect):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,14 @@ def make_demo(folder: Path | str, dialect: str = "castilian", sentences: list[Se
 
 
 def _is_made(folder: Path, dialect: str) -> bool:
-    """Whether the folder is this demo corpus already; UserError when it is something else."""
+    """Whether the folder is this corpus already; UserError when it is something else."""
     note = folder / "SYNTHETIC.txt"
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not note.is_file():
-        raise UserError(f"{folder} is not empty and is no demo corpus: name another folder, or remove it")
+        raise UserError(f"{folder} is not empty and is no corpus of data=espeak: name another folder, or remove it")
     if f"`{VOICES[dialect]}`" not in note.read_text(encoding="utf-8"):
-        raise UserError(f"{folder} holds the demo corpus of another dialect than {dialect}: remove it, or name another")
+        raise UserError(f"{folder} holds espeak-ng's speech in another dialect than {dialect}: remove it, or name another")
     return True
 
 

@@ -11,7 +11,7 @@ from chatterbox_es.config import DataConfig, Kind, SourceConfig
 from chatterbox_es.corpus.audio_folder import audio_folder_metadata, audio_folder_rows
 from chatterbox_es.corpus.audiobooks import cml_tts_rows, css10_rows, mailabs_rows, mls_rows
 from chatterbox_es.corpus.common_voice import common_voice_rows
-from chatterbox_es.corpus.espeak_demo import make_demo
+from chatterbox_es.corpus.espeak_demo import make_espeak_corpus
 from chatterbox_es.corpus.exclusions import only_wanted
 from chatterbox_es.corpus.folder import distinct, folder_rows
 from chatterbox_es.corpus.hub import hub_rows
@@ -20,6 +20,8 @@ from chatterbox_es.corpus.utterance import Fault, Utterance
 from chatterbox_es.errors import UserError
 from chatterbox_es.text.dialects import DIALECTS
 
+DEMO, DEMO_DIALECT = Path(__file__).with_name("demo"), "castilian"
+"""The speech that comes along; its README.md says what it is."""
 KINDS = [kind for kind in get_args(Kind) if kind != "mix"]
 
 
@@ -59,12 +61,14 @@ def corpus_sources(data: DataConfig) -> dict[str, SourceConfig]:
         given = "???" if OmegaConf.is_missing(source, "kind") else source.kind
         if given == "???" or name and given == "mix":
             raise UserError(f"{where}.kind={given}: must be {' | '.join(KINDS)}{'' if name else ' | mix'}")
-        if not source.path:
+        if not source.path and source.kind != "kokoro":
             raise UserError(f"{where} ({source.kind}) needs the folder of the recordings: {where}.path=DIR")
         if source.dialect and source.dialect not in DIALECTS:
             raise UserError(f"{where}.dialect={source.dialect} is not known; use one of {', '.join(DIALECTS)}")
         if "/" in name:
             raise UserError(f"{where}: the name of a corpus has no / in it")
+        if source.kind == "kokoro":
+            _check_demo(where, source, source.dialect or data.dialect)
     return sources
 
 
@@ -75,10 +79,23 @@ def corpus_roots(data: DataConfig) -> dict[str, Path | str]:
     """
     roots: dict[str, Path | str] = {}
     for name, source in corpus_sources(data).items():
-        path = source.path or ""
-        folder = Path(path).expanduser()
-        roots[name] = path if source.kind == "hf" and not folder.exists() else folder
+        folder = _folder(source)
+        roots[name] = source.path or "" if source.kind == "hf" and not folder.exists() else folder
     return roots
+
+
+def _folder(source: SourceConfig) -> Path:
+    return DEMO if source.kind == "kokoro" else Path(source.path or "").expanduser()
+
+
+def _check_demo(where: str, source: SourceConfig, dialect: str) -> None:
+    """Raises UserError for a folder or a dialect that the speech that comes along does not have."""
+    if source.path:
+        raise UserError(f"{where}.path={source.path}: the speech of data=demo comes along and has no other folder: leave the "
+                        "path out; what data=demo was in 0.1, speech that espeak-ng makes in a folder, is data=espeak")
+    if dialect != DEMO_DIALECT:
+        raise UserError(f"{where}.dialect={dialect}: the speech of data=demo is {DEMO_DIALECT} and no other; "
+                        f"data=espeak data.dialect={dialect} makes speech in that dialect")
 
 
 def _plain(source: SourceConfig) -> SourceConfig:
@@ -89,14 +106,13 @@ def _plain(source: SourceConfig) -> SourceConfig:
 
 def _rows(name: str, source: SourceConfig, dialect: str) -> Iterator[Utterance | Fault]:
     """The rows of one corpus, no id twice, those that are not wanted as excluded."""
-    path = source.path or ""
-    folder = Path(path).expanduser()
+    folder = _folder(source)
     if source.kind == "hf":
         metadata = audio_folder_metadata(folder, source.hf_split) if folder.is_dir() else None
-        rows = audio_folder_rows(metadata, source) if metadata else hub_rows(path, source)
-    elif source.kind in ("demo", "folder"):
-        if source.kind == "demo":
-            make_demo(folder, dialect)
+        rows = audio_folder_rows(metadata, source) if metadata else hub_rows(source.path or "", source)
+    elif source.kind in ("kokoro", "espeak", "folder"):
+        if source.kind == "espeak":
+            make_espeak_corpus(folder, dialect)
         rows = folder_rows(folder, source.layout)
     else:
         if not folder.is_dir():

@@ -402,7 +402,7 @@ def _compare(name: str, theirs: Mapping, mine: Mapping) -> None:
 
 def _todays_names(fixed: Mapping[str, Any]) -> Mapping[str, Any]:
     """Settings as a study has kept them, by the keys of today where an earlier version wrote them."""
-    if not any(map(renamed, fixed)):
+    if not any(map(renamed, fixed)) and fixed.get("data.kind") != "demo":
         return fixed
     nested = OmegaConf.create()
     for key, value in fixed.items():

@@ -62,7 +62,9 @@ def run_to_resume(config: Config) -> Path | None:
     changed = {section: differences(stored.get(section), now[section], section) for section in now}
     refused = [line for section in FIXED for line in changed[section]]
     if refused:
-        raise UserError(f"resume={folder} was another run: {'; '.join(refused)}")
+        then, today = (settings["data"].get("kind") for settings in (stored, now))
+        hint = ". What data=demo was then is data=espeak today" if (then, today) == ("espeak", "kokoro") else ""
+        raise UserError(f"resume={folder} was another run: {'; '.join(refused)}{hint}")
     for section in changed:
         for line in changed[section]:
             log.info("changed since: %s", line)

@@ -1,4 +1,4 @@
-"""The demo corpus: what its sentences cover, and that making it is repeatable."""
+"""The project's sentences and espeak-ng's corpus of them: what its sentences cover, and that making it is repeatable."""
 
 import re
 from collections import Counter
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from chatterbox_es.corpus import make_demo, read_folder
+from chatterbox_es.config import compose
+from chatterbox_es.corpus import make_espeak_corpus, read_corpus, read_folder
 from chatterbox_es.corpus.espeak_demo import Sentence, read_sentences
+from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 
 FEW = [Sentence(text, text) for text in ("Hola, ¿qué tal estás?", "La zorra cazó seis cigüeñas.", "Gracias.")]
@@ -69,18 +71,18 @@ def test_sentences_hold_every_phone_in_many_neighbourhoods():
     assert {phone for phone in PHONES if len(neighbours[phone]) < 8} == set()
 
 
-def test_demo_is_the_same_byte_for_byte_whatever_was_said_before(tmp_path):
-    make_demo(tmp_path / "one", sentences=FEW)
-    make_demo(tmp_path / "other", dialect="latin_american", sentences=FEW)
-    make_demo(tmp_path / "two", sentences=FEW)
+def test_espeak_corpus_is_the_same_byte_for_byte_whatever_was_said_before(tmp_path):
+    make_espeak_corpus(tmp_path / "one", sentences=FEW)
+    make_espeak_corpus(tmp_path / "other", dialect="latin_american", sentences=FEW)
+    make_espeak_corpus(tmp_path / "two", sentences=FEW)
     one, other, two = (_files(tmp_path / name) for name in ("one", "other", "two"))
     assert one == two
     assert one["metadata.csv"] == other["metadata.csv"]
     assert one["wavs/demo_0002.wav"] != other["wavs/demo_0002.wav"]  # z is /θ/ in one, /s/ in the other
 
 
-def test_demo_is_a_corpus_that_says_it_is_synthetic(tmp_path):
-    make_demo(tmp_path / "demo", sentences=[*FEW, Sentence("Son 3.", "Son tres.")])
+def test_espeak_corpus_is_a_corpus_that_says_it_is_synthetic(tmp_path):
+    make_espeak_corpus(tmp_path / "demo", sentences=[*FEW, Sentence("Son 3.", "Son tres.")])
     utterances, faults = read_folder(tmp_path / "demo")
     assert faults == []
     assert [utterance.text for utterance in utterances] == [*(sentence.text for sentence in FEW), "Son 3."]
@@ -90,37 +92,49 @@ def test_demo_is_a_corpus_that_says_it_is_synthetic(tmp_path):
     assert "SYNTHETIC" in (tmp_path / "demo" / "SYNTHETIC.txt").read_text(encoding="utf-8")
 
 
-def test_demo_is_kept_once_made(tmp_path):
+def test_espeak_corpus_is_kept_once_made(tmp_path):
     folder = tmp_path / "new" / "demo"
-    make_demo(folder, sentences=FEW)
+    make_espeak_corpus(folder, sentences=FEW)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    make_demo(folder, sentences=FEW)
+    make_espeak_corpus(folder, sentences=FEW)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert list((tmp_path / "new").iterdir()) == [folder]
 
 
-def test_demo_that_fails_half_way_leaves_nothing(tmp_path):
+def test_espeak_corpus_that_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="said nothing"):
-        make_demo(tmp_path / "demo", sentences=[*FEW, Sentence("", "")])
+        make_espeak_corpus(tmp_path / "demo", sentences=[*FEW, Sentence("", "")])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_asked_for_twice_at_once_is_made_once(tmp_path):
+def test_espeak_corpus_asked_for_twice_at_once_is_made_once(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: make_demo(tmp_path / "demo", sentences=FEW), range(2)))
+        list(pool.map(lambda _: make_espeak_corpus(tmp_path / "demo", sentences=FEW), range(2)))
     assert len(list((tmp_path / "demo" / "wavs").iterdir())) == len(FEW)
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
-def test_demo_refuses_an_unknown_dialect_and_a_folder_that_is_none_of_its_own(tmp_path):
+def test_espeak_corpus_refuses_an_unknown_dialect_and_a_folder_that_is_none_of_its_own(tmp_path):
     with pytest.raises(UserError, match="martian.*castilian"):
-        make_demo(tmp_path / "demo", dialect="martian")
+        make_espeak_corpus(tmp_path / "demo", dialect="martian")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="not empty"):
-        make_demo(tmp_path / "mine", sentences=FEW)
+        make_espeak_corpus(tmp_path / "mine", sentences=FEW)
     with pytest.raises(UserError, match="not empty"):
-        make_demo(tmp_path / "mine" / "thesis.txt", sentences=FEW)
-    make_demo(tmp_path / "demo", sentences=FEW)
+        make_espeak_corpus(tmp_path / "mine" / "thesis.txt", sentences=FEW)
+    make_espeak_corpus(tmp_path / "demo", sentences=FEW)
     with pytest.raises(UserError, match="another dialect"):
-        make_demo(tmp_path / "demo", dialect="latin_american", sentences=FEW)
+        make_espeak_corpus(tmp_path / "demo", dialect="latin_american", sentences=FEW)
+
+
+@pytest.mark.parametrize("dialect", ["castilian", "mexican"])
+def test_data_espeak_is_made_read_and_prepared_as_synthetic_in_a_dialect(dialect, tmp_path):
+    make_espeak_corpus(tmp_path / "outputs/demo_corpus" / dialect, dialect, [*FEW, Sentence("Son 3.", "Son tres."),
+                                                                              Sentence("Adiós.", "Adiós.")])
+    config = compose(["data=espeak", f"data.dialect={dialect}", f"outputs={tmp_path}/outputs", "data.workers=1",
+                      f"data.prepared={tmp_path}/prepared"])
+    assert [found.spoken for found in read_corpus(config.data)][2:] == ["Gracias.", "Son tres.", "Adiós."]
+    features = prepare(config)
+    assert (len(features), features.card["synthetic"], features.card["dialect"]) == (5, True, dialect)
+    assert features.folder.name.startswith("espeak-")

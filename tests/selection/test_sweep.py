@@ -387,6 +387,14 @@ def test_a_study_of_0_1_goes_on_under_the_names_of_today(tmp_path):
         join(settings(tmp_path), now | {"model.decoder_start": "random"})
 
 
+def test_a_study_of_the_demo_of_0_1_goes_on_with_espeak_alone(tmp_path):
+    shared = {"model.name": "fase4", "phase.lr": 1e-4}
+    join(settings(tmp_path), shared | {"data.kind": "demo", "data.name": "demo"})
+    join(settings(tmp_path), shared | {"data.kind": "espeak", "data.name": "espeak"})
+    with pytest.raises(UserError, match="data.kind: espeak there, kokoro here"):
+        join(settings(tmp_path), shared | {"data.kind": "kokoro", "data.name": "demo"})
+
+
 def test_a_study_of_0_1_that_searched_a_renamed_key_says_what_to_do(tmp_path):
     ranged = CategoricalDistribution(["random", "mels"])
     join(settings(tmp_path), {"phase.lr": 1e-4}, {"phase.decoder_start": ranged})

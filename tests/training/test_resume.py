@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from chatterbox_es import files
+from chatterbox_es.config import compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
@@ -24,6 +26,7 @@ from chatterbox_es.runs.run_directory import RunDirectory, read_card, state_of
 from chatterbox_es.training import loop
 from chatterbox_es.training import run as training_run
 from chatterbox_es.training.interruption import InterruptedRun
+from chatterbox_es.training.resumption import run_to_resume
 from chatterbox_es.training.run import run_phase
 from chatterbox_es.training.run_writer import RunWriter
 from chatterbox_es.training.state import load_newest_state
@@ -287,6 +290,18 @@ def test_another_command_does_not_go_on_with_it(go, at_step, outputs):
         go("it", "resume=nowhere")
     with pytest.raises(UserError, match="holds a run already"):  # resume=auto finds no run of this seed
         go("it", "resume=auto", "train.seed=5")
+
+
+def test_a_run_of_the_demo_of_0_1_goes_on_with_espeak_alone(tmp_path):
+    """Its speech was espeak-ng's; data=demo is other speech today."""
+    run = RunDirectory.create(tmp_path / "run", phase="4_2")
+    stored = OmegaConf.to_container(compose(["data=espeak", f"outputs={tmp_path}"]), resolve=True)
+    stored["data"] |= {"name": "demo", "kind": "demo"}
+    OmegaConf.save(OmegaConf.create(stored), run.folder / "config.yaml")
+    resuming = (f"outputs={tmp_path}", f"resume={run.folder}")
+    assert run_to_resume(compose(["data=espeak", *resuming])) == run.folder
+    with pytest.raises(UserError, match="data.kind: espeak / kokoro.*What data=demo was then is data=espeak today"):
+        run_to_resume(compose(["data=demo", *resuming]))
 
 
 def test_a_full_disk_says_so_and_the_states_before_stay(go, outputs, monkeypatch):

@@ -65,7 +65,7 @@ def assemble(storage: Storage, treatment: Treatment, data: DataConfig, shards: i
     sources = list(corpus.values())
     card = {
         "corpus": sources[0] if len(sources) == 1 else ", ".join(f"{name}: {source}" for name, source in corpus.items()),
-        "synthetic": data.kind == "demo", "dialect": data.dialect, "mel": dataclasses.asdict(contract),
+        "synthetic": data.kind in ("kokoro", "espeak"), "dialect": data.dialect, "mel": dataclasses.asdict(contract),
         "symbols": front_end(data.dialect, data.lexicon).table.to_dict(), "utterances": len(index), "left_out": lint.counts(),
         "seconds": float(index["frames"].sum() / contract.frames_per_second), "symbols_seen": symbols, "split": data.split,
         "content": content.hexdigest(), "speakers": survey.names["speaker"], "dialects": survey.names["dialect"],

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from chatterbox_es.config import Config, DataConfig, PrepareConfig
 from chatterbox_es.corpus import LintReport, corpus_roots, read_corpus
-from chatterbox_es.corpus.espeak_demo import make_demo
+from chatterbox_es.corpus.espeak_demo import make_espeak_corpus
 from chatterbox_es.corpus.sources import corpus_sources
 from chatterbox_es.dataset.drop_rules import Exclusions
 from chatterbox_es.dataset.feature_set import CARD, Copies, FeatureSet
@@ -104,11 +104,11 @@ def _tell(features: FeatureSet, url: str) -> None:
 
 
 def _roots(config: Config) -> dict[str, Path | str]:
-    """The folders (or names of data sets) that the corpus is read from; the demo's is made here at first use."""
+    """The folders (or names of data sets) that the corpus is read from; espeak-ng's is made here at first use."""
     data = config.data
-    if data.kind == "demo":
+    if data.kind == "espeak":
         data.path = data.path or f"{config.outputs}/demo_corpus/{data.dialect}"
-        make_demo(Path(data.path), data.dialect)
+        make_espeak_corpus(Path(data.path), data.dialect)
     if data.kind == "folder" and not data.path:
         raise UserError("data=folder needs the folder of the recordings: data.path=DIR")
     return corpus_roots(data)
