@@ -41,14 +41,15 @@ read by the text-to-speech model Kokoro-82M. Never quote what is measured on it 
 |---|---|
 | model | [hexgrad/Kokoro-82M](https://huggingface.co/hexgrad/Kokoro-82M), an 8-bit ONNX export |
 | voice | `ef_dora`, a woman's; one speaker |
-| dialect | Castilian, with θ and ʎ: the model was given the phonemes of espeak-ng's voice `es` |
+| dialect | Castilian by the phonemes that the model was given (espeak-ng's voice `es`, with θ and ʎ) |
 | licence | the model and the sentences: Apache-2.0; this speech: Apache-2.0, as the project |
 | sound | Ogg Opus, mono, 24 kHz, {rate:.0f} kbit/s on average, made from 16-bit FLAC |
 | table | `metadata.csv`, as LJSpeech's: id, text as written, text with its numbers in words |
 
 Made by `scripts/make_demo_speech.py` from the model's reading of all {all} sentences. Chosen were, in proportion from each of
 {classes} classes of length, those with the rarest pairs of phones a second: {pairs} of the {all_pairs} pairs of all sentences
-occur. What the coding costs is measured in `docs/benchmarks.md`.
+occur. What the coding costs is measured in `docs/benchmarks.md`. This voice's θ is hardly a sound of its own, beside
+its s: `docs/experiments.md`.
 """
 
 
