@@ -13,8 +13,8 @@ from chatterbox_es.models.mel_vocoder import NeuralVocoder, base_vocoder, vocode
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 
 AUTO, NEURAL, BASE, GRIFFIN_LIM, HIFT = "auto", "neural", "base", "griffin_lim", "hift"
-VOCODER_HELP = (f"fase4: {NEURAL}, {BASE}, which comes along, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, or "
-                f"a run of phase=vocoder; {NEURAL}: the voice's own, else {BASE}; {AUTO}: likewise, else {GRIFFIN_LIM}")
+VOCODER_HELP = (f"fase4: {NEURAL}, {BASE}, which comes along, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, "
+                f"or a run of phase=vocoder; {NEURAL}: the voice's own, else {BASE}; {AUTO}: likewise, else {GRIFFIN_LIM}")
 
 
 @dataclasses.dataclass

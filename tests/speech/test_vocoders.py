@@ -100,7 +100,8 @@ def test_another_can_be_named(run, base, tmp_path):
 
 
 @pytest.mark.parametrize(("vocoder", "said"), [
-    ("neural", "has no vocoder of its own"), ("base", r"vocoder_base\.safetensors"), ("hift", "weights=DIR"), ("nowhere", "use auto, neural, base, griffin_lim or hift"),
+    ("neural", "has no vocoder of its own"), ("base", r"vocoder_base\.safetensors"), ("hift", "weights=DIR"),
+    ("nowhere", "use auto, neural, base, griffin_lim or hift"),
 ])
 def test_what_cannot_be_is_said(run, base, vocoder, said):
     with pytest.raises(UserError, match=said):
