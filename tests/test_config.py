@@ -83,6 +83,8 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
     ("--train.max_minuts=3", "max_minuts"),
     ("train.max_minutes=0,5", r"train.max_minutes=0,5: .* decimal has a point"),
     ("train.wandb=false", r"train.wandb=False: must be offline \| online \| disabled"),
+    ("data.check_files=???", r"data.check_files=\?\?\?: .* is none"),
+    ("phase.betas=[0.9,???]", r"phase.betas=\[0.9,\?\?\?\]: "),
     ("hw.precision=16", r"hw.precision=16: must be auto \| 32-true \| 16-mixed \| bf16-mixed"),
     ("hw.precision=16-mixed", "hw.precision=16-mixed: a CPU"),
     ("sweep.pruner=guess", r"sweep.pruner=guess: must be asha \| hyperband"),

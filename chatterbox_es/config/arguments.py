@@ -13,6 +13,7 @@ HYDRAS_FLAGS = ("--cfg", "--config-dir", "--config-name", "--config-path", "--ex
 _NUMBER = re.compile(r"(?<![\w'\".=/\\:@-])(\d+(?:_\d+)*)(?![\w'\".:@-])")
 _FOREIGN = re.compile(r"[^\s,:=\[\]{}()'\"]*[^\x00-\x7f][^\s,:=\[\]{}()'\"]*")
 _IN_QUOTES = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
+_NO_VALUE = re.compile(r"(?<![^\s,:=\[{('\"])\?\?\?(?![^\s,\]})'\"])")
 _SWEPT = re.compile(r",|^(?:choice|glob|interval|range|shuffle|sort|tag)\(")
 
 
@@ -24,7 +25,7 @@ def hydra_arguments(argv: list[str]) -> list[str]:
     Words with letters beyond ASCII are quoted wherever they stand.
 
     Raises:
-        UserError: a key of an earlier version, or bytes that are no text here.
+        UserError: a key of an earlier version, a value that is none, or bytes that are no text here.
     """
     for argument in argv:
         if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
@@ -41,6 +42,8 @@ def _argument(argument: str, is_sweep: bool) -> str:
     name = key.lstrip("+~")
     if instead := renamed(name):
         raise UserError(f"{name} is now {instead}")
+    if _NO_VALUE.search(value):
+        raise UserError(f"{name}={value}: ??? stands for a value that is yet to be given, and is none")
     known = declared(name)
     if name in FOLDERS or known and known.is_path:
         if not (is_sweep and _SWEPT.search(value)):
