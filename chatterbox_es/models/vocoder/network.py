@@ -18,34 +18,13 @@ from torch.nn import functional
 
 from chatterbox_es.audio.mel import mel_basis
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.vocoder.depthwise import SIDE, DepthwiseConv
+from chatterbox_es.models.convnext import SIDE, convnext_blocks
 from chatterbox_es.models.vocoder.pitch import PitchHead
 from chatterbox_es.models.vocoder.source import CYCLE, Transform, noise_table, phase_of, pulses, sample_f0
 
 PIECE = 1000  # frames that a long mel is made sound of at once
 LOUDEST = 6.0  # natural logarithm of the largest magnitude of a filter
 MEL_MIDDLE, MEL_SPREAD = -5.0, 2.5  # of natural-log mels of speech, roughly: what the backbone sees is of order 1
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over frames and a perceptron of one frame (Liu et al. 2022), added to the input."""
-
-    def __init__(self, width: int, hidden: int, scale: float):
-        super().__init__()
-        self.depthwise = DepthwiseConv(width)
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, hidden)
-        self.contract = nn.Linear(hidden, width)
-        self.scale = nn.Parameter(torch.full((width,), scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, frames, width) → (B, frames, width)."""
-        return x + self.scale * self.contract(functional.gelu(self.expand(self.norm(self.depthwise(x)))))
-
-
-def convnext_blocks(count: int, width: int, expansion: float) -> nn.Sequential:
-    """Blocks whose sum begins as small as one of them."""
-    return nn.Sequential(*(ConvNeXtBlock(width, round(width * expansion), 1 / max(1, count)) for _ in range(count)))
 
 
 class Vocoder(nn.Module):

@@ -53,7 +53,7 @@ class VocoderRecipe:
     load_voice: Callable[[Path], Any] = Checkpoint.load  # a `StoredModel` of any model from its file
 
     name, output = Checkpoint.family, Checkpoint.output
-    ends_with: Literal["best", "last"] = "last"  # what discriminators ask for may cost ``val_loss``
+    ends_with: Literal["best", "last", "mean"] = "last"  # what discriminators ask for may cost ``val_loss``
     validation_metrics = METRICS
 
     @classmethod

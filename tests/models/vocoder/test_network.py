@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from chatterbox_es.audio.log_mel import log_mel
 from chatterbox_es.mel_contract import MelContract
+from chatterbox_es.models.convnext import KERNEL, SIDE, DepthwiseConv
 from chatterbox_es.models.vocoder.batches import filled
-from chatterbox_es.models.vocoder.depthwise import KERNEL, SIDE, DepthwiseConv
 from chatterbox_es.models.vocoder.network import PIECE, Vocoder
 from chatterbox_es.models.vocoder.pitch import PitchHead
 from chatterbox_es.models.vocoder.source import Transform, phase_of, pulses, sample_f0

@@ -1,4 +1,4 @@
-"""A depthwise convolution over frames that is fast on a CPU."""
+"""ConvNeXt blocks over frames (Liu et al. 2022), with a depthwise convolution that is fast on a CPU."""
 
 from typing import Any
 
@@ -56,3 +56,24 @@ class DepthwiseConv(nn.Module):
         kernel = self.weight.t()[:, None].to(x.dtype)
         return functional.conv1d(x.transpose(1, 2), kernel, self.bias.to(x.dtype), padding=SIDE,
                                  groups=x.shape[2]).transpose(1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution over frames and a perceptron of one frame (Liu et al. 2022), added to the input."""
+
+    def __init__(self, width: int, hidden: int, scale: float):
+        super().__init__()
+        self.depthwise = DepthwiseConv(width)
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.contract = nn.Linear(hidden, width)
+        self.scale = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, frames, width) → (B, frames, width)."""
+        return x + self.scale * self.contract(functional.gelu(self.expand(self.norm(self.depthwise(x)))))
+
+
+def convnext_blocks(count: int, width: int, expansion: float) -> nn.Sequential:
+    """Blocks whose sum begins as small as one of them."""
+    return nn.Sequential(*(ConvNeXtBlock(width, round(width * expansion), 1 / max(1, count)) for _ in range(count)))
