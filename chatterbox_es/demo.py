@@ -27,6 +27,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import voice_file
 from chatterbox_es.speech.demo_page import PLAYER, SHOWN, STOP, STYLE, describe, link, message, not_shown, queue, unusable
 from chatterbox_es.speech.demo_voices import Offer, Shelf
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
 from chatterbox_es.speech.voice import Speech
 from chatterbox_es.speech.voices import newest_voice
@@ -69,7 +70,8 @@ class Demo:
     shelf: Shelf
     scratch: Path  # sounds to download
 
-    def speak(self, text: str, name: str, dialect: str, speed: float, speaker: str | None = None) -> Iterator[tuple]:
+    def speak(self, text: str, name: str, dialect: str, speed: float, speaker: str | None = None, pitch: float = 0.0,
+              liveliness: float = 1.0, seed: float = 0) -> Iterator[tuple]:
         """The sounds so far, how it stands, details and the link to download: a sentence's sound first, then its details."""
         nothing = _gradio().skip()
         began, said, sounds, folder = time.monotonic(), [], [], self._folder()
@@ -79,7 +81,8 @@ class Demo:
             voice = self.shelf.voice(name, speaker or "")
             voice = voice.in_dialect(dialect) if dialect else voice
             frames_per_second = voice.checkpoint.contract.frames_per_second
-            for speech in voice.stream(text, speed):
+            manner = Manner(pitch=pitch, range=liveliness, seed=int(seed or 0))
+            for speech in voice.stream(text, speed, manner):
                 said.append(speech)
                 sounds.append(self._written(folder, str(len(said)), [speech]))
                 wait = time.monotonic() - began
@@ -133,6 +136,11 @@ class Demo:
         speakers = self.shelf.speakers(name)
         return _gradio().update(choices=list(speakers), value=speakers[0] if speakers else None, visible=len(speakers) > 1)
 
+    def melody(self, name: str | None) -> list[Any]:
+        """The controls of melody, as a voice alone says a text without them; hidden where it has none."""
+        shown = self.shelf.has_prosody(name)
+        return [_gradio().update(value=value, visible=shown) for value in (0.0, 1.0, 0)]
+
     def page(self) -> Any:
         """The page, a ``gradio.Blocks``."""
         gr = _gradio()
@@ -145,6 +153,10 @@ class Demo:
                 dialect = gr.Dropdown(list(DIALECTS), value="", label="Dialecto", elem_id="dialecto", filterable=False)
                 speed = gr.Slider(0.5, 2, 1, step=0.05, label="Velocidad", elem_id="velocidad")
             with gr.Row():
+                pitch = gr.Slider(-6, 6, 0, step=0.5, label="Tono (semitonos)", elem_id="tono", visible=False)
+                liveliness = gr.Slider(0, 2, 1, step=0.1, label="Viveza", elem_id="viveza", visible=False)
+                seed = gr.Number(0, label="Variante", elem_id="variante", precision=0, minimum=0, visible=False)
+            with gr.Row():
                 say = gr.Button("Hablar", variant="primary", elem_id="hablar")
                 stop = gr.Button("Parar", elem_id="parar")
             state = gr.HTML(elem_id="estado")
@@ -153,12 +165,13 @@ class Demo:
             download = gr.HTML(elem_id="descargar")
             details = gr.HTML(elem_id="detalles")
             broken = gr.HTML(elem_id="inservibles")
-            given, shown = [text, voice, dialect, speed, speaker], [sounds, state, details, download]
+            given, shown = [text, voice, dialect, speed, speaker, pitch, liveliness, seed], [sounds, state, details, download]
             speaking = gr.on([text.submit, say.click], self.speak, given, shown, concurrency_limit=AT_ONCE,
                              trigger_mode="once", show_progress="hidden", api_visibility="private")
             stop.click(lambda: message("Parado."), None, state, cancels=[speaking], queue=False, js=STOP,
                        api_visibility="private")
             voice.change(self.speakers, voice, speaker, api_visibility="private", show_progress="hidden")
+            voice.change(self.melody, voice, [pitch, liveliness, seed], api_visibility="private", show_progress="hidden")
             page.load(self.choices, None, [voice, broken], api_visibility="private", show_progress="hidden")
         return page.queue(max_size=WAITING)
 

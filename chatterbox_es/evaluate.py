@@ -34,7 +34,7 @@ from chatterbox_es.models.families import features_of
 from chatterbox_es.runs.checkpoint_files import run_of, voice_file
 from chatterbox_es.runs.run_directory import commit
 from chatterbox_es.selection.ranking import check_comparable
-from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
+from chatterbox_es.speech.options import AUTO, VOCODER_HELP, MannerOptions, VoiceOptions
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import chosen_from, load_voice, newest_voice
 
@@ -42,7 +42,7 @@ PAGE = "evaluation.html"
 
 
 @dataclasses.dataclass
-class EvaluateOptions(MeasureOptions):
+class EvaluateOptions(MeasureOptions, MannerOptions):
     run: str = dataclasses.field(default="", metadata={"help": "runs or checkpoints, commas between; none: the newest"})
     sentences: str = dataclasses.field(default="", metadata={
         "help": "how many held-out ones, evenly chosen, or all; nothing: as many as fit into minutes="})
@@ -74,7 +74,8 @@ def main() -> None:
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
     wanted, outputs = _count(options), Path(options.outputs)
     runs = command_line.listed_paths(options.run) or [newest_voice(outputs)]
-    voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec))
+    said = {field.name: getattr(options, field.name) for field in dataclasses.fields(MannerOptions)}
+    voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec, **said))
     first = next(iter(voices.values()))
     features = features_of(run_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
     systems = _systems(features, voices, options)

@@ -24,7 +24,8 @@ from chatterbox_es.dataset.outliers import METRICS
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
-from chatterbox_es.models.fase4.alignment_scores import alignment_scores
+from chatterbox_es.models.acoustic.alignment_scores import alignment_scores
+from chatterbox_es.models.families import checkpoint_of_mels
 
 
 @dataclasses.dataclass
@@ -61,9 +62,11 @@ def main() -> None:
     options, rest = options_of(sys.argv[1:])
     screen, sys.stdout = sys.stdout, sys.stderr  # what preparing says is not the list that is asked for
     try:
-        features = prepare(compose(rest, __doc__))
+        config = compose(rest, __doc__)
+        features = prepare(config)
         only = tuple(filter(None, options.only.split(",")))
-        alignment = alignment_scores(Path(options.run), features)["alignment"] if options.run else None
+        alignment = (alignment_scores(*checkpoint_of_mels(Path(options.run)), features, config.data)["alignment"]
+                     if options.run else None)
         lint = Inspection.of(features, alignment, only)
     finally:
         sys.stdout = screen

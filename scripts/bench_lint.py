@@ -23,7 +23,8 @@ from chatterbox_es.config import compose
 from chatterbox_es.dataset.inspection import Inspection
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.alignment_scores import alignment_scores
+from chatterbox_es.models.acoustic.alignment_scores import alignment_scores
+from chatterbox_es.models.families import checkpoint_of_mels
 
 ROOT = Path(__file__).resolve().parents[1]
 EACH = 10  # utterances of each kind of damage
@@ -91,8 +92,10 @@ def write(folder: Path, rows: list[tuple[str, str, Path | np.ndarray, int]]) -> 
 
 def found_of(folder: Path, run: str = "") -> tuple[dict[str, set[str]], list[set[str]]]:
     """The measures by which each utterance stands out ("refused" where it cannot be used), and groups of the same recording."""
-    features = prepare(compose(["data=folder", f"data.path={folder}", f"data.prepared={folder.parent}/prepared"]))
-    lint = Inspection.of(features, alignment_scores(Path(run), features)["alignment"] if run else None)
+    config = compose(["data=folder", f"data.path={folder}", f"data.prepared={folder.parent}/prepared"])
+    features = prepare(config)
+    scores = alignment_scores(*checkpoint_of_mels(Path(run)), features, config.data)["alignment"] if run else None
+    lint = Inspection.of(features, scores)
     found = {features.utterance(number)["id"]: {finding.measure for finding in findings}
              for number, findings in lint.outliers.findings.items()}
     found |= {fault["id"]: {"refused"} for fault in lint.faults}

@@ -211,7 +211,7 @@ def start(options: BenchOptions) -> None:
     config = compose(written)
     from chatterbox_es.dataset.batches import Batches
     from chatterbox_es.dataset.preparation.prepare import prepare
-    from chatterbox_es.models.fase4.batches import collate
+    from chatterbox_es.models.acoustic.batches import collate
 
     before = psutil.Process().memory_full_info().uss
     began, cpu = time.perf_counter(), time.process_time()

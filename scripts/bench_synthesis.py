@@ -22,6 +22,7 @@ import torch
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import commit
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import compare
 from chatterbox_es.speech.options import GRIFFIN_LIM, VoiceOptions
 from chatterbox_es.speech.voice import Voice
@@ -58,7 +59,7 @@ def row(engine: str, voice: Voice, mute: Voice, start: float, texts: Sequence[st
     """A row of the table; of the graph of ``mute`` the mels come out alone."""
     ids = [voice.front_end.read(text).ids for text in texts]
     hop_seconds = 1 / voice.checkpoint.contract.frames_per_second
-    mels = factors(lambda: sum(len(mute.acoustic(one, 1.0)[0]) for one in ids) * hop_seconds, repeats)
+    mels = factors(lambda: sum(len(mute.acoustic(one, Manner())[0]) for one in ids) * hop_seconds, repeats)
     sound = factors(lambda: sum(len(voice.speak(text).mel) for text in texts) * hop_seconds, repeats)
     return (f"| {engine} | {start:.2f} s | **{mels[0]:.4f}** | {mels[1]:.4f} | **{sound[0]:.4f}** | {sound[1]:.4f} "
             f"| {statistics.median(first_sound(voice, long) for _ in range(repeats)):.2f} s |")

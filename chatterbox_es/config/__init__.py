@@ -5,6 +5,8 @@ from chatterbox_es.config.checks import check
 from chatterbox_es.config.compose import CONF, NEW_FOLDERS, because, compose, read_config, register_schema, with_todays_names
 from chatterbox_es.config.schema import (
     MODELS,
+    AcousticConfig,
+    AcousticRun,
     Attention,
     ChatterboxConfig,
     ChatterboxRun,
@@ -12,6 +14,8 @@ from chatterbox_es.config.schema import (
     DataConfig,
     Fase4Config,
     Fase4Run,
+    FlowConfig,
+    FlowRun,
     HwConfig,
     Kind,
     ModelConfig,
@@ -24,7 +28,9 @@ from chatterbox_es.config.schema import (
     VocoderRun,
 )
 
-__all__ = ["CONF", "MODELS", "NEW_FOLDERS", "Attention", "ChatterboxConfig", "ChatterboxRun", "Config", "DataConfig",
-           "Fase4Config", "Fase4Run", "HwConfig", "Kind", "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig",
+__all__ = ["CONF", "MODELS", "NEW_FOLDERS", "AcousticConfig", "AcousticRun", "Attention", "ChatterboxConfig",
+           "ChatterboxRun", "Config", "DataConfig",
+           "Fase4Config", "Fase4Run", "FlowConfig", "FlowRun",
+           "HwConfig", "Kind", "ModelConfig", "PhaseConfig", "PrepareConfig", "SourceConfig",
            "SweepConfig", "TrainConfig", "VocoderConfig", "VocoderRun", "because", "check", "compose", "hydra_arguments",
            "read_config", "register_schema", "with_todays_names"]

@@ -99,23 +99,43 @@ class ModelConfig:
 
 
 @dataclass
-class Fase4Config(ModelConfig):
-    """The write-up's model: mels from phonemes."""
+class AcousticConfig(ModelConfig):
+    """What models that predict mels from phonemes share."""
 
-    name: str = "fase4"
     symbols: int = setting(at_least=1, at_most=1_000_000)  # rows of the embedding
     width: int = setting(at_least=4, at_most=65_536)
     layers: int = setting(at_least=1, at_most=1000)
     heads: int = setting(at_least=1)
     feedforward: int = setting(at_least=1, at_most=262_144)
     dropout: float = setting(at_least=0, below=1)
-    decoder_hidden: list[int] = setting(at_least=1, at_most=262_144)  # widths of the mel decoder's hidden layers
-    # mels: fitted to the training mels beforehand; grown: says at first what the decoder of the run it starts from says
-    decoder_start: Literal["random", "mels", "grown"] = MISSING
-    duration_hidden: int = setting(at_least=1, at_most=262_144)
+    duration_hidden: int = setting(at_least=1, at_most=262_144)  # likewise of the predictor of prosody
+    prosody: bool = MISSING  # tell the decoder pitch and energy, which are predicted and can be chosen; docs/prosody.md
     use_speaker: bool = False  # tell the model who speaks: an embedding for each speaker of the corpus
     use_dialect: bool = False  # likewise in which dialect
     speaker_minimum: int = setting(10, at_least=1)  # recordings to train on; speakers with fewer share one embedding
+
+
+@dataclass
+class Fase4Config(AcousticConfig):
+    """The write-up's model: mels from phonemes."""
+
+    name: str = "fase4"
+    prosody: bool = False
+    decoder_hidden: list[int] = setting(at_least=1, at_most=262_144)  # widths of the mel decoder's hidden layers
+    # mels: fitted to the training mels beforehand; grown: says at first what the decoder of the run it starts from says
+    decoder_start: Literal["random", "mels", "grown"] = MISSING
+
+
+@dataclass
+class FlowConfig(AcousticConfig):
+    """A decoder that sees its neighbours, and a flow that draws what the mean leaves out. docs/flow.md"""
+
+    name: str = "flow"
+    decoder_blocks: int = setting(at_least=1, at_most=1000)
+    decoder_expansion: float = setting(above=0, at_most=64)  # of the width within a block
+    flow_width: int = setting(at_least=8, at_most=65_536)
+    flow_blocks: int = setting(at_least=1, at_most=1000)
+    flow_expansion: float = setting(above=0, at_most=64)
 
 
 @dataclass
@@ -272,10 +292,24 @@ class Config:
 
 
 @dataclass
-class Fase4Run(Config):
-    """A configuration as ``model=fase4`` reads it: for types alone."""
+class AcousticRun(Config):
+    """A configuration as models of mels read it: for types alone."""
+
+    model: AcousticConfig = MISSING
+
+
+@dataclass
+class Fase4Run(AcousticRun):
+    """Likewise of ``model=fase4``."""
 
     model: Fase4Config = MISSING
+
+
+@dataclass
+class FlowRun(AcousticRun):
+    """Likewise of ``model=flow``."""
+
+    model: FlowConfig = MISSING
 
 
 @dataclass
@@ -292,7 +326,8 @@ class VocoderRun(Config):
     model: VocoderConfig = MISSING
 
 
-MODELS: dict[str, type[ModelConfig]] = {node.name: node for node in ModelConfig.__subclasses__()}
+MODELS: dict[str, type[ModelConfig]] = {node.name: node for kind in (AcousticConfig, ModelConfig)
+                                        for node in kind.__subclasses__() if node is not AcousticConfig}
 # Keys of earlier versions, and what to write in their place; an old one is an error that says so.
 RENAMED: dict[str, str] = {
     "phase.decoder_hidden": "model.decoder_hidden",

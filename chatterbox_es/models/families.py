@@ -1,6 +1,7 @@
 """Which models there are: the one place that knows.
 
-``model=fase4`` predicts mels from phonemes (`models.fase4`), ``model=chatterbox`` speech tokens from letters (`models.t3`),
+``model=fase4`` and ``model=flow`` predict mels from phonemes (`models.fase4`, `models.flow`), ``model=chatterbox`` speech
+tokens from letters (`models.t3`),
 ``model=vocoder`` waveforms from mels (`models.vocoder`). Each brings its recipe and its checkpoint; loop, states, sweeps and
 selection are the same for all.
 """
@@ -15,6 +16,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.recipe import Recipe
+from chatterbox_es.runs.checkpoint_files import voice_file
 from chatterbox_es.runs.run_directory import CONFIG
 
 
@@ -52,6 +54,7 @@ class Model:
 
 
 MODELS = {"fase4": Model("fase4", "Fase4Recipe", "Checkpoint"),
+          "flow": Model("flow", "FlowRecipe", "Checkpoint"),
           "vocoder": Model("vocoder", "VocoderRecipe", "Checkpoint"),
           "chatterbox": Model("t3", "T3Recipe", "T3Checkpoint", extra="chatterbox")}
 
@@ -96,6 +99,19 @@ def load_checkpoint(path: Path, mmap: bool = False) -> Any:
     except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     return checkpoint.read(stored, path)
+
+
+def checkpoint_of_mels(run: Path) -> tuple[Any, str]:
+    """The `acoustic.checkpoint.Checkpoint` of a run, a checkpoint's file, or outputs/best; and its file's name.
+
+    Raises:
+        UserError: as `load_checkpoint`, or its model predicts no mels.
+    """
+    path = voice_file(run)
+    checkpoint = load_checkpoint(path)
+    if checkpoint.output != "mels":
+        raise UserError(f"{path} is of model={checkpoint.family}; this works with voices that predict mels alone")
+    return checkpoint, str(path)
 
 
 def features_of(run: Path, content: str, codec: str = "") -> FeatureSet:

@@ -116,7 +116,8 @@ class DataRecipe(Protocol):
 class TrainingRecipe(Protocol):
     """How a model is started, trained and stored."""
 
-    ends_with: Literal["best", "last"]  # whose weights a run leaves: the validation with the lowest ``val_loss``, or the last
+    # Whose weights a run leaves: the validation with the lowest ``val_loss``, the last step, or its running mean if there is.
+    ends_with: Literal["best", "last", "mean"]
 
     def start(self, config: Config, features: FeatureSet, fabric: "Fabric") -> tuple[nn.Module, dict]:
         """The model that a new run starts from, and its lineage."""

@@ -25,9 +25,9 @@ def encoder_checkpoint(config: Config, features: FeatureSet, what: str = "text e
     if config.train.encoder:
         return final_checkpoint(Path(config.train.encoder))
     best = Path(config.outputs, BEST, VOICE)
-    if best.is_file() and is_of(read_stored(best, mmap=True), wanted, features):
+    if best.is_file() and is_of(read_stored(best, mmap=True), wanted, features, config.model.name):
         return best
-    found = newest_run(Path(config.outputs), wanted, features.card["content"])
+    found = newest_run(Path(config.outputs), wanted, features.card["content"], config.model.name)
     if found is None:
         path = f" data.path={config.data.path}" if config.data.path else ""
         raise UserError(f"phase {config.phase.name} starts from the {what} of phase {wanted}, and there is no finished "
@@ -37,6 +37,7 @@ def encoder_checkpoint(config: Config, features: FeatureSet, what: str = "text e
     return final_checkpoint(found)
 
 
-def is_of(stored: Mapping[str, Any], phase: str, features: FeatureSet) -> bool:
-    """Whether what a checkpoint's file holds was trained in a phase on a prepared set."""
-    return stored.get("phase") == phase and stored.get("lineage", {}).get("content") == features.card["content"]
+def is_of(stored: Mapping[str, Any], phase: str, features: FeatureSet, model: str) -> bool:
+    """Whether what a checkpoint's file holds is of a model, and was trained in a phase on a prepared set."""
+    said = stored.get("family", "fase4"), stored.get("phase"), stored.get("lineage", {}).get("content")
+    return said == (model, phase, features.card["content"])

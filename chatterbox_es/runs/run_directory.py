@@ -194,10 +194,12 @@ def finished_runs(outputs: Path) -> list[Path]:
     return [folder for *_, folder in sorted(found)]
 
 
-def newest_run(outputs: Path, phase: str, content: str) -> Path | None:
-    """The newest finished run of a phase on the prepared set with that content hash."""
+def newest_run(outputs: Path, phase: str, content: str, model: str = "") -> Path | None:
+    """The newest finished run of a phase on the prepared set with that content hash; of that model, where one is named. Runs of
+    before 0.2 name none: their sets tell them apart."""
     fitting = [folder for folder in finished_runs(outputs)
-               if (card := read_card(folder)) and card.get("phase") == phase and card.get("content") == content]
+               if (card := read_card(folder)) and card.get("phase") == phase and card.get("content") == content
+               and (not model or card.get("model", model) == model)]
     return fitting[-1] if fitting else None
 
 

@@ -28,6 +28,7 @@ class Offer:
     dialect: str = ""
     reason: str = ""
     speakers: tuple[str, ...] = ()  # to choose from; none where the voice has but one
+    has_prosody: bool = False
 
 
 class Shelf:
@@ -58,6 +59,11 @@ class Shelf:
         run = self.runs().get(name) if name else None
         return self._offer(run).speakers if run else ()
 
+    def has_prosody(self, name: str | None) -> bool:
+        """Whether pitch and liveliness of a voice can be chosen."""
+        run = self.runs().get(name) if name else None
+        return self._offer(run).has_prosody if run else False
+
     def _offer(self, run: Path) -> Offer:
         try:
             checkpoint = facts_of(voice_file(run))
@@ -66,7 +72,8 @@ class Shelf:
             reason = str(error) if isinstance(error, UserError) else f"the checkpoint lacks what it should hold ({error})"
             return Offer(self._name(run), run, reason=reason)
         speakers = () if self.engine == "onnx" else tuple(checkpoint.model.get("speakers", ()))
-        return Offer(self._name(run), run, checkpoint.front_end["dialect"], speakers=speakers)
+        return Offer(self._name(run), run, checkpoint.front_end["dialect"], speakers=speakers,
+                     has_prosody=bool(checkpoint.model.get("prosody")))
 
     def _name(self, run: Path) -> str:
         try:

@@ -21,12 +21,27 @@ from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
+from chatterbox_es.models.acoustic.network import AcousticModel, plain_controls
+from chatterbox_es.models.acoustic.prosody import Controls
+from chatterbox_es.models.acoustic.text_encoder import LONGEST_TEXT
+from chatterbox_es.models.families import checkpoint_of_mels
+from chatterbox_es.models.flow.flow_decoder import CYCLE, Draw
 from chatterbox_es.models.mel_vocoder import NeuralVocoder, trained_for, vocoder_for
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_vocoder import LONGEST, MELS, SAMPLES, VocoderGraph, with_vocoder
-from chatterbox_es.speech.onnx_voice import INPUTS, INSTALL, MUTE, OUTPUTS, SOUNDING, OnnxModel, file_digest
+from chatterbox_es.speech.onnx_voice import (
+    CONTROLS,
+    EXPRESSIVE,
+    INPUTS,
+    INSTALL,
+    MUTE,
+    OUTPUTS,
+    SOUNDING,
+    OnnxModel,
+    file_digest,
+    inputs_of,
+)
 from chatterbox_es.speech.voice import MelVoice, TorchModel
 
 OPSET = 20
@@ -42,18 +57,33 @@ TEXTS = (
     "astillero, adarga antigua, rocín flaco y galgo corredor.",
 )
 SPEEDS = (1.0, 0.7, 1.6)
+EXAMPLE = Manner(pitch=2.0, range=1.3, energy=-3.0, temperature=1.0, seed=1)
 
 
 class SpeakingGraph(nn.Module):
-    """`Fase4.speak`, in log-mels instead of standardised, as torch exports it."""
+    """A model's ``speak``, in log-mels instead of standardised, as torch exports it."""
 
-    def __init__(self, model: Fase4, statistics: Statistics):
+    def __init__(self, model: AcousticModel, statistics: Statistics):
         super().__init__()
         self.model, self.statistics = model, statistics
 
     def forward(self, tokens: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
         """``tokens`` (tokens,) int64 and ``speed`` () float32 to log-mels (frames, bins) and durations (tokens,)."""
         mels, durations = self.model.speak(tokens, speed)
+        return self.statistics.restore(mels), durations
+
+
+class ExpressiveGraph(SpeakingGraph):
+    """Likewise of a model that has prosody, or a flow."""
+
+    def forward(self, tokens: Tensor, speed: Tensor, *said: Tensor) -> tuple[Tensor, Tensor]:
+        """``said`` are the values of `Controls` if it has prosody, and then of `Draw` if it has a flow."""
+        count = len(CONTROLS) if self.model.prosody is not None else 0
+        more: dict[str, Any] = {"controls": Controls(*said[:count])} if count else {}
+        if said[count:]:
+            tau, noise = said[count:]
+            more["draw"] = Draw(tau, noise)
+        mels, durations = self.model.speak(tokens, speed, **more)
         return self.statistics.restore(mels), durations
 
 
@@ -87,15 +117,14 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
         import onnxscript  # noqa: F401  what torch writes ONNX with
     except ImportError as error:
         raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
-    loaded = Checkpoint.load(checkpoint)
+    loaded, _ = checkpoint_of_mels(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
     proto = _voice_graph(loaded)
     if isinstance(vocoder, NeuralVocoder):
         proto = with_vocoder(proto, _vocoder_graph(vocoder))
-        facts |= {"format": SOUNDING, "vocoder": vocoder.name, "vocoder_source": file_digest(vocoder.path)}
-    else:
-        facts["format"] = MUTE
+        facts |= {"vocoder": vocoder.name, "vocoder_source": file_digest(vocoder.path)}
+    facts["format"] = EXPRESSIVE if is_expressive(loaded) else SOUNDING if "vocoder" in facts else MUTE
     onnx.helper.set_model_props(proto, facts | {"source": file_digest(checkpoint)})
     proto.producer_name, proto.producer_version = "chatterbox_es", __version__
     onnx.checker.check_model(proto)
@@ -115,8 +144,22 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
 
 def _voice_graph(checkpoint: Checkpoint) -> Any:
     """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside."""
-    return _to_onnx(SpeakingGraph(checkpoint.build(), checkpoint.statistics), (torch.arange(7), torch.tensor(1.0)),
-                    ({0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}, None), list(INPUTS), list(OUTPUTS))
+    model, tokens = checkpoint.build(), torch.arange(7)
+    length = {0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}
+    if not is_expressive(checkpoint):
+        return _to_onnx(SpeakingGraph(model, checkpoint.statistics), (tokens, torch.tensor(1.0)), (length, None), list(INPUTS),
+                        list(OUTPUTS))
+    example = {"speed": torch.ones(7), **vars(plain_controls(tokens)), "tau": torch.tensor(1.0),
+               "flow_noise": torch.zeros(CYCLE, checkpoint.contract.bins)}
+    lengths = {name: length if value.ndim and name != "flow_noise" else None for name, value in example.items()}
+    names = [name for name in inputs_of(checkpoint) if name in example]
+    return _to_onnx(ExpressiveGraph(model, checkpoint.statistics), (tokens, *(example[name] for name in names)),
+                    (length, lengths["speed"], tuple(lengths[name] for name in names[1:])), ["tokens", *names], list(OUTPUTS))
+
+
+def is_expressive(checkpoint: Checkpoint) -> bool:
+    """Whether a voice can be told more than its speed."""
+    return checkpoint.has_prosody or checkpoint.has_flow
 
 
 def _vocoder_graph(vocoder: NeuralVocoder) -> Any:
@@ -151,10 +194,11 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
     for text in texts:
         ids = voice.front_end.read(text).ids
         for speed in speeds:
-            mel, durations, _ = voice.acoustic(ids, speed)
-            graph_mel, graph_durations, samples = graph(ids, speed)
+            manner = dataclasses.replace(EXAMPLE if is_expressive(voice.checkpoint) else Manner(), speed=speed)
+            mel, durations, _ = voice.acoustic(ids, manner)
+            graph_mel, graph_durations, samples = graph(ids, manner)
             if not np.array_equal(durations, graph_durations):
-                if not _is_tie(voice, ids, speed):
+                if not _is_tie(voice, ids, manner):
                     raise UserError(f"the exported graph has other durations than the voice at speed {speed:g} for {text!r}; "
                                     f"{graph.path} was not kept")
                 ties += 1
@@ -181,13 +225,13 @@ def _sounds_apart(one: np.ndarray, other: np.ndarray, contract: MelContract) -> 
     return float((mels[0] - mels[1]).abs().mean())
 
 
-def _is_tie(voice: MelVoice, ids: Sequence[int], speed: float) -> bool:
+def _is_tie(voice: MelVoice, ids: Sequence[int], manner: Manner) -> bool:
     """Whether a token's predicted end lies so near to the middle of a frame that rounding it either way is right."""
     assert isinstance(voice.acoustic, TorchModel)
     with torch.inference_mode():
-        model, text = voice.acoustic.model, Packing.alone(len(ids))
-        durations = model.duration_predictor(model.text_encoder(torch.tensor(ids), text), text).exp()
-    ends = torch.cumsum(durations.double() / float(np.float32(speed)), 0)
+        said = voice.acoustic.said(len(ids), manner)
+        durations = voice.acoustic.model.spoken_tokens(torch.tensor(ids), controls=said.get("controls")).durations
+    ends = torch.cumsum(durations.double() / said["speed"], 0)
     return bool(((ends % 1 - 0.5).abs() < TIE).any())
 
 
@@ -207,5 +251,5 @@ def exported_beside(checkpoint: Path, own: Path | None = None) -> OnnxModel:
                 return model
         except UserError:
             pass  # an older version's or a damaged one: it is made anew, and whole
-    export_voice(checkpoint, path, vocoder=vocoder_for(Checkpoint.load(checkpoint).contract, own))
+    export_voice(checkpoint, path, vocoder=vocoder_for(checkpoint_of_mels(checkpoint)[0].contract, own))
     return OnnxModel(path)

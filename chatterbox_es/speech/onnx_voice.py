@@ -1,7 +1,14 @@
 """A voice as one ONNX file: token ids to log-mels, with all that gives them meaning in its metadata.
 
     inputs   tokens     int64 (tokens,)      ids of the symbol table, both ends' marks included
-             speed      float32 ()           2 takes half the time
+             speed      float32 ()           2 takes half the time; of a voice with prosody float32 (tokens,)
+             temperature  float32 ()         how much chance there is; this and what follows of a voice with prosody
+             noise      float32 (tokens, 3)  standard normal, of duration, pitch and energy; the same gives the same sound
+             pitch      float32 (tokens,)    semitones higher
+             range      float32 (tokens,)    factor on how far pitch goes from the sentence's mean
+             energy     float32 (tokens,)    dB louder
+             tau        float32 ()           how much noise the flow begins with; this and what follows of a voice with a flow
+             flow_noise float32 (512, bins)  standard normal, of the frames one after the other and over again
     outputs  log_mels   float32 (frames, bins)  natural logarithm, as the mel contract in the metadata says
              durations  int64 (tokens,)      frames of each token; their sum is the number of frames
              samples    float32 (frames * hop,)  the sound, in [-1, 1] but for peaks; not in every file
@@ -24,15 +31,20 @@ from chatterbox_es.audio.vocoder import within_full_scale
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
-from chatterbox_es.models.fase4.network import LONGEST_TEXT
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
+from chatterbox_es.models.acoustic.text_encoder import LONGEST_TEXT
+from chatterbox_es.models.families import model_named
+from chatterbox_es.models.flow.flow_decoder import STEPS
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.text import SymbolTable
 
-FORMATS = MUTE, SOUNDING = "chatterbox_es voice 1", "chatterbox_es voice 2"
+FORMATS = MUTE, SOUNDING, EXPRESSIVE = "chatterbox_es voice 1", "chatterbox_es voice 2", "chatterbox_es voice 3"
 INPUTS = {"tokens": ("tensor(int64)", 1), "speed": ("tensor(float)", 0)}  # type, dimensions
+CONTROLS = {"temperature": 0, "noise": 2, "pitch": 1, "range": 1, "energy": 1}  # of a voice with prosody: dimensions
+DRAW = {"tau": 0, "flow_noise": 2}  # of one with a flow
 OUTPUTS = {"log_mels": ("tensor(float)", 2), "durations": ("tensor(int64)", 1)}
 SOUND = {"samples": ("tensor(float)", 1)}
-DESCRIBED = ("model", "phase", "mel", "symbols", "statistics", "front_end", "lineage")
+DESCRIBED = ("model", "phase", "mel", "symbols", "statistics", "front_end", "lineage", "family")
 INSTALL = "pip install 'chatterbox-es[onnx]'"
 
 
@@ -53,19 +65,20 @@ class OnnxModel:
                             f"{facts.get('format', 'nothing of a format')!r}. Write one with python -m chatterbox_es.export")
         self.source = facts.get("source", "")
         self.vocoder, self.vocoder_source = facts.get("vocoder", ""), facts.get("vocoder_source", "")
-        self.outputs = OUTPUTS | (SOUND if self.format == SOUNDING else {})
+        self.outputs = OUTPUTS | (SOUND if self.vocoder else {})
         try:
-            self.checkpoint = _checkpoint({key: json.loads(facts[key]) for key in DESCRIBED})
+            self.checkpoint = _checkpoint({key: json.loads(facts[key]) for key in facts if key in DESCRIBED})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"the metadata of {path} is damaged ({type(error).__name__}: {error}); "
                             "export the voice again") from error
+        self.inputs = inputs_of(self.checkpoint) if self.format == EXPRESSIVE else INPUTS
         self._check_contract()
 
     def without_sound(self) -> None:
         """Let the graph end at the mels: another vocoder is to make sound of them."""
         self.vocoder, self.outputs = "", OUTPUTS
 
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def __call__(self, ids: Sequence[int], manner: Manner, part: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Token ids to natural-log mels (frames, bins), each token's frames (tokens,), and samples (frames * hop,) where the
         graph makes some.
 
@@ -74,14 +87,24 @@ class OnnxModel:
         """
         if not 0 < len(ids) <= LONGEST_TEXT:
             raise ValueError(f"a text of {len(ids)} tokens; the graph takes 1 to {LONGEST_TEXT}")
-        given = {"tokens": np.asarray(ids, np.int64), "speed": np.asarray(speed, np.float32)}
+        given = {"tokens": np.asarray(ids, np.int64)}
+        if self.format == EXPRESSIVE:
+            if manner.steps not in (None, STEPS):
+                raise UserError(f"steps={manner.steps}: an exported voice has {STEPS}; speak with its checkpoint")
+            said = {"speed": manner.of_tokens("speed", len(ids)), **manner.controls(len(ids), part),
+                    **manner.draw(self.checkpoint.contract.bins, part)}
+            given |= {name: said[name] for name in self.inputs if name in said}
+        elif np.ndim(manner.speed):
+            raise UserError(f"{self.path} has one speed for all of a text; speak with the checkpoint that it was made of")
+        else:
+            given["speed"] = np.asarray(manner.speed, np.float32)
         mel, durations, *sound = self.session.run(list(self.outputs), given)
         return mel, durations, within_full_scale(sound[0]) if sound else None
 
     def _check_contract(self) -> None:
         """Names, types and ranks of what goes in and comes out, and the bins of a frame."""
         bins = self.checkpoint.contract.bins
-        for wanted, found in ((INPUTS, self.session.get_inputs()), (self.outputs, self.session.get_outputs())):
+        for wanted, found in ((self.inputs, self.session.get_inputs()), (self.outputs, self.session.get_outputs())):
             has = {value.name: (value.type, len(value.shape)) for value in found}
             if has != wanted:
                 raise UserError(f"{self.path} does not keep the contract of {self.format}: it has {_listed(has)}, and should "
@@ -90,6 +113,12 @@ class OnnxModel:
         if frame != bins:
             raise UserError(f"{self.path} makes frames of {frame} bins, and its mel contract says {bins}; "
                             "export the voice again")
+
+
+def inputs_of(checkpoint: Checkpoint) -> dict[str, tuple[str, int]]:
+    """Types and dimensions of what goes into the graph of a voice with prosody or a flow, by name, in their order."""
+    ranks = {"speed": 1, **(CONTROLS if checkpoint.has_prosody else {}), **(DRAW if checkpoint.has_flow else {})}
+    return INPUTS | {name: ("tensor(float)", rank) for name, rank in ranks.items()}
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -114,8 +143,9 @@ def _session(path: Path, threads: int) -> Any:
 
 def _checkpoint(facts: dict[str, Any]) -> Checkpoint:
     """What `Checkpoint.describe` said, as a checkpoint whose weights are elsewhere."""
-    return Checkpoint({}, facts["model"], facts["phase"], MelContract(**facts["mel"]), SymbolTable.from_dict(facts["symbols"]),
-                      Statistics.from_dict(facts["statistics"]), facts["front_end"], facts["lineage"])
+    kind = model_named(facts.get("family", "fase4")).checkpoint
+    return kind({}, facts["model"], facts["phase"], MelContract(**facts["mel"]), SymbolTable.from_dict(facts["symbols"]),
+                Statistics.from_dict(facts["statistics"]), facts["front_end"], facts["lineage"])
 
 
 def _listed(values: dict[str, tuple[str, int]]) -> str:

@@ -9,16 +9,44 @@ from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
 from chatterbox_es.command_line import path_field
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
+from chatterbox_es.models.flow.flow_decoder import STEPS, TAU
 from chatterbox_es.models.mel_vocoder import NeuralVocoder, base_vocoder, vocoder_for
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.speech.manner import Manner
 
 AUTO, NEURAL, BASE, GRIFFIN_LIM, HIFT = "auto", "neural", "base", "griffin_lim", "hift"
-VOCODER_HELP = (f"fase4: {NEURAL}, {BASE}, which comes along, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, "
+VOCODER_HELP = (f"of mels: {NEURAL}, {BASE}, which comes along, {GRIFFIN_LIM}, {HIFT}, which is Resemble's and needs weights=, "
                 f"or a run of phase=vocoder; {NEURAL}: the voice's own, else {BASE}; {AUTO}: likewise, else {GRIFFIN_LIM}")
 
 
+@dataclasses.dataclass(kw_only=True)
+class MannerOptions:
+    """How a voice speaks, beside its speed; docs/prosody.md."""
+
+    pitch: float = dataclasses.field(default=0.0, metadata={"help": "semitones higher, of a voice with prosody"})
+    range: float = dataclasses.field(default=1.0, metadata={"help": "likewise how lively: 0 is a monotone"})
+    energy: float = dataclasses.field(default=0.0, metadata={"help": "likewise with more effort, in dB"})
+    temperature: float | None = dataclasses.field(default=None, metadata={
+        "help": "how much chance there is; none: 0.8; 0 says the likeliest"})
+    seed: int = dataclasses.field(default=0, metadata={"help": "another one says the same text otherwise"})
+    tau: float | None = dataclasses.field(default=None, metadata={
+        "help": f"flow: how much noise it begins with; none: {TAU}; 0 is its mean"})
+    steps: int | None = dataclasses.field(default=None, metadata={"help": f"flow: none: {STEPS}; more take longer"})
+
+    @property
+    def manner(self) -> Manner:
+        """
+        Raises:
+            UserError: a value is out of its range.
+        """
+        names = [field.name for field in dataclasses.fields(MannerOptions)]
+        manner = Manner(**{name: getattr(self, name) for name in names})
+        manner.check()
+        return manner
+
+
 @dataclasses.dataclass
-class VoiceOptions:
+class VoiceOptions(MannerOptions):
     """What a voice can be told beside its dialect and speaker; None is the published value."""
 
     vocoder: str = path_field(VOCODER_HELP, default=AUTO)
@@ -26,10 +54,8 @@ class VoiceOptions:
     codec: str = dataclasses.field(default="", metadata={
         "help": "chatterbox: MODULE:FUNCTION of a voice that was trained with another codec than Resemble's"})
     reference: str = path_field("chatterbox: a recording of the voice to speak with")
-    seed: int = dataclasses.field(default=0, metadata={"help": "chatterbox: another one says the same text otherwise"})
     guidance: float | None = dataclasses.field(default=None, metadata={
         "help": "chatterbox: how strongly the text is followed; none: 0.5, as published, and likewise below"})
-    temperature: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 0.8; 0 is the likeliest token"})
     min_p: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 0.05"})
     top_p: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 1"})
     repetition_penalty: float | None = dataclasses.field(default=None, metadata={"help": "chatterbox: 2"})
@@ -40,10 +66,11 @@ class VoiceOptions:
         Raises:
             UserError: no such vocoder, its weights or packages are missing, or something is said that only chatterbox knows.
         """
-        said = [field.name for field in dataclasses.fields(VoiceOptions) if field.name not in ("vocoder", "weights")
+        ours = ("vocoder", "weights", *(field.name for field in dataclasses.fields(MannerOptions)))
+        said = [field.name for field in dataclasses.fields(VoiceOptions) if field.name not in ours
                 and getattr(self, field.name) != field.default]
         if said:
-            raise UserError(f"{said[0]}={getattr(self, said[0])} is for voices of model=chatterbox; this one is of model=fase4")
+            raise UserError(f"{said[0]}={getattr(self, said[0])} is for voices of model=chatterbox; this one predicts mels")
         if self.vocoder == GRIFFIN_LIM:
             return GriffinLim(contract)
         if self.vocoder == HIFT:

@@ -19,6 +19,7 @@ from chatterbox_es.models.t3.codec import RATE, SOUND_RATE, Codec, codec_named, 
 from chatterbox_es.models.t3.generation import Sampling, generate
 from chatterbox_es.models.t3.network import T3
 from chatterbox_es.models.t3.tokens import TextTokens, tag_of
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Speech, Voice, front_end_of
 from chatterbox_es.text import Reading
@@ -42,6 +43,7 @@ class T3Voice(Voice):
             checkpoint.base.folder = options.weights
         super().__init__(checkpoint, name, dialect)
         self.options = options
+        self.manner = Manner(pitch=options.pitch, range=options.range, energy=options.energy)
         self.sampling = sampling_of(options)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         set_up_attention()
@@ -76,13 +78,14 @@ class T3Voice(Voice):
         voice._texts = text_tokens(self.checkpoint, dialect)
         return voice
 
-    def _say(self, reading: Reading, speed: float) -> Speech:
+    def say(self, reading: Reading, manner: Manner, part: int = 0) -> Speech:
         """
         Raises:
-            UserError: a speed other than 1, or the model said nothing.
+            UserError: a speed other than 1 or a melody is chosen, or the model said nothing.
         """
-        if speed != 1:
-            raise UserError(f"speed={speed:g}: a voice of model=chatterbox chooses its own pace; speed=1")
+        for name in manner.chosen("temperature", "seed"):
+            raise UserError(f"{name}={getattr(manner, name):g}: a voice of model=chatterbox chooses its own pace and melody; "
+                            f"leave {name}= out")
         ids = torch.tensor(self._texts.encode(reading.words).ids)
         said = generate(self.model, ids, self.conditions, self.sampling, self.options.seed, self.checkpoint.start_tokens)
         if not said.ended:

@@ -6,15 +6,18 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
+from chatterbox_es.models.acoustic.prosody import Controls
+from chatterbox_es.models.flow.flow_decoder import STEPS, Draw
 from chatterbox_es.models.recipe import StoredModel
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.sentences import split
 
@@ -22,7 +25,6 @@ LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that vo
 LONG_SENTENCE = 200  # tokens: a longer one is said clause by clause where a text is said in parts
 CLAUSE_END = re.compile(r"[,;:…)—][\"»”’)\]]*\s+")
 SPACE = re.compile(r"\s+")
-SLOWEST, FASTEST = 0.1, 10.0  # speeds
 
 
 @dataclasses.dataclass
@@ -36,14 +38,14 @@ class Speech:
     rate: int  # Hz
 
 
-class AcousticModel(Protocol):
+class Engine(Protocol):
     """What says a row of token ids: the trained model in torch, or its ONNX graph."""
 
     vocoder: str  # what it makes sound by; empty where it makes none
 
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def __call__(self, ids: Sequence[int], manner: Manner, part: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Token ids to natural-log mels (frames, bins) float32, each token's frames (tokens,) int64, and samples (frames *
-        hop,) where it makes sound itself."""
+        hop,) where it makes sound itself; ``part`` is the sentence's number in its text."""
         ...
 
 
@@ -53,12 +55,24 @@ class TorchModel:
     vocoder = ""
 
     def __init__(self, checkpoint: Checkpoint):
-        self.model, self.statistics = checkpoint.build(), checkpoint.statistics
+        self.model, self.statistics, self.has_flow = checkpoint.build(), checkpoint.statistics, checkpoint.has_flow
 
     @torch.inference_mode()
-    def __call__(self, ids: Sequence[int], speed: float) -> tuple[np.ndarray, np.ndarray, None]:
-        mel, durations = self.model.speak(torch.tensor(ids), float(np.float32(speed)))  # as precise as the graph's input is
+    def __call__(self, ids: Sequence[int], manner: Manner, part: int = 0) -> tuple[np.ndarray, np.ndarray, None]:
+        mel, durations = self.model.speak(torch.tensor(ids), **self.said(len(ids), manner, part))
         return self.statistics.restore(mel).numpy(), durations.numpy(), None
+
+    def said(self, tokens: int, manner: Manner, part: int = 0) -> dict[str, Any]:
+        """What the model's ``speak`` takes beside the tokens."""
+        speed = torch.from_numpy(manner.of_tokens("speed", tokens))  # as precise as a graph's input is
+        said: dict[str, Any] = {"speed": speed}
+        if self.model.prosody is not None:
+            controls = manner.controls(tokens, part)
+            said["controls"] = Controls(**{name: torch.from_numpy(value) for name, value in controls.items()})
+        if self.has_flow and manner.tau != 0:
+            tau, noise = map(torch.from_numpy, manner.draw(len(self.statistics.mean), part).values())
+            said["draw"] = Draw(tau, noise, manner.steps or STEPS)
+        return said
 
 
 class Voice:
@@ -67,6 +81,7 @@ class Voice:
     checkpoint: StoredModel
     speaker: str  # who speaks; empty where that has no name
     vocoder: Vocoder  # of mels such as this voice's, for those who have them
+    manner = Manner()  # how it speaks where nothing else is said
 
     def __init__(self, checkpoint: StoredModel, name: str, dialect: str | None = None):
         """
@@ -106,38 +121,42 @@ class Voice:
         voice.front_end = front_end_of(self.checkpoint, dialect)
         return voice
 
-    def speak(self, text: str, speed: float = 1.0) -> Speech:
-        """Say a text with the model's own durations; ``speed`` 2 takes half the time.
+    def speak(self, text: str, speed: float = 1.0, manner: Manner | None = None) -> Speech:
+        """Say a text; ``speed`` 2 takes half the time, and ``manner`` says how else, but for the speed.
 
         A text too long for one breath is said in the parts that `stream` gives.
 
         Raises:
-            UserError: nothing in the text can be spoken, or the speed is out of range.
+            UserError: nothing in the text can be spoken, the manner is out of range, or none that this voice has.
         """
-        _check_speed(speed)
+        chosen = self._manner(speed, manner)
         whole = self.front_end.read(text)
         if len(whole.ids) <= LONG_TEXT and whole.is_speakable:
-            return self._say(whole, speed)
-        return join(whole, list(self.stream(text, speed)))
+            return self.say(whole, chosen)
+        return join(whole, list(self._stream(text, chosen)))
 
-    def stream(self, text: str, speed: float = 1.0) -> Iterator[Speech]:
+    def stream(self, text: str, speed: float = 1.0, manner: Manner | None = None) -> Iterator[Speech]:
         """Say a text of any length sentence by sentence, very long sentences clause by clause, each as soon as it is made.
 
         Sentence by sentence is how voices are trained, and the pauses are their final marks' own. Parts of which nothing
         can be spoken (a row of stars, say) are passed over.
 
         Raises:
-            UserError: at once when the speed is out of range; at the end when nothing in the text could be spoken.
+            UserError: at once when the manner is out of range; at the end when nothing in the text could be spoken.
         """
-        _check_speed(speed)
-        return self._stream(text, speed)
+        return self._stream(text, self._manner(speed, manner))
 
-    def _stream(self, text: str, speed: float) -> Iterator[Speech]:
+    def _manner(self, speed: float, manner: Manner | None) -> Manner:
+        chosen = dataclasses.replace(manner or self.manner, speed=speed)
+        chosen.check()
+        return chosen
+
+    def _stream(self, text: str, manner: Manner) -> Iterator[Speech]:
         said = 0
         for sentence in split(self.front_end.normaliser.compose(text)):
             for part in self._parts(sentence):
                 if part.is_speakable:
-                    yield self._say(part, speed)
+                    yield self.say(part, manner, said)
                     said += 1
         if not said:
             raise UserError(f"nothing in {_shortened(text)!r} can be spoken")
@@ -154,7 +173,13 @@ class Voice:
         yield from self._parts(text[:cut])
         yield from self._parts(text[cut:])
 
-    def _say(self, reading: Reading, speed: float) -> Speech:
+    def say(self, reading: Reading, manner: Manner, part: int = 0) -> Speech:
+        """Say a reading in one breath, its tokens each in a manner of their own if that has arrays; ``part`` is its number in a
+        text.
+
+        Raises:
+            UserError: the voice cannot speak in that manner, or its weights are damaged.
+        """
         raise NotImplementedError
 
 
@@ -164,10 +189,10 @@ class MelVoice(Voice):
     checkpoint: Checkpoint
 
     def __init__(self, checkpoint: Checkpoint, name: str, dialect: str | None = None, vocoder: Vocoder | None = None,
-                 acoustic: AcousticModel | None = None, speaker: str = ""):
+                 acoustic: Engine | None = None, speaker: str = "", manner: Manner | None = None):
         """
         Raises:
-            UserError: there is no such dialect or speaker, or it was trained with other symbols.
+            UserError: there is no such dialect, speaker or manner, or it was trained with other symbols.
         """
         super().__init__(checkpoint, name, dialect)
         self.unfolded = checkpoint  # with all of its speakers and dialects, of which `checkpoint` has one
@@ -176,6 +201,8 @@ class MelVoice(Voice):
         self.checkpoint.check_symbols(self.front_end.table, name, "this version")
         self.acoustic = acoustic or TorchModel(self.checkpoint)
         self.vocoder = vocoder or GriffinLim(checkpoint.contract)
+        self.manner = manner or Manner()
+        self.manner.check_for(checkpoint)
 
     @property
     def sounds_by(self) -> str:
@@ -186,15 +213,17 @@ class MelVoice(Voice):
         return self.unfolded.model.get("speakers", ())
 
     def as_speaker(self, speaker: str) -> "MelVoice":
-        return MelVoice(self.unfolded, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker)
+        return MelVoice(self.unfolded, self.name, self.front_end.dialect.name, self.vocoder, speaker=speaker,
+                        manner=self.manner)
 
     def in_dialect(self, dialect: str) -> "Voice":
         if dialect != self.front_end.dialect.name and self.unfolded.model.get("dialects"):  # other weights then
-            return MelVoice(self.unfolded, self.name, dialect, self.vocoder, speaker=self.speaker)
+            return MelVoice(self.unfolded, self.name, dialect, self.vocoder, speaker=self.speaker, manner=self.manner)
         return super().in_dialect(dialect)
 
-    def _say(self, reading: Reading, speed: float) -> Speech:
-        mel, durations, samples = self.acoustic(reading.ids, speed)
+    def say(self, reading: Reading, manner: Manner, part: int = 0) -> Speech:
+        manner.check_for(self.checkpoint)
+        mel, durations, samples = self.acoustic(reading.ids, manner, part)
         if not np.isfinite(mel).all():
             raise UserError(f"{self.name} predicts mels that are infinite or not numbers: its weights are damaged, or have "
                             "diverged in training. Take another checkpoint of its run")
@@ -209,11 +238,6 @@ def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
     mel, durations, samples = (np.concatenate([getattr(part, name) for part in parts])
                                for name in ("mel", "durations", "samples"))
     return Speech(reading, mel, durations, samples, parts[0].rate)
-
-
-def _check_speed(speed: float) -> None:
-    if not SLOWEST <= speed <= FASTEST:
-        raise UserError(f"speed={speed:g}: must be from {SLOWEST:g} to {FASTEST:g}; 1 is the voice's own")
 
 
 def _shortened(text: str, longest: int = 60) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, vocoder_beside, voice_file
 from chatterbox_es.runs.run_directory import finished_runs, read_card
@@ -41,7 +41,7 @@ def load_voice(run: Path, dialect: str | None = None, engine: str = "torch", spe
         if not model.vocoder or options.vocoder not in (AUTO, NEURAL):
             model.without_sound()
             vocoder = options.mel_vocoder(model.checkpoint.contract, vocoder_beside(path))
-        return MelVoice(model.checkpoint, str(path), dialect, vocoder, model)
+        return MelVoice(model.checkpoint, str(path), dialect, vocoder, model, manner=options.manner)
     return voice_of(load_checkpoint(path), str(path), dialect, speaker, options, vocoder_beside(path))
 
 
@@ -59,7 +59,8 @@ def voice_of(checkpoint: StoredModel, name: str, dialect: str | None = None, spe
 
 def _of_mels(checkpoint: Checkpoint, name: str, dialect: str | None, speaker: str, options: VoiceOptions,
              vocoder: Path | None) -> Voice:
-    return MelVoice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract, vocoder), speaker=speaker)
+    return MelVoice(checkpoint, name, dialect, options.mel_vocoder(checkpoint.contract, vocoder), speaker=speaker,
+                    manner=options.manner)
 
 
 def _of_speech_tokens(checkpoint: Any, name: str, dialect: str | None, speaker: str, options: VoiceOptions,

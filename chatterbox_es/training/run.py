@@ -142,7 +142,8 @@ def run_prepared(config: Config, fabric: Fabric, features: FeatureSet, folder: P
 def start_run(config: Config, fabric: Fabric, features: FeatureSet, recipe: Recipe, folder: Path,
               lineage: dict) -> RunDirectory:
     """A new run directory; processes beside the first one have one of their own, which is thrown away."""
-    card = {"phase": config.phase.name, "output": recipe.output, "data": config.data.name, "corpus": features.card["corpus"],
+    card = {"phase": config.phase.name, "model": config.model.name, "output": recipe.output,
+            "data": config.data.name, "corpus": features.card["corpus"],
             "synthetic": features.card["synthetic"], "naive": features.naive, "content": features.card["content"],
             "metrics": [dataclasses.asdict(metric) for metric in recipe.validation_metrics], "hw": config.hw.name,
             "precision": str(fabric._precision.precision), "seed": config.train.seed, "processes": fabric.world_size,

@@ -151,8 +151,13 @@ class RunWriter(ValidationCallback):
         """The final checkpoint, as ours and, where it is complete in itself, as safetensors: the weights of the best
         validation, which on little speech are not the last ones (early stopping); docs/experiments.md has the figures."""
         path = self.run.checkpoints / final_name(self.config.phase.trains)
-        is_best = self.best and self.recipe.ends_with == "best"
-        final = load_checkpoint(self.best[-1]) if is_best else self.checkpoint(model)
+        mean = self.run.checkpoints / ema_name(self.config.phase.trains)
+        if self.best and self.recipe.ends_with == "best":
+            final = load_checkpoint(self.best[-1])
+        elif self.config.train.ema and self.recipe.ends_with == "mean" and mean.is_file():
+            final = load_checkpoint(mean)
+        else:
+            final = self.checkpoint(model)
         final.save_final(path)
         return path
 

@@ -8,8 +8,8 @@ import torch
 
 from chatterbox_es.dataset.batches import Batches, Budget, Order, utterance_rates
 from chatterbox_es.dataset.feature_set import INDEX
-from chatterbox_es.models.fase4.batches import collate
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic.batches import collate
+from chatterbox_es.models.acoustic.packing import Packing
 
 
 def lengths_alone(frames: list[int]):

@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 
 from chatterbox_es.dataset.feature_set import content_hash
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.acoustic.validation import utterance_values
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4.validation import utterance_values
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.models.utterance_values import UtteranceValues
 from chatterbox_es.runs.checkpoint_files import checkpoints_of

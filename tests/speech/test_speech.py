@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.voice import LONG_SENTENCE, LONG_TEXT, Voice
 from chatterbox_es.speech.voices import ENGINES, load_voice
 from chatterbox_es.text.symbols import PHONES
@@ -50,7 +51,7 @@ def test_a_long_text_said_at_once_is_its_parts_one_after_the_other(voice):
 def test_a_short_text_of_several_sentences_is_one_piece(voice):
     speech = voice.speak("Hola. ¿Qué tal?")
     assert speech.reading == voice.front_end.read("Hola. ¿Qué tal?")
-    mel, durations, _ = voice.acoustic(speech.reading.ids, 1.0)
+    mel, durations, _ = voice.acoustic(speech.reading.ids, Manner())
     np.testing.assert_array_equal(speech.mel, mel)
     np.testing.assert_array_equal(speech.samples, voice.vocoder(mel))
     np.testing.assert_array_equal(speech.durations, durations)

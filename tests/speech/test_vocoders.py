@@ -23,6 +23,7 @@ from chatterbox_es.models.vocoder.checkpoint import Checkpoint
 from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import final_checkpoint, vocoder_beside
 from chatterbox_es.selection.choosing import choose
+from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
@@ -227,7 +228,7 @@ def test_an_exported_voice_has_its_vocoder_in_it(run, base, tmp_path, monkeypatc
     assert load_voice(out, options=VoiceOptions(vocoder="griffin_lim")).sounds_by == "Griffin-Lim"
     graph = OnnxModel(out)
     graph.without_sound()
-    assert graph(voice.front_end.read(TEXT).ids, 1.0)[2] is None
+    assert graph(voice.front_end.read(TEXT).ids, Manner())[2] is None
 
 
 def test_without_a_trained_vocoder_an_export_ends_at_the_mels(run, base, tmp_path, monkeypatch, capsys):

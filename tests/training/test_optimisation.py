@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.batches import Batch
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic.batches import Batch
+from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from tests.fp16 import PRECISIONS, Run, check_two_hundred_steps, check_what_the_optimiser_sees
 from tests.models.fase4.test_loss import step_of, tiny, two_sentences

@@ -12,10 +12,11 @@ from chatterbox_es.config import compose
 from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import attention_kernels, precision_of, set_up, set_up_attention, why_no_gpu
+from chatterbox_es.models.acoustic.batches import collate
+from chatterbox_es.models.acoustic.memory import Activations, kept_bytes
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4.batches import collate
 from chatterbox_es.models.fase4.initialisation import start_model
-from chatterbox_es.models.fase4.memory import Activations, kept_bytes
+from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.runs.run_directory import read_card
 from chatterbox_es.training.plan import plan_time
 from chatterbox_es.training.run import run_phase
@@ -58,7 +59,7 @@ def test_trial_steps_change_nothing(tmp_path, config_of, features):
 
 
 def test_what_cannot_fit_is_refused_with_the_override_that_would(run_of, config_of, features, tmp_path, monkeypatch):
-    monkeypatch.setattr("chatterbox_es.models.fase4.memory.held_memory", lambda fabric: 0.0)
+    monkeypatch.setattr("chatterbox_es.models.acoustic.memory.held_memory", lambda fabric: 0.0)
     big = ("phase.batch_size=8", "model.feedforward=512", "model.dropout=0.1")
     needed = json.loads((run_of(*big) / "plan.json").read_text())
     tight = needed["memory_needed_gb"] - 0.6 * needed["memory_gb"]["activations"]
@@ -76,9 +77,9 @@ def test_activations_of_a_batch_are_estimated_from_small_ones(config_of, feature
     config = config_of("phase=4_2", "model.dropout=0.1")
     model, _ = start_model(config, features)
     fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0, collate)
-    estimated = Activations.measure(fabric, model, batches)
+    estimated = Activations.measure(fabric, model, batches, Fase4Recipe().minimised)
     for micro_batch in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
-        kept = kept_bytes(fabric, model, batches, micro_batch)
+        kept = kept_bytes(fabric, model, batches, micro_batch, Fase4Recipe().minimised)
         assert np.dot(estimated.weights, Activations.sizes(batches, micro_batch)) == pytest.approx(kept, rel=0.02)
 
 

@@ -18,8 +18,8 @@ from chatterbox_es import files
 from chatterbox_es.config import compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.acoustic import validation
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4 import validation
 from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.runs.checkpoint_files import states
 from chatterbox_es.runs.run_directory import RunDirectory, read_card, state_of

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.acoustic.recipe import weights_hash
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.initialisation import start_model
-from chatterbox_es.models.fase4.recipe import weights_hash
 from chatterbox_es.runs import plots
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 from chatterbox_es.runs.metrics import Metric

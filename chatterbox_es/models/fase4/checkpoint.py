@@ -1,202 +1,26 @@
-"""`Fase4`'s weights on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
+"""`Fase4`'s weights on disk: `models.acoustic.checkpoint` says with what."""
 
-import dataclasses
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import safetensors.torch
 import torch
 
-from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
-from chatterbox_es.errors import UserError
-from chatterbox_es.files import write_whole
-from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.checkpoints import check_tensors, read_stored
-from chatterbox_es.models.fase4.aligned import aligned
+from chatterbox_es.dataset.feature_set import Statistics
+from chatterbox_es.models.acoustic import checkpoint
+from chatterbox_es.models.acoustic.checkpoint import rebase_output
 from chatterbox_es.models.fase4.network import Fase4
-from chatterbox_es.text import SymbolTable
-
-FORMAT = 1
-STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less
 
 
-@dataclasses.dataclass
-class Checkpoint:
-    """One set of weights, and what it was trained on."""
-
-    weights: dict[str, torch.Tensor]
-    model: dict[str, Any]  # arguments of `Fase4`
-    phase: str
-    contract: MelContract
-    symbols: SymbolTable
-    statistics: Statistics
-    front_end: dict[str, str]  # dialect, and the user's lexicon if there was one
-    lineage: dict[str, Any]  # data, its content hash, the run it started from, step, epoch, metrics
+class Checkpoint(checkpoint.Checkpoint):
+    """One set of weights of a `Fase4`, and what it was trained on."""
 
     family = "fase4"
-    output = "mels"
     limits = ("It predicts the average of how a sentence may be said, and sounds flatter than people do. Spanish only, one "
               "voice.")
+    network = Fase4
 
-    def build(self, features: FeatureSet | None = None) -> Fase4:
-        """The model with these weights, ready to speak; speakers and dialects, if any, by the ids of a prepared set."""
-        with torch.random.fork_rng(devices=()):  # a training that listens goes on as one that does not
-            model = Fase4(**self.model)
-        model.load_state_dict(self.weights)
-        if features is not None:
-            model.number(features.names)
-        return model.eval()
-
-    def aligned_mels(self, features: FeatureSet, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """The natural-log mels (frames, bins) that the voice has for utterances of a set, each frame where the recording's is,
-        with their numbers; in no order.
-
-        Raises:
-            UserError: the set has other symbols or mels.
-        """
-        self.check_fits(features, "the voice", statistics=False)
-        for batch, _, prediction in aligned(self.build(features), self.statistics, features, numbers):
-            mels = self.statistics.restore(prediction.mels.float()).split(batch.speech.lengths)
-            yield from zip(batch.utterances, (mel.numpy() for mel in mels), strict=True)
-
-    @staticmethod
-    def vectors_key(what: str) -> str:
-        return f"{what}_embedding.embedding.weight"
-
-    def vectors(self, what: str) -> dict[str, torch.Tensor]:
-        """The vector (width,) of each "speaker" or "dialect" by name; empty where the model is not conditioned on it."""
-        names = self.model.get(f"{what}s", ())
-        return dict(zip(names, self.weights[self.vectors_key(what)][1:], strict=True)) if names else {}
-
-    def fold(self, what: str, name: str | None) -> "Checkpoint":
-        """The same with one speaker (or dialect) for good, no longer conditioned: the vector is added to every token's.
-
-        What it says is what this one says of that name, but for the rounding of a sum. No name: the mean of all; a name
-        that has no vector: that of the others.
-        """
-        vectors = self.vectors(what)
-        if not vectors:
-            return self
-        weights = dict(self.weights)
-        others = weights.pop(self.vectors_key(what))[0]
-        vector = torch.stack(list(vectors.values())).mean(0) if name is None else vectors.get(name, others)
-        weights["text_encoder.embedding.weight"] = weights["text_encoder.embedding.weight"] + vector
-        model = {key: value for key, value in self.model.items() if key != f"{what}s"}
-        return dataclasses.replace(self, weights=weights, model=model)
-
-    def as_speaker(self, speaker: str, dialect: str) -> "Checkpoint":
-        """One voice of a checkpoint of several speakers: without a name, the one with the most recordings.
-
-        Raises:
-            UserError: it has no such speaker.
-        """
-        names = self.model.get("speakers", ())
-        if speaker and speaker not in names:
-            listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-            raise UserError(f"speaker={speaker} is not known to this voice; " + (
-                f"it has {listed}" if names else "it was trained as one voice: leave speaker= out"))
-        return self.fold("speaker", speaker or next(iter(names), None)).fold("dialect", dialect)
-
-    def save(self, path: Path) -> None:
-        """Write the file whole or not at all.
-
-        Raises:
-            UserError: the disk is full.
-        """
-        content = {"format": FORMAT, "weights": self.weights, **self.describe()}
-        write_whole(path, lambda file: torch.save(content, file))
-
-    @classmethod
-    def load(cls, path: Path) -> "Checkpoint":
-        """From a file.
-
-        Raises:
-            UserError: as `read_stored` and `read`, or it is of another model.
-        """
-        stored = read_stored(path)
-        model = stored.get("family", cls.family)  # files of 0.1 say none
-        if model != cls.family:
-            raise UserError(f"{path} is a voice of model={model}; this works with model={cls.family} alone")
-        return cls.read(stored, path)
-
-    @classmethod
-    def read(cls, stored: dict[str, Any], path: Path) -> "Checkpoint":
-        """From what was in a file.
-
-        Raises:
-            UserError: it is of another version.
-        """
-        if stored.get("format") != FORMAT:
-            raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
-        try:
-            read = cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
-                       SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
-                       stored["front_end"], stored["lineage"])
-            with torch.device("meta"):
-                expected = {name: weight.shape for name, weight in Fase4(**read.model).state_dict().items()}
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise UserError(f"{path} is damaged, or no checkpoint of this version ({error!r}); name another one") from error
-        check_tensors(path, read.weights, expected)
-        return read
-
-    def describe(self) -> dict[str, Any]:
-        """All but the weights, as plain values."""
-        return {"model": self.model, "phase": self.phase, "mel": dataclasses.asdict(self.contract),
-                "symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict(), "front_end": self.front_end,
-                "lineage": self.lineage}
-
-    def export(self, path: Path) -> None:
-        """The same as safetensors, which any program can read and none can hide code in; the rest is its metadata, in JSON.
-
-        Raises:
-            UserError: the disk is full.
-        """
-        weights = {name: weight.contiguous() for name, weight in self.weights.items()}
-        metadata = {"format": str(FORMAT), **{key: json.dumps(value) for key, value in self.describe().items()}}
-        content = safetensors.torch.save(weights, metadata)
-        write_whole(path, lambda file: file.write(content))
-
-    def save_final(self, path: Path) -> None:
-        """`export` and `save` beside each other.
-
-        Raises:
-            UserError: the disk is full.
-        """
-        self.export(path.with_suffix(".safetensors"))
-        self.save(path)
-
-    def companions(self) -> dict[str, Any]:
-        """What is written as JSON beside a chosen voice."""
-        return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
-
-    def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
-        """Raise UserError when ids mean other symbols here than in ``symbols``."""
-        if self.symbols.digest != symbols.digest:
-            changed = sorted(set(self.symbols.in_use) ^ set(symbols.in_use)) or ["their order"]
-            raise UserError(f"the symbol table of {mine} ({len(self.symbols.in_use)} in use) is not that of {theirs} "
-                            f"({len(symbols.in_use)} in use); they differ in: {' '.join(changed)}. "
-                            "Train the model again on data prepared with this version")
-
-    def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
-        """Raise UserError when the weights' symbols, mel contract or statistics are not those of the prepared set."""
-        self.check_symbols(features.symbols, name, str(features.folder))
-        differences = self.contract.differences(features.contract)
-        if differences:
-            raise UserError(f"the mel contract of {name} is not that of {features.folder} ({', '.join(differences)})")
-        gap = self.statistics.difference(features.statistics)
-        if statistics and gap > STATISTICS_TOLERANCE:
-            raise UserError(f"the mel statistics of {name} are not those of {features.folder}: they lie up to {gap:.2g} "
-                            "standard deviations apart, so it was trained on other data. To go on from it with other "
-                            "data on purpose: train.finetune=RUN")
+    def rebase(self, new: Statistics) -> None:
+        rebase(self.weights, self.statistics, new)
 
 
 def rebase(weights: dict[str, torch.Tensor], old: Statistics, new: Statistics) -> None:
-    """Change the decoder's output layer, which is its last, in place so that the same log-mels come out in the units of ``new``
-    statistics."""
+    """`rebase_output` of the decoder's last layer, among weights."""
     *_, weight, bias = (tensor for name, tensor in weights.items() if name.startswith("mel_decoder."))
-    scale = old.deviation / new.deviation
-    weight.mul_(scale[:, None])
-    bias.copy_(bias * scale + (old.mean - new.mean) / new.deviation)
+    rebase_output(weight, bias, old, new)

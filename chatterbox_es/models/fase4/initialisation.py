@@ -4,16 +4,15 @@ import logging
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
 from chatterbox_es.config import Fase4Run
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.checkpoint import Checkpoint, rebase
+from chatterbox_es.models.acoustic.initialisation import build_network, fitting_weights, load_weights, model_arguments
+from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import Fase4, MelDecoder
 from chatterbox_es.models.starting_point import encoder_checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
@@ -22,31 +21,9 @@ log = logging.getLogger(__name__)
 FRAMES = 2048  # a step of `fit_decoder`
 
 
-def model_arguments(config: Fase4Run, features: FeatureSet) -> dict[str, Any]:
+def sizes_of(config: Fase4Run, features: FeatureSet) -> dict[str, Any]:
     """The arguments of `Fase4` for a run's configuration and data."""
-    model = config.model
-    arguments = {name: value for name, value in cast(dict[str, Any], OmegaConf.to_container(model)).items()
-                 if name not in ("name", "use_speaker", "use_dialect", "speaker_minimum", "decoder_start")}
-    arguments["bins"] = features.contract.bins
-    for use, what, least in ((model.use_speaker, "speaker", model.speaker_minimum), (model.use_dialect, "dialect", 1)):
-        if use:
-            arguments[f"{what}s"] = conditioning_names(features, what, least)
-    return arguments
-
-
-def conditioning_names(features: FeatureSet, what: str, least: int) -> list[str]:
-    """The speakers or dialects with at least so many utterances to train on, the one with most of them first.
-
-    Raises:
-        UserError: the corpus names fewer than two.
-    """
-    counts = np.bincount(features.ids(what, features.train), minlength=len(features.names(what)))
-    named = {name: int(count) for name, count in zip(features.names(what), counts, strict=True) if name and count >= least}
-    if len(named) < 2:
-        raise UserError(f"model.use_{what}=true, and {features.folder} has {len(named)} {what}s with a name and at least "
-                        f"{least} utterances to train on; there is nothing to tell apart: leave it out"
-                        + (", or lower model.speaker_minimum" if what == "speaker" and len(counts) > 1 else ""))
-    return sorted(named, key=lambda name: (-named[name], name))
+    return model_arguments(config, features, ("decoder_start",))
 
 
 def build_model(config: Fase4Run, features: FeatureSet) -> Fase4:
@@ -55,11 +32,7 @@ def build_model(config: Fase4Run, features: FeatureSet) -> Fase4:
     Raises:
         UserError: it has too few rows for the symbol table.
     """
-    if len(features.symbols) > config.model.symbols:
-        raise UserError(f"model.symbols={config.model.symbols} rows are too few for the {len(features.symbols)} of the table")
-    model = Fase4(**model_arguments(config, features))
-    model.number(features.names)
-    return model
+    return cast(Fase4, build_network(Fase4, sizes_of(config, features), features))
 
 
 def start_model(config: Fase4Run, features: FeatureSet) -> tuple[Fase4, dict]:
@@ -68,9 +41,7 @@ def start_model(config: Fase4Run, features: FeatureSet) -> tuple[Fase4, dict]:
     if config.train.finetune:
         path = final_checkpoint(Path(config.train.finetune))
         parent = Checkpoint.load(path)
-        parent.check_fits(features, str(path), statistics=False)
-        rebase(parent.weights, parent.statistics, features.statistics)
-        load_weights(model, remap_embeddings(parent, model, features), str(path))
+        load_weights(model, fitting_weights(parent, model, features, str(path), finetune=True), str(path))
         return model, {"finetuned_from": str(path), "of": parent.lineage}
     if config.model.decoder_start == "mels":
         fit_decoder(model.mel_decoder, config.model.width, features, config.train.seed)
@@ -81,8 +52,8 @@ def start_model(config: Fase4Run, features: FeatureSet) -> tuple[Fase4, dict]:
         return model, {}
     path = encoder_checkpoint(config, features)
     parent = Checkpoint.load(path)
-    parent.check_fits(features, str(path))
-    kept = {name: w for name, w in remap_embeddings(parent, model, features).items() if not name.startswith("mel_decoder.")}
+    known = fitting_weights(parent, model, features, str(path), finetune=False)
+    kept = {name: weight for name, weight in known.items() if not name.startswith("mel_decoder.")}
     load_weights(model, kept | {n: w for n, w in model.state_dict().items() if n.startswith("mel_decoder.")}, str(path))
     log.info("text encoder from %s", path)
     if config.model.decoder_start == "grown":
@@ -125,39 +96,6 @@ def grow_decoder(decoder: MelDecoder, parent: dict[str, torch.Tensor], name: str
     output.weight[:, :2 * bins] = torch.cat([torch.eye(bins), -torch.eye(bins)], 1)
     output.bias.zero_()
     log.info("mel decoder grown from that of %s: before the first step it says the same", name)
-
-
-def remap_embeddings(parent: Checkpoint, model: Fase4, features: FeatureSet) -> dict[str, torch.Tensor]:
-    """The parent's weights for a model that is conditioned on other speakers or dialects than the parent, on none, or newly.
-
-    A name that both know keeps its vector; a new one begins as the mean of the parent's, or as 0 where it had none. Where
-    the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`): that of the data's one speaker (or
-    dialect) if the parent knew it, else the mean of all.
-    """
-    for what in ("speaker", "dialect"):
-        mine, old = model.named(what), parent.vectors(what)
-        if mine is not None:
-            width = mine.embedding.embedding_dim
-            default = torch.stack(list(old.values())).mean(0) if old else torch.zeros(width)
-            key = parent.vectors_key(what)
-            others = parent.weights[key][0] if old else default
-            parent.weights[key] = torch.stack([others, *(old.get(name, default) for name in mine.names)])
-        elif old:
-            named = [name for name in features.names(what) if name]
-            parent = parent.fold(what, named[0] if len(named) == 1 and named[0] in old else None)
-    return parent.weights
-
-
-def load_weights(model: Fase4, weights: dict[str, torch.Tensor], name: str) -> None:
-    """`load_state_dict`, with an error that names the first weight which does not fit."""
-    mine = model.state_dict()
-    for key in [*mine, *weights]:
-        if key not in mine or key not in weights:
-            raise UserError(f"{name} does not fit this model: {key} is only in {'it' if key in weights else 'this model'}")
-        if mine[key].shape != weights[key].shape:
-            raise UserError(f"{name} does not fit this model: {key} is {tuple(weights[key].shape)} there and "
-                            f"{tuple(mine[key].shape)} here; check model.* and model.decoder_hidden")
-    model.load_state_dict(weights)
 
 
 def fit_decoder(decoder: MelDecoder, width: int, features: FeatureSet, seed: int, steps: int = 150) -> float:

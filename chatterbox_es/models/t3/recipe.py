@@ -55,7 +55,7 @@ class T3Recipe:
     checkpointing: bool = True  # layers are computed again in the backward pass
 
     name, output = T3Checkpoint.family, T3Checkpoint.output
-    ends_with: Literal["best", "last"] = "best"
+    ends_with: Literal["best", "last", "mean"] = "best"
     validation_metrics = METRICS
 
     @classmethod

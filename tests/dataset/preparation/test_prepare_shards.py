@@ -34,7 +34,7 @@ from chatterbox_es.dataset.preparation.manifest import (
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.dataset.storage import Storage
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.acoustic.batches import collate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -6,10 +6,11 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
 from chatterbox_es.dataset.batches import Step
-from chatterbox_es.models.fase4.batches import Batch
-from chatterbox_es.models.fase4.loss import losses_of, warped_error
-from chatterbox_es.models.fase4.network import Fase4, Prediction
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic.batches import Batch
+from chatterbox_es.models.acoustic.loss import losses_of, warped_error
+from chatterbox_es.models.acoustic.network import Prediction
+from chatterbox_es.models.acoustic.packing import Packing
+from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.training.optimisation import training_step
 

@@ -5,10 +5,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from chatterbox_es.config import compose
+from chatterbox_es.models.acoustic.loss import losses_of
+from chatterbox_es.models.acoustic.packing import Packing
+from chatterbox_es.models.acoustic.text_encoder import LONGEST_TEXT
 from chatterbox_es.models.fase4.initialisation import start_model
-from chatterbox_es.models.fase4.loss import losses_of
-from chatterbox_es.models.fase4.network import LONGEST_TEXT, Fase4
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.fase4.network import Fase4
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 
 SENTENCES = [(5, 7), (61, 260), (1, 1), (12, 90)]  # tokens and frames: very different lengths

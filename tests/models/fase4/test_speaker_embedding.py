@@ -11,11 +11,11 @@ from chatterbox_es.audio.mel import MelContract
 from chatterbox_es.dataset.batches import Step
 from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
+from chatterbox_es.models.acoustic.batches import Batch
+from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.fase4.batches import Batch
 from chatterbox_es.models.fase4.checkpoint import Checkpoint
 from chatterbox_es.models.fase4.network import Fase4
-from chatterbox_es.models.fase4.packing import Packing
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
 from chatterbox_es.text import FrontEnd
 from chatterbox_es.training.optimisation import training_step

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from chatterbox_es.models.fase4.dropout import Dropout
+from chatterbox_es.models.acoustic.dropout import Dropout
 
 
 def test_a_share_is_dropped_and_the_mean_kept():

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from chatterbox_es.dataset.batches import Batches
-from chatterbox_es.models.fase4 import validation
-from chatterbox_es.models.fase4.batches import collate
+from chatterbox_es.models.acoustic import validation
+from chatterbox_es.models.acoustic.batches import collate
+from chatterbox_es.models.acoustic.validation import speak
 from chatterbox_es.models.fase4.initialisation import build_model
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
-from chatterbox_es.models.fase4.validation import speak
 from chatterbox_es.training.ema import running_mean
 from chatterbox_es.training.optimisation import make_optimizer, training_step
 from chatterbox_es.training.validation import validate

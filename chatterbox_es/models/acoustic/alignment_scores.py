@@ -1,37 +1,38 @@
 """How well each utterance's text fits its sound, by a voice that was trained on speech like it."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from chatterbox_es.config import DataConfig
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.files import write_whole
-from chatterbox_es.models.fase4.aligned import aligned
-from chatterbox_es.models.fase4.checkpoint import Checkpoint
+from chatterbox_es.models.acoustic.aligned import aligned
+from chatterbox_es.models.acoustic.batches import PitchedSet
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.weights import weights_digest
-from chatterbox_es.runs.checkpoint_files import voice_file
 
 ALIGNMENT = np.dtype([("alignment", "<f4"), ("hurried", "<f4"), ("longest_phone", "<f4")])
 """Of an utterance under its best alignment: squared error a frame and bin (1 is what predicting the mean scores), the share
 of its tokens that get one frame only, and the longest token in seconds."""
 
 
-def alignment_scores(run: Path, features: FeatureSet) -> np.ndarray:
-    """`ALIGNMENT` records (utterances,) of a prepared set under the voice of a run, a checkpoint's file, or outputs/best.
+def alignment_scores(checkpoint: Checkpoint, name: str, features: FeatureSet, data: DataConfig) -> np.ndarray:
+    """`ALIGNMENT` records (utterances,) of a prepared set under a voice, which is called ``name``; ``data`` is what the set was
+    made of.
 
     They are kept in the set's folder under a name of the weights, and computed once.
 
     Raises:
-        UserError: no checkpoint, or one with other symbols or mels than the set's.
+        UserError: it has other symbols or mels than the set's.
     """
-    path = voice_file(run)
-    checkpoint = Checkpoint.load(path)
-    checkpoint.check_fits(features, str(path), statistics=False)
+    checkpoint.check_fits(features, name, statistics=False)
     kept = features.folder / f"alignment-{weights_digest(checkpoint.weights)[:12]}.npy"
     if kept.is_file():
         return np.load(kept)
+    if checkpoint.has_prosody:
+        features = PitchedSet(features, data)
     model = checkpoint.build(features)
     scores = np.zeros(len(features), ALIGNMENT)
     frame = 1 / features.contract.frames_per_second

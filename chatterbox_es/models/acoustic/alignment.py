@@ -10,7 +10,7 @@ import torch
 from monotonic_alignment_search.core import maximum_path_c
 from torch import Tensor
 
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic.packing import Packing
 
 CELLS = 1_000_000  # of B × N × T, from which on it is searched in several threads
 

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,7 @@ from chatterbox_es.config import HwConfig
 from chatterbox_es.dataset.batches import Batches, Budget, Order
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import held_memory
-from chatterbox_es.models.fase4.batches import collate
-from chatterbox_es.models.fase4.loss import losses_of
+from chatterbox_es.models.acoustic.batches import Batch, collate
 from chatterbox_es.models.plan import Plan, longest_utterance, memory_plan, not_even_one
 
 if TYPE_CHECKING:
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 # compute keep some: measured over batches of 4 to 64 utterances, in fp32 and bf16 (docs/benchmarks.md).
 WORKING_SHARE = 1 / 3  # of the activations
 WORKING_CPU = 3  # times the trained weights
+Loss = Callable[[nn.Module, Batch], torch.Tensor]
 
 
-def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig) -> Plan:
-    """The memory of a run's largest step, from what small ones keep for their backward pass.
+def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig, loss: Loss) -> Plan:
+    """The memory of a run's largest step, from what small ones keep for their backward pass; ``loss`` is what is minimised.
 
     Raises:
         UserError: it does not fit; the message has the override with which it would.
     """
     held = held_memory(fabric)  # before anything is tried: what trials have freed may stay with the process
     weights = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    activations = Activations.measure(fabric, model, batches)
+    activations = Activations.measure(fabric, model, batches, loss)
     largest = activations.largest(batches, batches.first_epoch, batches.order(2))
     step = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
             "working": WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0}
@@ -69,7 +70,7 @@ class Activations:
         return [1.0, tokens, frames, len(micro_batch) * float(batches.tokens[micro_batch].max()) ** 2]
 
     @classmethod
-    def measure(cls, fabric: "Fabric", model: nn.Module, batches: Batches) -> "Activations":
+    def measure(cls, fabric: "Fabric", model: nn.Module, batches: Batches, loss: Loss) -> "Activations":
         """Fitted to a few utterances of different lengths, alone and together."""
         ordered = batches.utterances[np.argsort(batches.length[batches.utterances], kind="stable")].tolist()
         short, middle, long = ordered[0], ordered[len(ordered) // 2], ordered[-1]
@@ -78,7 +79,7 @@ class Activations:
         kept, sizes = [], []
         for micro_batch in micro_batches:
             try:
-                kept.append(kept_bytes(fabric, model, batches, micro_batch))
+                kept.append(kept_bytes(fabric, model, batches, micro_batch, loss))
             except torch.OutOfMemoryError as error:
                 if len(micro_batch) == 1:
                     raise UserError(not_even_one(batches, micro_batch[0])) from error
@@ -106,7 +107,7 @@ class Activations:
         return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, micro_batch)))
 
 
-def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, micro_batch: list[int]) -> int:
+def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, micro_batch: list[int], loss: Loss) -> int:
     """Bytes that the forward pass of a micro-batch keeps for its backward pass, weights not counted."""
     batch = collate(batches.features, micro_batch).to(fabric.device)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -120,8 +121,6 @@ def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, micro_batch
 
     with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
             torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        prediction = model(*batch.inputs())
-        losses = losses_of(prediction, batch.mels)
-        total = losses.total()
-    del prediction, losses, total
+        total = loss(model, batch)
+    del total
     return sum(kept.values())

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatterbox_es.models.fase4 import alignment
-from chatterbox_es.models.fase4.alignment import best_path, frame_positions, likeness, whole_frames
-from chatterbox_es.models.fase4.packing import Packing
+from chatterbox_es.models.acoustic import alignment
+from chatterbox_es.models.acoustic.alignment import best_path, frame_positions, likeness, whole_frames
+from chatterbox_es.models.acoustic.packing import Packing
 
 
 def align(token_mels: torch.Tensor, mels: torch.Tensor, text: Packing, speech: Packing) -> torch.Tensor:

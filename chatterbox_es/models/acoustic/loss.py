@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chatterbox_es.models.fase4.alignment import tokens_of_frames
-from chatterbox_es.models.fase4.network import Prediction
+from chatterbox_es.models.acoustic.alignment import tokens_of_frames
+from chatterbox_es.models.acoustic.network import Prediction
 
 DURATION_WEIGHT = 0.1  # its gradient reaches the duration predictor alone
+PROSODY_WEIGHT = 0.1  # likewise its predictor
 
 
 @dataclasses.dataclass
@@ -20,17 +21,26 @@ class Losses:
     frame: Tensor  # squared error a frame and bin: the loss that is reported
     token: Tensor  # the same of the token-level mel, which the alignment is searched with
     duration: Tensor  # Poisson negative log-likelihood a token
+    prosody: Tensor | None = None  # negative log-likelihood a token, of a model that has prosody
+    absolute: Tensor | None = None  # absolute error a frame and bin, where it is minimised in place of the squared one
+    flow: Tensor | None = None  # squared error of the flow a frame and bin, where it is trained
 
     def total(self) -> Tensor:
-        return self.frame + self.token + DURATION_WEIGHT * self.duration
+        total = (self.frame if self.absolute is None else self.absolute) + self.token + DURATION_WEIGHT * self.duration
+        if self.prosody is not None:
+            total = total + PROSODY_WEIGHT * self.prosody
+        return total if self.flow is None else total + self.flow
 
     def parts(self) -> Tensor:
-        """(3,) float64: frame, token and duration loss, without their gradients."""
-        return torch.stack([self.frame, self.token, self.duration]).detach().double()
+        """float64, without gradients: frame, token and duration loss, then those of prosody and flow where there are any."""
+        there = [loss for loss in (self.frame, self.token, self.duration, self.prosody, self.flow) if loss is not None]
+        return torch.stack(there).detach().double()
 
 
-def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, frames: int | None = None) -> Losses:
-    """The losses of a prediction of the recorded ``mels``, (frames, bins), standardised and packed.
+def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, frames: int | None = None,
+              absolute: bool = False) -> Losses:
+    """The losses of a prediction of the recorded ``mels``, (frames, bins), standardised and packed; ``absolute``: frames are
+    trained on their absolute error.
 
     The token-level mel is trained too, as the search compares it with the recording (Glow-TTS, Kim et al. 2020).
     Durations are the rate of a Poisson distribution: its best rate is the mean duration, so that spoken sentences
@@ -42,11 +52,15 @@ def losses_of(prediction: Prediction, mels: Tensor, tokens: int | None = None, f
     tokens, frames = tokens or len(prediction.durations), frames or len(mels)
     values = frames * mels.shape[1]
     token_frames = functional.embedding(tokens_of_frames(prediction.durations, len(mels)), prediction.token_mels)
+    said = prediction.mels.float()
     return Losses(
-        frame=functional.mse_loss(prediction.mels.float(), mels, reduction="sum") / values,
+        frame=functional.mse_loss(said, mels, reduction="sum") / values,
         token=functional.mse_loss(token_frames.float(), mels, reduction="sum") / values,
         duration=functional.poisson_nll_loss(prediction.log_durations.float(), prediction.durations.float(),
                                              reduction="sum") / tokens,
+        prosody=None if prediction.prosody is None else prediction.prosody.sum() / tokens,
+        absolute=functional.l1_loss(said, mels, reduction="sum") / values if absolute else None,
+        flow=None if prediction.flow is None else prediction.flow.sum() / frames,
     )
 
 
