@@ -1,11 +1,15 @@
 """Are seseo and distinción heard where they are known to be?
 
     python scripts/bench_contrasts.py run=RUN [recogniser=pocketsphinx:../shared/judge] [sentences=40]
+    python scripts/bench_contrasts.py corpus=DIR also=DIR,DIR … [sentences=40]
 
 One trained Castilian voice speaks the held-out sentences and the minimal pairs as Castilian and as Latin American Spanish;
 espeak-ng speaks the project's sentences and the pairs with its voices es and es-419, and with es where some phonemes are
 exchanged: ʃ for every ll and y, [h] or nothing for every s that no vowel follows. In each half the classifier learns from
 recordings with distinción: the corpus's own, and espeak-ng's es.
+
+The second form asks recordings alone: what the voices of the folders ``also`` do, by a classifier that learns from ``corpus``,
+whose speaker keeps all contrasts apart. Folders are LJSpeech's (metadata.csv, sounds in wavs/ or audio/).
 """
 
 import ctypes
@@ -24,6 +28,7 @@ import torch
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.corpus.espeak_demo import Espeak, read_sentences
+from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.contrasts import Contrasts
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sounds import RECORDINGS, Failure, Sound
@@ -39,7 +44,9 @@ UTF8_WITH_PHONEMES = 0x101  # of espeak-ng: what stands in double brackets is ph
 
 @dataclasses.dataclass
 class Options:
-    run: str = dataclasses.field(metadata={"help": "run directory or checkpoint of a Castilian voice"})
+    run: str = dataclasses.field(default="", metadata={"help": "run directory or checkpoint of a Castilian voice"})
+    corpus: str = dataclasses.field(default="", metadata={"help": "recordings to learn from, in place of a run's"})
+    also: str = dataclasses.field(default="", metadata={"help": "folders of other recordings"})
     recogniser: str = dataclasses.field(default="pocketsphinx:../shared/judge", metadata={"help": "who aligns"})
     sentences: int = dataclasses.field(default=40, metadata={"help": "held-out ones, as many as there are, and the project's"})
 
@@ -88,6 +95,13 @@ class Altered(Synthesiser):
 def main() -> None:
     options = command_line.parse(Options, sys.argv[1:], __doc__)
     aligner = load_recogniser(options.recogniser)
+    if options.corpus:
+        folders = [Path(folder) for folder in options.also.split(",") if folder]
+        named = {RECORDINGS: Path(options.corpus)} | {folder.name: folder for folder in folders}
+        hear(aligner, [sound for name, folder in named.items() for sound in recorded(name, folder, options.sentences)], {}, [])
+        return
+    if not options.run:
+        raise UserError("needs run=RUN, or corpus=DIR")
     run = final_checkpoint(Path(options.run))
     content = load_checkpoint(run).lineage["content"]
     features = features_of(run_of(run), content)
@@ -103,6 +117,14 @@ def main() -> None:
                "es without final s": Altered(FINAL_S, "")}
     first = next(iter(espeak.values()))
     hear(aligner, say(RECORDINGS, first, texts), espeak, texts)
+
+
+def recorded(system: str, folder: Path, count: int) -> list[Sound]:
+    """So many recordings of a folder, evenly over its table."""
+    rows = [line.split("|")[:2] for line in (folder / "metadata.csv").read_text(encoding="utf-8").splitlines()]
+    chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+    found = {path.stem: path for part in ("wavs", "audio") for path in (folder / part).glob("*")}
+    return [Sound(system, f"{system} {name}", text, (), read_audio(found[name], RATE), RATE) for name, text in chosen]
 
 
 def say(system: str, voice: Voice | Synthesiser, texts: list[tuple[str, str]]) -> list[Sound]:
