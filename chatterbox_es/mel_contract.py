@@ -18,7 +18,7 @@ class MelContract:
     n_fft: int = bounded(1920, at_least=16, at_most=65_536)  # samples
     hop: int = bounded(480, at_least=1)  # samples: 50 frames a second
     window: int = bounded(1920, at_least=2)  # samples, Hann
-    bins: int = bounded(80, at_least=1, at_most=1024)  # Slaney mel scale, Slaney area normalisation
+    bins: int = bounded(80, at_least=9, at_most=1024)  # Slaney mel scale and area normalisation; sets are compared by 9 bands
     f_min: float = bounded(0.0, at_least=0)  # Hz
     f_max: float = bounded(8000.0, above=0)  # Hz
     floor: float = bounded(1e-5, above=0)  # of the magnitude, before the natural logarithm

@@ -12,8 +12,8 @@ usage: scripts/make_base_vocoder.sh [SHARED] [FOLDER] [KEY=VALUE …]
   FOLDER     where speech and runs are written                            [default: outputs/base_vocoder]
   KEY=VALUE  for both trainings: hw=t4 …
 
-  MINUTES=25,45,70 in the environment: minutes of spectral losses alone; then with discriminators; then with new
-  discriminators, on each recording and a varied copy of it. MINUTES=,,70: only these, from the vocoder that comes along.
+  MINUTES=25,45,80 in the environment: minutes of spectral losses alone; then with discriminators; then with new
+  discriminators, on each recording and a varied copy of it. MINUTES=,,80: only these, from the vocoder that comes along.
 
 Kokoro-82M (Apache-2.0) reads twelve sentences in each of the voices below; with corpora/kokoro_es, three voices that learnt
 Spanish, they are what the vocoder hears. What is there already is not made again, and a training that was ended goes on. Writes
@@ -28,7 +28,7 @@ if [[ $# -gt 0 && "$1" != *=* ]]; then shared=$1; shift; fi
 if [[ $# -gt 0 && "$1" != *=* ]]; then folder=$1; shift; fi
 shared=$(realpath "$shared") folder=$(realpath -m "$folder")
 python=${PYTHON:-$root/.venv/bin/python}
-IFS=, read -r spectral adversarial varied <<<"${MINUTES:-25,45,70}"
+IFS=, read -r spectral adversarial varied <<<"${MINUTES:-25,45,80}"
 teacher=$shared/teacher/kokoro_es.py
 [[ -f "$teacher" ]] || { echo "error: there is no $teacher" >&2; exit 2; }
 
