@@ -137,6 +137,11 @@ def _glides(run: re.Match) -> str:
     return spoken
 
 
+def with_glides(spoken: str) -> str:
+    """Phones whose unstressed i and u beside another vowel have become glides."""
+    return RUN_OF_VOWELS.sub(_glides, spoken)
+
+
 # Mary, Kelly, Ashley: the last y takes no stress, as it does in rey and jersey
 ENGLISH_Y = re.compile("[bcdfghjklmnñpqrstvwxz]y$|(?:[ln]|ds|nc|(?<!^o)k)ey$")
 # Mmm, shhh, pst, brrr, zzz: sounds, not letters by their names
@@ -176,7 +181,7 @@ def phones_of(word: str, stressed: bool = True) -> str:
     adverb = MENTE.match(word) if stressed else None
     if adverb and sum(letter in VOWEL for letter in adverb["stem"]) > 1:
         return phones_of(adverb["stem"]) + "ménte"  # keeps the stress of the adjective: rápidaménte
-    spoken = RUN_OF_VOWELS.sub(_glides, GRAPHEME.sub(_grapheme, word))
+    spoken = with_glides(GRAPHEME.sub(_grapheme, word))
     spoken = STOP_BEFORE_VOICED.sub(lambda stop: VOICED[stop.group()], spoken).replace("nm", "mm")
     place = _stress_place(spoken, word.replace("'", ""))
     if place < 0:
