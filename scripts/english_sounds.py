@@ -178,6 +178,8 @@ def _choices(word: str, spelled: list[tuple[str, str]], place: int) -> tuple[str
     if sound == "JH":
         return ("ʝ",) if after in VOWELS or after == "Y" else ("C",)  # manager; page
     if sound == "Y":
+        if before in ("T", "D"):
+            return "j", ""  # student
         return ("j",) if before and before not in VOWELS else ("ʝ",)
     if sound == "Z":
         return ("θ",) if letters == "z" and not word.endswith("zz") else ("s",)
@@ -198,14 +200,16 @@ def _vowel(sound: str, letters: str, stress: str, before: str, after: str, place
     if sound == "ER":
         return ({"i": "e", "ea": "e", "ou": "u", "y": "i"}.get(letters, {"i": "e", "y": "i"}.get(first, first)) or "e",)
     if sound == "UX":
+        if before == "IH" and after == "R":
+            return ("",)  # Britain's beer
         if letters == "u" and after == "R" and word.endswith("ure"):
             return ("e",)  # future
         if letters == "ou" and after == "R":
             return ("o",)  # harbour
         return (REDUCED.get(letters, first),)
-    if sound == "IH" and stress != "1" and after != "R" and letters in ("e", "a", "ai"):
+    if sound == "IH" and stress != "1" and after not in ("R", "UX") and letters in ("e", "a", "ai"):
         return (letters[0],) if letters != "e" or stress else ("e", "i")  # market, image; English where stress is unknown
-    if sound == "IH" and letters[:1] == "a" and after != "R":
+    if sound == "IH" and letters[:1] == "a" and after not in ("R", "UX"):
         return ("a",)
     if sound == "IY" and letters == "e" and after and stress != "1":
         return "i", "e"  # review
@@ -214,6 +218,8 @@ def _vowel(sound: str, letters: str, stress: str, before: str, after: str, place
         return ("iu", "u") if news else ("u", "iu")  # Newton; student
     if sound == "IH":
         return ("i",)
+    if sound == "EH" and after == "R" and letters == "a" and "arr" in word:
+        return ("a",)  # Harry, where Americans no longer tell merry from marry
     return (FULL[sound],)
 
 

@@ -1,13 +1,13 @@
 """Dialects: small rewrites of the broad phonemes of one word. Whatever lists dialects takes them from here.
 
-| dialect | c z | ll | hie | x | s before a consonant or at the end | final n | numbers as in |
-|---|---|---|---|---|---|---|---|
-| castilian | θ | ʎ | ʝ | x | s | n | es_ES |
-| latin_american | s | ʝ | ʝ | x | s | n | es_419 |
-| mexican | s | ʝ | ʝ | x | s | n | es_MX |
-| rioplatense | s | ʃ, and y too | j | x | s | n | es_AR |
-| caribbean | s | ʝ | ʝ | h | h | ŋ | es_DO |
-| andalusian | s | ʝ | ʝ | h | h | n | es_ES |
+| dialect | c z | ll | hie | x | s before a consonant or at the end | final n | English th | numbers as in |
+|---|---|---|---|---|---|---|---|---|
+| castilian | θ | ʎ | ʝ | x | s | n | θ | es_ES |
+| latin_american | s | ʝ | ʝ | x | s | n | t | es_419 |
+| mexican | s | ʝ | ʝ | x | s | n | t | es_MX |
+| rioplatense | s | ʃ, and y too | j | x | s | n | t | es_AR |
+| caribbean | s | ʝ | ʝ | h | h | ŋ | t | es_DO |
+| andalusian | s | ʝ | ʝ | h | h | n | s | es_ES |
 """
 
 import re
@@ -51,10 +51,11 @@ class Dialect:
         return phones
 
 
-DISTINCTION = str.maketrans({"Y": "ʝ"})
-SESEO = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ"})
-SHEISMO = str.maketrans({"θ": "s", "ʎ": "ʃ", "ʝ": "ʃ", "Y": "j"})
-SOFT_JOTA = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ", "x": "h"})
+DISTINCTION = str.maketrans({"Y": "ʝ", "T": "θ"})
+SESEO = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ", "T": "t"})
+SHEISMO = str.maketrans({"θ": "s", "ʎ": "ʃ", "ʝ": "ʃ", "Y": "j", "T": "t"})
+CARIBBEAN = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ", "x": "h", "T": "t"})
+ANDALUSIAN = str.maketrans({"θ": "s", "ʎ": "ʝ", "Y": "ʝ", "x": "h", "T": "s"})
 
 DIALECTS = {
     dialect.name: dialect
@@ -63,7 +64,7 @@ DIALECTS = {
         Dialect("latin_american", "es_419", "es-419", "latinoamericano", SESEO),
         Dialect("mexican", "es_MX", "es-mx", "mexicano", SESEO),
         Dialect("rioplatense", "es_AR", "es-ar", "rioplatense", SHEISMO),
-        Dialect("caribbean", "es_DO", "es-do", "caribeño", SOFT_JOTA, aspirates=True, velar_final_n=True),
-        Dialect("andalusian", "es_ES", "es-es-an", "andaluz", SOFT_JOTA, aspirates=True),
+        Dialect("caribbean", "es_DO", "es-do", "caribeño", CARIBBEAN, aspirates=True, velar_final_n=True),
+        Dialect("andalusian", "es_ES", "es-es-an", "andaluz", ANDALUSIAN, aspirates=True),
     )
 }

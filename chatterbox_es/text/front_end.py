@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
+from chatterbox_es.text import english, english_text
 from chatterbox_es.text.dialects import DIALECTS, Dialect
 from chatterbox_es.text.letters import PHONE_OF, phones_of
 from chatterbox_es.text.lexicon import Lexicon
@@ -66,11 +67,12 @@ class FrontEnd:
         self.dialect = DIALECTS[dialect]
         self.locale = locale or self.dialect.locale
         self.normaliser = Normaliser(self.locale)
-        self.lexicon = Lexicon.shipped(dialect)
+        self.lexicon, own = Lexicon.shipped(dialect), Lexicon()
         if lexicon is not None:
-            self.lexicon = self.lexicon.extended_by(lexicon, dialect)
+            self.lexicon, own = self.lexicon.extended_by(lexicon, dialect), own.extended_by(lexicon, dialect)
         self.table = SymbolTable()
         self._said = _Said(self.dialect, self.lexicon)
+        self._said_in_english = _SaidInEnglish(self.dialect, own)
         symbol = PHONE_OF | {mark: mark for mark in PUNCTUATION}
         self._symbol_of = symbol.__getitem__
         self._number_of = {code: self.table.number[symbol] for code, symbol in symbol.items()}.__getitem__
@@ -78,8 +80,14 @@ class FrontEnd:
     def read(self, text: str) -> Reading:
         """How a text is said."""
         text = self.normaliser.compose(text)
-        words, spans = self.normaliser.normalise(text)
-        said = self._said
+        return self._reading(text, *self.normaliser.normalise(text), self._said)
+
+    def read_english(self, text: str) -> Reading:
+        """How a stretch of English is said with the dialect's phones: a title, a name, a quotation."""
+        text = self.normaliser.compose(text)
+        return self._reading(text, *english_text.words_of(text), self._said_in_english)
+
+    def _reading(self, text: str, words: str, spans: tuple[Span, ...], said: "_Said") -> Reading:
         codes = across(" ".join([said[token] for token in words.split(" ")])).replace(" ", "")
         phonemes = (START, *map(self._symbol_of, codes), END)
         ids = (self.table.start, *map(self._number_of, codes), self.table.end)
@@ -109,6 +117,17 @@ class _Said(dict[str, str]):
         word = match.group()
         said = self.words.get(word)
         if said is None:
-            phones = self.lexicon.phones_of(word) or phones_of(word, word not in UNSTRESSED)
-            said = self.words[word] = inside(self.dialect.say(phones))
+            said = self.words[word] = inside(self.dialect.say(self.phones_of(word)))
         return said
+
+    def phones_of(self, word: str) -> str:
+        """Broad phonemes of a word: the lexicon's, else those of an English word, else what its letters say in Spanish."""
+        return self.lexicon.phones_of(word) or english.found(word) or phones_of(word, word not in UNSTRESSED)
+
+
+class _SaidInEnglish(_Said):
+    """The same for the words of an English text; the lexicon holds the user's own words alone."""
+
+    def phones_of(self, word: str) -> str:
+        """Broad phonemes of an English word."""
+        return self.lexicon.phones_of(word) or english.codes_of(word)
