@@ -19,13 +19,13 @@ running    words of the shared corpora that are said otherwise
 
 import collections
 import hashlib
-import importlib.util
 import json
 import random
 import re
 import sys
 from pathlib import Path
 
+from bench_front_end import scorer_of
 from english_sounds import of_arpabet, of_ipa, readings
 
 from chatterbox_es.text import DIALECTS, FrontEnd, english
@@ -160,9 +160,7 @@ def without_english(dialect: str) -> FrontEnd:
 
 def measure_spanish(shared: Path) -> dict:
     """Of 2,000 Spanish words and of all, those that are said otherwise, and whether that is better."""
-    spec = importlib.util.spec_from_file_location("scorer", shared / "text/score_pronunciation.py")
-    scorer = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(scorer)
+    scorer = scorer_of(shared)
     figures = {}
     for dialect in ("castilian", "latin_american"):
         gold = scorer.read(str(shared / f"text/pronunciation_{dialect}_dev.tsv"))

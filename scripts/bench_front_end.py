@@ -54,11 +54,17 @@ def _bare(words: str) -> str:
     return BEFORE_STOP.sub("", words.lower().strip())
 
 
-def measure_phones(folder: Path) -> dict:
-    """Phone error rate of each dialect that has a gold list."""
+def scorer_of(folder: Path):
+    """The shared folder's own program that scores pronunciations."""
     spec = importlib.util.spec_from_file_location("scorer", folder / "text/score_pronunciation.py")
     scorer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(scorer)
+    return scorer
+
+
+def measure_phones(folder: Path) -> dict:
+    """Phone error rate of each dialect that has a gold list."""
+    scorer = scorer_of(folder)
     figures = {}
     for dialect in ("castilian", "latin_american"):
         gold = scorer.read(str(folder / f"text/pronunciation_{dialect}_dev.tsv"))

@@ -18,6 +18,7 @@ from hypothesis import settings
 from chatterbox_es.config import Config, compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
+from chatterbox_es.training.tracking import Tracker
 
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
 settings.register_profile("same_examples", derandomize=True, deadline=None)
@@ -163,3 +164,20 @@ def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Callable:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Do something when a run logs a step, once."""
+    def arrange(step: int, action):
+        log, done = Tracker.log, []
+
+        def logging(self, at: int, **metrics):
+            if at == step and "train_loss" in metrics and not done:
+                done.append(at)
+                action()
+            log(self, at, **metrics)
+
+        monkeypatch.setattr(Tracker, "log", logging)
+
+    return arrange

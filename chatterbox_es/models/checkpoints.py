@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
+import safetensors.torch
 import torch
 
 from chatterbox_es.errors import UserError, sentence_of
+from chatterbox_es.files import write_whole
 
 
 def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
@@ -58,6 +59,17 @@ def check_tensors(path: Path, weights: Any, expected: Mapping[str, torch.Size]) 
         if weight.shape != expected[name]:
             raise UserError(f"{path} is damaged: its tensor {name} is of shape {tuple(weight.shape)} where "
                             f"{tuple(expected[name])} belongs; name another checkpoint")
+
+
+def write_safetensors(path: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """A checkpoint as safetensors, which any program can read and none can hide code in; ``facts`` are its metadata, in JSON.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    content = safetensors.torch.save({name: weight.contiguous() for name, weight in weights.items()},
+                                     {key: json.dumps(value) for key, value in facts.items()})
+    write_whole(path, lambda file: file.write(content))
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

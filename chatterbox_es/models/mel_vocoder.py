@@ -26,17 +26,19 @@ class NeuralVocoder:
         return within_full_scale(self.network.vocode(torch.from_numpy(np.asarray(mel, np.float32))).numpy())
 
 
-def trained_for(contract: MelContract, own: Path | None = None) -> Path | None:
-    """The file of the trained vocoder that makes sound of a contract's mels: ``own`` if it is there, else the one that comes
-    with the package if it is there and of that contract.
+def trained_for(contract: MelContract, own: Path | None = None) -> NeuralVocoder | None:
+    """The trained vocoder that makes sound of a contract's mels: the file ``own`` if it is there, else the one that comes with
+    the package if it is there and of that contract.
 
     Raises:
         UserError: it is damaged, or ``own`` is of another contract.
     """
     if own is not None and own.is_file():
-        Checkpoint.load(own).check_contract(contract, str(own), "the voice")
-        return own
-    return BASE if BASE.is_file() and Checkpoint.load(BASE).contract == contract else None
+        vocoder = NeuralVocoder(own, "its own vocoder")
+        vocoder.checkpoint.check_contract(contract, str(own), "the voice")
+        return vocoder
+    base = base_vocoder() if BASE.is_file() else None
+    return base if base and base.contract == contract else None
 
 
 def vocoder_for(contract: MelContract, own: Path | None = None) -> Vocoder:
@@ -45,10 +47,7 @@ def vocoder_for(contract: MelContract, own: Path | None = None) -> Vocoder:
     Raises:
         UserError: as `trained_for`.
     """
-    path = trained_for(contract, own)
-    if path is None:
-        return GriffinLim(contract)
-    return base_vocoder() if path == BASE else NeuralVocoder(path, "its own vocoder")
+    return trained_for(contract, own) or GriffinLim(contract)
 
 
 def base_vocoder() -> NeuralVocoder:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from chatterbox_es.config import HwConfig
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 GB = 1e9
 ROOM = 0.95  # share of the present memory that a plan may fill
+# Beside what is kept for the backward pass, that pass needs room of its own, and on the CPU the heap and the libraries that
+# compute keep some: measured over batches of 4 to 64 utterances, in fp32 and bf16 (docs/benchmarks.md).
+WORKING_SHARE = 1 / 3  # of the activations
+WORKING_CPU = 3  # times the trained weights
 
 
 @dataclasses.dataclass
@@ -51,6 +56,32 @@ class Plan:
             lines.append(f"time: {self.seconds_per_step:.3f} s a step, {self.seconds_per_validation:.1f} s a validation: "
                          f"{self.hours:.2f} h to the end{cost}")
         return lines
+
+
+def step_bytes(fabric: "Fabric", model: nn.Module, held: float, activations: float) -> dict[str, float]:
+    """What a step takes, by what takes it: ``held`` before anything was tried, and the ``activations`` of its largest
+    micro-batch, with what the backward pass takes beside them."""
+    weights = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations,
+            "working": WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0}
+
+
+def kept_bytes(fabric: "Fabric", model: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes that a forward pass keeps for its backward pass, the model's weights not counted."""
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
+            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        made = forward()
+    del made
+    return sum(kept.values())
 
 
 def memory_plan(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConfig, largest: list[int],

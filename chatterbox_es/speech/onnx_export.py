@@ -247,7 +247,7 @@ def exported_beside(checkpoint: Path, own: Path | None = None) -> OnnxModel:
         try:
             model = OnnxModel(path)
             vocoder = trained_for(model.checkpoint.contract, own)
-            if (model.source, model.vocoder_source) == (source, file_digest(vocoder) if vocoder else ""):
+            if (model.source, model.vocoder_source) == (source, file_digest(vocoder.path) if vocoder else ""):
                 return model
         except UserError:
             pass  # an older version's or a damaged one: it is made anew, and whole

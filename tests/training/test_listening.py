@@ -23,7 +23,6 @@ from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.listening import SHARE, Listening
 from chatterbox_es.training.progress import Progress
 from chatterbox_es.training.run import run_phase
-from chatterbox_es.training.tracking import Tracker
 
 FIGURES = {"listen_distillmos", "listen_similarity", "recordings_distillmos", "recordings_similarity"}
 FEW = ("phase=4_2", "train.epochs=4", "phase.batch_size=3", "train.samples=0", "train.listen=2", "model.dropout=0.1")
@@ -147,15 +146,12 @@ def test_losses_are_the_same_bit_by_bit_whether_anybody_listens(guessing, go):
     assert not any("listen_distillmos" in row or "share_listening" in row for row in RunDirectory(quiet).metrics())
 
 
-def test_a_run_that_goes_on_ends_as_if_it_never_was_stopped(guessing, go, config_of, tmp_path, monkeypatch):
-    never, log = go("never"), Tracker.log
+def test_a_run_that_goes_on_ends_as_if_it_never_was_stopped(guessing, go, tmp_path, at_step):
+    def stop():
+        raise InterruptedRun(15)
 
-    def stop(self, at: int, **metrics):
-        if at == 4 and "train_loss" in metrics:
-            monkeypatch.setattr(Tracker, "log", log)
-            raise InterruptedRun(15)
-
-    monkeypatch.setattr(Tracker, "log", stop)
+    never = go("never")
+    at_step(4, stop)
     with pytest.raises(InterruptedRun):
         go("it")
     run = go("it", f"resume={tmp_path / 'it/run'}")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from chatterbox_es.dataset.batches import Batches
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import attention_kernels, precision_of, set_up, set_up_attention, why_no_gpu
 from chatterbox_es.models.acoustic.batches import collate
-from chatterbox_es.models.acoustic.memory import Activations, kept_bytes
+from chatterbox_es.models.acoustic.memory import Activations
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.fase4.initialisation import start_model
 from chatterbox_es.models.fase4.recipe import Fase4Recipe
+from chatterbox_es.models.plan import kept_bytes
 from chatterbox_es.runs.run_directory import read_card
 from chatterbox_es.training.plan import plan_time
 from chatterbox_es.training.run import run_phase
@@ -79,7 +81,7 @@ def test_activations_of_a_batch_are_estimated_from_small_ones(config_of, feature
     fabric, batches = Fabric(accelerator="cpu", devices=1), Batches(features, features.train, 8, 0, collate)
     estimated = Activations.measure(fabric, model, batches, Fase4Recipe().minimised)
     for micro_batch in [*batches.order(1), features.train[:5].tolist(), features.train[2:6].tolist()]:
-        kept = kept_bytes(fabric, model, batches, micro_batch, Fase4Recipe().minimised)
+        kept = kept_bytes(fabric, model, partial(Fase4Recipe().minimised, model, collate(features, micro_batch)))
         assert np.dot(estimated.weights, Activations.sizes(batches, micro_batch)) == pytest.approx(kept, rel=0.02)
 
 

@@ -30,7 +30,6 @@ from chatterbox_es.training.resumption import run_to_resume
 from chatterbox_es.training.run import run_phase
 from chatterbox_es.training.run_writer import RunWriter
 from chatterbox_es.training.state import load_newest_state
-from chatterbox_es.training.tracking import Tracker
 
 LONG = ("phase=4_2", "train.epochs=4", "phase.batch_size=3", "train.samples=0", "train.state_minutes=0", "model.dropout=0.1")
 
@@ -66,23 +65,6 @@ def go(config_of, features, outputs):
         return outputs / name / "run"
 
     return train
-
-
-@pytest.fixture
-def at_step(monkeypatch):
-    """Do something when a run logs a step, once."""
-    def arrange(step: int, action):
-        log, done = Tracker.log, []
-
-        def logging(self, at: int, **metrics):
-            if at == step and "train_loss" in metrics and not done:
-                done.append(at)
-                action()
-            log(self, at, **metrics)
-
-        monkeypatch.setattr(Tracker, "log", logging)
-
-    return arrange
 
 
 # The command, to which a signal comes when its metrics have so many lines: from outside, a busy machine might send it too late.

@@ -1,13 +1,11 @@
 """Weights of a model of mels on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
@@ -17,7 +15,7 @@ from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.acoustic.aligned import aligned
 from chatterbox_es.models.acoustic.batches import Batch
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
-from chatterbox_es.models.checkpoints import check_tensors, read_stored
+from chatterbox_es.models.checkpoints import check_tensors, read_stored, write_safetensors
 from chatterbox_es.text import SymbolTable
 
 FORMAT = 1
@@ -178,15 +176,12 @@ class Checkpoint:
         raise NotImplementedError
 
     def export(self, path: Path) -> None:
-        """The same as safetensors, which any program can read and none can hide code in; the rest is its metadata, in JSON.
+        """`write_safetensors`.
 
         Raises:
             UserError: the disk is full.
         """
-        weights = {name: weight.contiguous() for name, weight in self.weights.items()}
-        metadata = {"format": str(FORMAT), **{key: json.dumps(value) for key, value in self.describe().items()}}
-        content = safetensors.torch.save(weights, metadata)
-        write_whole(path, lambda file: file.write(content))
+        write_safetensors(path, self.weights, {"format": FORMAT, **self.describe()})
 
     def save_final(self, path: Path) -> None:
         """`export` and `save` beside each other.
@@ -212,9 +207,7 @@ class Checkpoint:
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
         """Raise UserError when the weights' symbols, mel contract or statistics are not those of the prepared set."""
         self.check_symbols(features.symbols, name, str(features.folder))
-        differences = self.contract.differences(features.contract)
-        if differences:
-            raise UserError(f"the mel contract of {name} is not that of {features.folder} ({', '.join(differences)})")
+        self.contract.check_is(features.contract, name, str(features.folder))
         gap = self.statistics.difference(features.statistics)
         if statistics and gap > STATISTICS_TOLERANCE:
             raise UserError(f"the mel statistics of {name} are not those of {features.folder}: they lie up to {gap:.2g} "

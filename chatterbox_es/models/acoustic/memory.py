@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,11 @@ from chatterbox_es.dataset.batches import Batches, Budget, Order
 from chatterbox_es.errors import UserError
 from chatterbox_es.hardware import held_memory
 from chatterbox_es.models.acoustic.batches import Batch, collate
-from chatterbox_es.models.plan import Plan, longest_utterance, memory_plan, not_even_one
+from chatterbox_es.models.plan import WORKING_SHARE, Plan, kept_bytes, longest_utterance, memory_plan, not_even_one, step_bytes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
 
-# Beside what is kept for the backward pass, that pass needs room of its own, and on the CPU the heap and the libraries that
-# compute keep some: measured over batches of 4 to 64 utterances, in fp32 and bf16 (docs/benchmarks.md).
-WORKING_SHARE = 1 / 3  # of the activations
-WORKING_CPU = 3  # times the trained weights
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
 
 
@@ -33,11 +30,9 @@ def plan_memory(fabric: "Fabric", model: nn.Module, batches: Batches, hw: HwConf
         UserError: it does not fit; the message has the override with which it would.
     """
     held = held_memory(fabric)  # before anything is tried: what trials have freed may stay with the process
-    weights = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     activations = Activations.measure(fabric, model, batches, loss)
     largest = activations.largest(batches, batches.first_epoch, batches.order(2))
-    step = {"before": held, "gradients": weights, "optimiser": 2 * weights, "activations": activations.of(batches, largest),
-            "working": WORKING_CPU * weights if fabric.device.type == "cpu" else 0.0}
+    step = step_bytes(fabric, model, held, activations.of(batches, largest))
     return memory_plan(fabric, model, batches, hw, largest, step,
                        lambda missing: way_out(batches, activations, step["activations"] - missing))
 
@@ -79,7 +74,8 @@ class Activations:
         kept, sizes = [], []
         for micro_batch in micro_batches:
             try:
-                kept.append(kept_bytes(fabric, model, batches, micro_batch, loss))
+                batch = collate(batches.features, micro_batch).to(fabric.device)
+                kept.append(kept_bytes(fabric, model, functools.partial(loss, model, batch)))
             except torch.OutOfMemoryError as error:
                 if len(micro_batch) == 1:
                     raise UserError(not_even_one(batches, micro_batch[0])) from error
@@ -105,22 +101,3 @@ class Activations:
     def of(self, batches: Batches, micro_batch: list[int]) -> float:
         """Bytes of the forward pass of a micro-batch, and of what its backward pass takes beside."""
         return (1 + WORKING_SHARE) * float(np.dot(self.weights, self.sizes(batches, micro_batch)))
-
-
-def kept_bytes(fabric: "Fabric", model: nn.Module, batches: Batches, micro_batch: list[int], loss: Loss) -> int:
-    """Bytes that the forward pass of a micro-batch keeps for its backward pass, weights not counted."""
-    batch = collate(batches.features, micro_batch).to(fabric.device)
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []), fabric.autocast(), \
-            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        total = loss(model, batch)
-    del total
-    return sum(kept.values())

@@ -1,18 +1,16 @@
 """A vocoder's weights on disk with all that gives them meaning: sizes, mel contract, lineage."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.checkpoints import check_tensors, read_stored
+from chatterbox_es.models.checkpoints import check_tensors, read_stored, write_safetensors
 from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import vocoder_beside
 from chatterbox_es.text import SymbolTable
@@ -91,16 +89,13 @@ class Checkpoint:
                 "front_end": self.front_end, "lineage": self.lineage}
 
     def export(self, path: Path, half: bool = False) -> None:
-        """As safetensors, which any program can read and none can hide code in; the rest is its metadata, in JSON. ``half``: in
-        half precision, which `build` takes as well.
+        """`write_safetensors`; ``half``: in half precision, which `build` takes as well.
 
         Raises:
             UserError: the disk is full.
         """
-        weights = {name: (weight.half() if half else weight).contiguous() for name, weight in self.weights.items()}
-        facts = {"format": FORMAT, "family": self.family, **self.describe()}
-        content = safetensors.torch.save(weights, {key: json.dumps(value) for key, value in facts.items()})
-        write_whole(path, lambda file: file.write(content))
+        weights = {name: weight.half() for name, weight in self.weights.items()} if half else self.weights
+        write_safetensors(path, weights, {"format": FORMAT, "family": self.family, **self.describe()})
 
     def save_final(self, path: Path) -> None:
         """`export` and `save` beside each other; beside the voice that it was trained for, too.
@@ -129,5 +124,4 @@ class Checkpoint:
         Raises:
             UserError: the mels of ``others`` have another contract.
         """
-        if differences := self.contract.differences(contract):
-            raise UserError(f"the mel contract of {name} is not that of {others} ({', '.join(differences)})")
+        self.contract.check_is(contract, name, others)

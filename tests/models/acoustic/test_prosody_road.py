@@ -21,7 +21,6 @@ from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voices import load_voice
 from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.run import run_phase
-from chatterbox_es.training.tracking import Tracker
 
 TOLD = ("model.prosody=true", "train.samples=0", "train.trial_steps=1")
 TEXT = "Hola, ¿qué tal estás?"
@@ -73,20 +72,13 @@ def test_statistics_are_those_of_the_training_frames(config_of, features):
     assert not recorded.is_floating_point()  # which mixed precision would round to half a semitone
 
 
-def test_a_run_that_was_stopped_goes_on_bit_by_bit(config_of, features, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_goes_on_bit_by_bit(config_of, features, tmp_path, at_step):
     def config(name: str, *more: str):
         return config_of("phase=4_2", "model.dropout=0.1", "train.state_minutes=0", "phase.batch_size=3",
                          f"outputs={tmp_path / name}", *TOLD, "train.ema=0.9", *more)
 
     run_phase(config("never"), tmp_path / "never/run")
-    log, done = Tracker.log, []
-
-    def stopping(self, at: int, **metrics):
-        if at == 3 and "train_loss" in metrics and not done:
-            done.append(os.kill(os.getpid(), signal.SIGTERM))
-        log(self, at, **metrics)
-
-    monkeypatch.setattr(Tracker, "log", stopping)
+    at_step(3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun):
         run_phase(config("it"), tmp_path / "it/run")
     run_phase(config("it", "resume=auto"), tmp_path / "it/run")

@@ -18,7 +18,6 @@ from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voices import load_voice
 from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.run import run_phase
-from chatterbox_es.training.tracking import Tracker
 
 TINY = ("model=flow", "model.symbols=64", "model.decoder_blocks=1", "model.flow_width=16", "model.flow_blocks=1",
         "model.decoder_hidden=default", "model.decoder_start=default", "train.samples=0", "train.trial_steps=1")
@@ -64,20 +63,13 @@ def test_a_run_leaves_the_running_mean_of_its_last_step(runs):
     assert all(torch.equal(final[name], mean[name]) for name in final)
 
 
-def test_a_run_that_was_stopped_goes_on_bit_by_bit(runs, config_of, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_goes_on_bit_by_bit(runs, config_of, tmp_path, at_step):
     def config(name: str, *more: str):
         return config_of(*TINY, "phase=4_3", f"train.encoder={runs}/4_2/1", "model.dropout=0.1", "train.state_minutes=0",
                          "phase.batch_size=3", f"outputs={tmp_path / name}", *more)
 
     run_phase(config("never"), tmp_path / "never/run")
-    log, done = Tracker.log, []
-
-    def stopping(self, at: int, **metrics):
-        if at == 3 and "train_loss" in metrics and not done:
-            done.append(os.kill(os.getpid(), signal.SIGTERM))
-        log(self, at, **metrics)
-
-    monkeypatch.setattr(Tracker, "log", stopping)
+    at_step(3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun):
         run_phase(config("it"), tmp_path / "it/run")
     run_phase(config("it", "resume=auto"), tmp_path / "it/run")
