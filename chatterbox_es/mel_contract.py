@@ -4,8 +4,6 @@ it."""
 import dataclasses
 from typing import Any
 
-from chatterbox_es.errors import UserError
-
 
 def bounded(default: float, **bounds: float) -> Any:
     """A number with its range, which `config.checks` reads."""
@@ -33,14 +31,6 @@ class MelContract:
     def margin(self) -> int:
         """Samples of reflection before the first and after the last one (`center=False`, as S3Gen pads)."""
         return (self.n_fft - self.hop) // 2
-
-    def check_is(self, other: "MelContract", mine: str, theirs: str) -> None:
-        """
-        Raises:
-            UserError: this contract, of what is called ``mine``, is not that of ``theirs``.
-        """
-        if differences := self.differences(other):
-            raise UserError(f"the mel contract of {mine} is not that of {theirs} ({', '.join(differences)})")
 
     def differences(self, other: "MelContract") -> list[str]:
         """Each field in which the two differ, as ``name: mine / other's``."""

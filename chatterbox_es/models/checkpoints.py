@@ -10,6 +10,7 @@ import torch
 
 from chatterbox_es.errors import UserError, sentence_of
 from chatterbox_es.files import write_whole
+from chatterbox_es.mel_contract import MelContract
 
 
 def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
@@ -59,6 +60,15 @@ def check_tensors(path: Path, weights: Any, expected: Mapping[str, torch.Size]) 
         if weight.shape != expected[name]:
             raise UserError(f"{path} is damaged: its tensor {name} is of shape {tuple(weight.shape)} where "
                             f"{tuple(expected[name])} belongs; name another checkpoint")
+
+
+def check_contract(contract: MelContract, other: MelContract, name: str, others: str) -> None:
+    """
+    Raises:
+        UserError: the mels of what is called ``name`` have another contract than those of ``others``.
+    """
+    if differences := contract.differences(other):
+        raise UserError(f"the mel contract of {name} is not that of {others} ({', '.join(differences)})")
 
 
 def write_safetensors(path: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.acoustic.aligned import aligned
 from chatterbox_es.models.acoustic.batches import Batch
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
-from chatterbox_es.models.checkpoints import check_tensors, read_stored, write_safetensors
+from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
 from chatterbox_es.text import SymbolTable
 
 FORMAT = 1
@@ -207,7 +207,7 @@ class Checkpoint:
     def check_fits(self, features: FeatureSet, name: str, statistics: bool = True) -> None:
         """Raise UserError when the weights' symbols, mel contract or statistics are not those of the prepared set."""
         self.check_symbols(features.symbols, name, str(features.folder))
-        self.contract.check_is(features.contract, name, str(features.folder))
+        check_contract(self.contract, features.contract, name, str(features.folder))
         gap = self.statistics.difference(features.statistics)
         if statistics and gap > STATISTICS_TOLERANCE:
             raise UserError(f"the mel statistics of {name} are not those of {features.folder}: they lie up to {gap:.2g} "

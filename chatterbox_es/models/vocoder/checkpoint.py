@@ -10,7 +10,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
-from chatterbox_es.models.checkpoints import check_tensors, read_stored, write_safetensors
+from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
 from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import vocoder_beside
 from chatterbox_es.text import SymbolTable
@@ -124,4 +124,4 @@ class Checkpoint:
         Raises:
             UserError: the mels of ``others`` have another contract.
         """
-        self.contract.check_is(contract, name, others)
+        check_contract(self.contract, contract, name, others)
