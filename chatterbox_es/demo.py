@@ -25,7 +25,20 @@ from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.checkpoint_files import voice_file
-from chatterbox_es.speech.demo_page import PLAYER, SHOWN, STOP, STYLE, describe, link, message, not_shown, queue, unusable
+from chatterbox_es.speech.demo_page import (
+    BEGIN,
+    PLAYER,
+    SHOWN,
+    STOP,
+    STOPPED,
+    STYLE,
+    describe,
+    link,
+    message,
+    not_shown,
+    queue,
+    unusable,
+)
 from chatterbox_es.speech.demo_voices import Offer, Shelf
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
@@ -167,8 +180,8 @@ class Demo:
             broken = gr.HTML(elem_id="inservibles")
             given, shown = [text, voice, dialect, speed, speaker, pitch, liveliness, seed], [sounds, state, details, download]
             speaking = gr.on([text.submit, say.click], self.speak, given, shown, concurrency_limit=AT_ONCE,
-                             trigger_mode="once", show_progress="hidden", api_visibility="private")
-            stop.click(lambda: message("Parado."), None, state, cancels=[speaking], queue=False, js=STOP,
+                             trigger_mode="once", show_progress="hidden", js=BEGIN, api_visibility="private")
+            stop.click(lambda: message(STOPPED), None, state, cancels=[speaking], queue=False, js=STOP, show_progress="hidden",
                        api_visibility="private")
             voice.change(self.speakers, voice, speaker, api_visibility="private", show_progress="hidden")
             voice.change(self.melody, voice, [pitch, liveliness, seed], api_visibility="private", show_progress="hidden")

@@ -31,10 +31,13 @@ STYLE = """
 footer { display: none !important; }
 """
 # Every update of #cola lists all sounds so far, so that none is lost where two updates come at once. They are played one after
-# the other; when all is said the player holds the whole sound, to be heard again.
+# the other; when all is said the player holds the whole sound, to be heard again. What was on its way when somebody stopped it
+# comes all the same: it stays unheard, and does not change what the page says.
+STOPPED = "Parado."
 PLAYER = """() => {
   document.documentElement.lang = 'es';
   let text = '', played = 0, playing = false, stopped = false, sounds = [], whole = '';
+  let halted = false;  // by the button, until the next text
   const audio = () => document.querySelector('#sonido audio');
   const next = () => {
     const player = audio();
@@ -51,9 +54,13 @@ PLAYER = """() => {
     }
   };
   window.chatterboxStop = () => { const player = audio(); played = sounds.length; whole = ''; playing = false;
-    stopped = true;  // what is still on its way stays unheard
+    stopped = true;
     if (player) { player.onended = player.onerror = null; player.pause(); } };
+  window.chatterboxHalt = () => { window.chatterboxStop(); halted = true; };
+  window.chatterboxBegin = () => { halted = false; };
   new MutationObserver(() => {
+    const line = document.querySelector('#estado [role]');
+    if (halted && line && line.textContent !== 'STOPPED') line.textContent = 'STOPPED';
     const queue = document.querySelector('#cola [data-text]');
     if (!queue) return;
     if (queue.dataset.text !== text) {
@@ -68,8 +75,9 @@ PLAYER = """() => {
     if (queue.dataset.whole) { queue.dataset.done = 1; whole = queue.dataset.whole; }
     next();
   }).observe(document.body, {childList: true, subtree: true, attributes: true, attributeFilter: ['data-sounds']});
-}"""
-STOP = "() => { window.chatterboxStop(); }"
+}""".replace("STOPPED", STOPPED)
+BEGIN = "(...given) => { window.chatterboxBegin(); return given; }"
+STOP = "() => { window.chatterboxHalt(); }"
 
 
 def describe(speech: Speech, frames_per_second: float) -> str:

@@ -194,6 +194,8 @@ def test_a_long_text_is_heard_before_it_is_all_said_and_can_be_stopped(browser, 
     press(browser, "\ue007")
     wait_for(browser, "return /Parado/.test(document.querySelector('#estado').innerText)")
     assert browser.execute_script(PLAYER + "return a.paused")
+    browser.execute_script("document.querySelector('#estado [role]').textContent = 'Frase 9'")  # one that was on its way
+    wait_for(browser, "return /Parado/.test(document.querySelector('#estado').innerText)")
 
 
 def test_what_cannot_be_said_is_said_in_words_and_the_page_goes_on(browser, server):
