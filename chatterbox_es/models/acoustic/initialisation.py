@@ -14,6 +14,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.acoustic.batches import recorded_prosody
 from chatterbox_es.models.acoustic.checkpoint import STATISTICS, Checkpoint
+from chatterbox_es.models.acoustic.harmonics import harmonic_mels
 from chatterbox_es.models.acoustic.network import AcousticModel
 from chatterbox_es.models.acoustic.prosody import SMALLEST_SPREAD, UNIT
 
@@ -61,6 +62,7 @@ def build_network(network: type[AcousticModel], arguments: dict[str, Any], featu
     model.number(features.names)
     if model.prosody is not None:
         model.prosody.statistics.copy_(prosody_statistics(features, arguments.get("speakers", ())))
+        model.prosody.harmonics.copy_(harmonic_mels(features.contract))
     return model
 
 

@@ -74,13 +74,14 @@ class AcousticModel(nn.Module):
         self.alignment_seconds = 0.0  # spent searching so far, which training reports as a share
         self.register_buffer("frame_sinusoids", sinusoids(LONGEST_TOKEN, width // 2, 200), persistent=False)
 
-    def condition(self, speakers: Sequence[str], dialects: Sequence[str], prosody: bool, hidden: int, dropout: float) -> None:
+    def condition(self, speakers: Sequence[str], dialects: Sequence[str], prosody: bool, hidden: int, dropout: float,
+                  bins: int) -> None:
         """Add what a model may be told. Last, so that the other parts begin with the same weights with and without."""
         if speakers:
             self.speaker_embedding = NamedEmbedding(speakers, self.width)
         if dialects:
             self.dialect_embedding = NamedEmbedding(dialects, self.width)
-        self.prosody = Prosody(self.width, hidden, dropout, len(speakers)) if prosody else None
+        self.prosody = Prosody(self.width, hidden, dropout, bins, len(speakers)) if prosody else None
 
     def token_mels(self, states: Tensor) -> Tensor:
         """What tokens say by themselves, which the alignment is searched with: (tokens, width) → (tokens, bins)."""
@@ -154,7 +155,7 @@ class AcousticModel(nn.Module):
             statistics = self.prosody_statistics(speakers, len(text.lengths))[text.rows()]
             measured = self.prosody.measure(recorded, durations, statistics)
             loss = self.prosody.loss(states, text, measured, log_durations, durations)
-            frames = frames + self.prosody(measured, text, durations, len(mels))
+            frames = frames + self.prosody(measured, text, durations, len(mels), recorded)
         return Aligned(token_mels, durations, log_durations, frames, loss)
 
     def search(self, fit: Tensor, text: Packing, speech: Packing, device: torch.device) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatterbox_es.models.acoustic.alignment import frame_positions
+from chatterbox_es.models.acoustic.harmonics import ROWS, harmonics_at
 from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.acoustic.token_predictor import TokenPredictor
 
@@ -71,9 +72,10 @@ class TokenProsody:
     pitch: Tensor  # 0 where unvoiced
     voiced: Tensor  # 1 or 0
     energy: Tensor
+    height: Tensor  # pitch again, in semitones above 1 Hz
 
     def stretched(self, text: Packing, durations: Tensor, frames: int | None = None) -> Tensor:
-        """(frames, 3): pitch, voicing and energy of each frame. Pitch and energy are what they are in a token's middle and go
+        """(frames, 4): pitch, voicing, energy and height of each frame. They are what they are in a token's middle and go
         straight to the next one's; pitch stays level towards an unvoiced token, and at both ends of a sentence."""
         token, since, left = frame_positions(durations, frames)
         lengths = durations.float()
@@ -83,9 +85,9 @@ class TokenProsody:
         rows = text.rows()
         other = torch.where(rows[other] == rows[token], other, token)
         share = away.abs() / ((lengths[token] + lengths[other]) / 2)
-        beside = torch.where((self.voiced[other] > 0) & (self.voiced[token] > 0), self.pitch[other], self.pitch[token])
-        return torch.stack([torch.lerp(self.pitch[token], beside, share), self.voiced[token],
-                            torch.lerp(self.energy[token], self.energy[other], share)], 1)
+        sung = torch.where((self.voiced[other] > 0) & (self.voiced[token] > 0), other, token)
+        pitch, height = (torch.lerp(value[token], value[sung], share) for value in (self.pitch, self.height))
+        return torch.stack([pitch, self.voiced[token], torch.lerp(self.energy[token], self.energy[other], share), height], 1)
 
 
 class Mixtures:
@@ -121,14 +123,16 @@ class Prosody(nn.Module):
     """Predicts the prosody of tokens from their states, and turns it into what is added to the states of frames."""
 
     statistics: Tensor  # (1 + speakers, 4): mean and deviation of pitch (semitones) and of energy (dB); row 0 of all others
+    harmonics: Tensor  # (ROWS, bins), `harmonic_mels` of the data's contract
 
-    def __init__(self, width: int, hidden: int, dropout: float, speakers: int = 0):
+    def __init__(self, width: int, hidden: int, dropout: float, bins: int, speakers: int = 0):
         super().__init__()
         self.predictor = TokenPredictor(width, hidden, dropout, DRAWN * COMPONENTS * 3 + 1)
-        self.embedding = nn.Linear(3, width)
+        self.embedding = nn.Linear(3 + bins, width)
         nn.init.zeros_(self.embedding.weight)  # it begins as without
         nn.init.zeros_(self.embedding.bias)
         self.register_buffer("statistics", torch.tensor([[0.0, 1.0, 0.0, 1.0]]).repeat(1 + speakers, 1))
+        self.register_buffer("harmonics", torch.zeros(ROWS, bins))
 
     def measure(self, recorded: Tensor, durations: Tensor, statistics: Tensor) -> TokenProsody:
         """The prosody of recorded tokens under an alignment.
@@ -145,8 +149,9 @@ class Prosody(nn.Module):
         pitch, count, energy = (sums[ends] - sums[ends - durations]).unbind(1)
         is_voiced = (count > 0.5 * durations).float()
         pitch_mean, pitch_spread, energy_mean, energy_spread = statistics.unbind(1)
-        pitch = ((pitch / count.clamp(min=1)).float() - pitch_mean) / pitch_spread * is_voiced
-        return TokenProsody(pitch, is_voiced, ((energy / durations).float() - energy_mean) / energy_spread)
+        height = (pitch / count.clamp(min=1)).float()
+        return TokenProsody((height - pitch_mean) / pitch_spread * is_voiced, is_voiced,
+                            ((energy / durations).float() - energy_mean) / energy_spread, height)
 
     def predict(self, states: Tensor, text: Packing) -> tuple[Mixtures, Tensor]:
         """The distributions of duration (its logarithm, relative to the expected one), pitch and energy, and the logit of being
@@ -168,7 +173,8 @@ class Prosody(nn.Module):
         voiced = (logits > 0).float()
         mean = (pitch * voiced).sum() / voiced.sum().clamp(min=1)
         pitch = mean + (pitch - mean) * controls.range + controls.pitch / statistics[1]
-        return longer.exp(), TokenProsody(pitch * voiced, voiced, energy + controls.energy / statistics[3])
+        return longer.exp(), TokenProsody(pitch * voiced, voiced, energy + controls.energy / statistics[3],
+                                          statistics[0] + pitch * statistics[1])
 
     def loss(self, states: Tensor, text: Packing, recorded: TokenProsody, log_durations: Tensor, durations: Tensor) -> Tensor:
         """(tokens,) negative log-likelihood of the recorded prosody; ``log_durations`` are the expected ones."""
@@ -178,6 +184,13 @@ class Prosody(nn.Module):
         voicing = functional.binary_cross_entropy_with_logits(logits, recorded.voiced, reduction="none")
         return voicing - likely[:, 0] - likely[:, 1] * recorded.voiced - likely[:, 2]
 
-    def forward(self, prosody: TokenProsody, text: Packing, durations: Tensor, frames: int | None = None) -> Tensor:
-        """(frames, width), what is added to the frames' states."""
-        return self.embedding(prosody.stretched(text, durations, frames))
+    def forward(self, prosody: TokenProsody, text: Packing, durations: Tensor, frames: int | None = None,
+                recorded: Tensor | None = None) -> Tensor:
+        """(frames, width), what is added to the frames' states. Where there are ``recorded`` (frames, 2) ones, as `measure`
+        takes them, voiced frames have their own pitch: mels then have their harmonics where they are told."""
+        pitch, voiced, energy, height = prosody.stretched(text, durations, frames).unbind(1)
+        if recorded is not None:
+            own = recorded[:, 0].float() / UNIT
+            height = torch.where(own > 0, own, height)
+        harmonics = harmonics_at(self.harmonics, height) * voiced[:, None]
+        return self.embedding(torch.cat([torch.stack([pitch, voiced, energy], 1), harmonics], 1))

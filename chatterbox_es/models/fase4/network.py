@@ -40,7 +40,7 @@ class Fase4(AcousticModel):
         self.text_encoder = TextEncoder(symbols, width, layers, heads, feedforward, dropout)
         self.mel_decoder = MelDecoder(width, decoder_hidden, bins)
         self.duration_predictor = DurationPredictor(width, duration_hidden, dropout)
-        self.condition(speakers, dialects, prosody, duration_hidden, dropout)
+        self.condition(speakers, dialects, prosody, duration_hidden, dropout, bins)
 
     def token_mels(self, states: Tensor) -> Tensor:
         return self.mel_decoder(states)

@@ -47,7 +47,7 @@ class Flow(AcousticModel):
         self.mel_decoder = PriorDecoder(width, decoder_blocks, decoder_expansion, bins)
         self.flow_decoder = FlowDecoder(bins, width, flow_width, flow_blocks, flow_expansion)
         self.duration_predictor = DurationPredictor(width, duration_hidden, dropout)
-        self.condition(speakers, dialects, prosody, duration_hidden, dropout)
+        self.condition(speakers, dialects, prosody, duration_hidden, dropout, bins)
 
     def token_mels(self, states: Tensor) -> Tensor:
         return self.token_decoder(states)

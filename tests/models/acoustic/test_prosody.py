@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
+from chatterbox_es.models.acoustic.harmonics import LOWEST, ROWS, STEP
 from chatterbox_es.models.acoustic.network import plain_controls
 from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.acoustic.prosody import (
@@ -43,18 +44,35 @@ def test_units_are_semitones_and_decibels():
 
 def test_tokens_have_the_mean_of_their_voiced_frames():
     recorded = torch.tensor([[90, -40], [94, -50], [0, -60], [80, -70], [0, -70], [0, -76]], dtype=torch.int32) * UNIT
-    measured = Prosody(8, 4, 0.0).measure(recorded, torch.tensor([3, 2, 1]), torch.tensor([[90.0, 2.0, -50.0, 10.0]] * 3))
+    measured = Prosody(8, 4, 0.0, 8).measure(recorded, torch.tensor([3, 2, 1]), torch.tensor([[90.0, 2.0, -50.0, 10.0]] * 3))
     assert measured.voiced.tolist() == [1, 0, 0]  # half of the frames are not most of them
     assert measured.pitch.tolist() == [1.0, 0.0, 0.0]
+    assert measured.height[0] == 92
     assert measured.energy.tolist() == pytest.approx([0.0, -2.0, -2.6])
 
 
 def test_contours_go_from_middle_to_middle_of_voiced_tokens_and_stay_within_their_sentence():
-    said = TokenProsody(*torch.tensor([[1.0, 3.0, 0.0, 7.0], [1.0, 1.0, 0.0, 1.0], [0.0, 4.0, 8.0, 5.0]]))
+    said = TokenProsody(*torch.tensor([[1.0, 3.0, 0.0, 7.0], [1.0, 1.0, 0.0, 1.0], [0.0, 4.0, 8.0, 5.0],
+                                       [81.0, 83.0, 0.0, 87.0]]))
     frames = said.stretched(Packing.of([3, 1]), torch.tensor([2, 2, 2, 2]))
     assert frames[:, 0].tolist() == [1.0, 1.5, 2.5, 3.0, 0.0, 0.0, 7.0, 7.0]
     assert frames[:, 1].tolist() == [1, 1, 1, 1, 0, 0, 1, 1]
     assert frames[:, 2].tolist() == [0.0, 1.0, 3.0, 5.0, 7.0, 8.0, 5.0, 5.0]
+    assert frames[[0, 1, 2, 3, 6], 3].tolist() == [81.0, 81.5, 82.5, 83.0, 87.0]
+
+
+def test_recorded_frames_are_told_their_own_pitch_and_unvoiced_tokens_none():
+    prosody = Prosody(8, 4, 0.0, 8)
+    prosody.harmonics.copy_(torch.arange(ROWS)[:, None].expand(-1, 8))
+    torch.nn.init.zeros_(prosody.embedding.weight[:, :3])
+    torch.nn.init.ones_(prosody.embedding.weight[:, 3:])
+    recorded = torch.tensor([[80, -40], [84, -40], [0, -40], [80, -40], [0, -40]], dtype=torch.int32) * UNIT
+    durations, text = torch.tensor([3, 2]), Packing.of([2])
+    measured = prosody.measure(recorded, durations, torch.tensor([[80.0, 2.0, -50.0, 10.0]] * 2))
+    told = prosody(measured, text, durations, 5, recorded)[:, 0] / 8
+    rows = [(pitch - LOWEST) / STEP for pitch in (80, 84, 82)]  # the third frame has none of its own, and the token's
+    assert told.tolist() == pytest.approx([*rows, 0, 0], abs=1e-2)
+    assert prosody(measured, text, durations, 5)[:3, 0].tolist() == pytest.approx([8 * rows[2]] * 3, abs=1e-1)
 
 
 def test_mixtures_have_the_densities_and_quantiles_of_their_components():
@@ -166,11 +184,11 @@ def test_a_model_that_is_told_nothing_says_so():
 def test_it_learns_where_a_voice_goes_up():
     """Even tokens are high and loud, odd ones low and soft, whatever else is said."""
     torch.manual_seed(1)
-    model, text = Prosody(16, 16, 0.0), Packing.of([40])
+    model, text = Prosody(16, 16, 0.0, 8), Packing.of([40])
     states = torch.randn(40, 16) * 0.1
     states[::2, 0] += 2
     up = (torch.arange(40) % 2 == 0).float() * 2 - 1
-    recorded = TokenProsody(up, torch.ones(40), 0.5 * up)
+    recorded = TokenProsody(up, torch.ones(40), 0.5 * up, 90 + up)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(150):
         loss = model.loss(states, text, recorded, torch.zeros(40), torch.full((40,), 3)).mean()
