@@ -19,6 +19,7 @@ from chatterbox_es.models.convnext import ConvNeXtBlock
 STEPS = 4  # of Euler's method
 TAU = 0.7  # of speech where nothing else is said
 NOISE = 1.0  # deviation of the noise in training; standardised mels have 1
+RESIDUE = 0.1  # variance of what the prior leaves open
 CYCLE = 512  # frames after which the noise of speech begins again
 INSTANTS = 1000  # that a position table tells apart
 
@@ -63,7 +64,7 @@ class FlowDecoder(nn.Module):
         self.blocks = FrameBlocks(blocks, hidden, expansion)
         self.norm = nn.LayerNorm(hidden)
         self.output = nn.Linear(hidden, bins)
-        nn.init.zeros_(self.output.weight)  # it begins at rest
+        nn.init.zeros_(self.output.weight)  # it begins with what is best without it
         nn.init.zeros_(self.output.bias)
         self.register_buffer("times", sinusoids(INSTANTS + 1, hidden, 10_000), persistent=False)
 
@@ -80,7 +81,15 @@ class FlowDecoder(nn.Module):
         embedded = self.time(self.times[(time * INSTANTS).round().long()]).unflatten(1, (len(self.blocks), -1))
         added = embedded.transpose(0, 1)[:, speech.rows()] if speech.mask is not None else embedded.transpose(0, 1).expand(
             -1, x.shape[0], -1)
-        return self.output(self.norm(self.blocks(x, speech, added)))
+        share = functional.embedding(speech.rows(), time[:, None]) if speech.mask is not None else time
+        return self.output(self.norm(self.blocks(x, speech, added))) + self._linear(share) * (mels - prior)
+
+    @staticmethod
+    def _linear(time: Tensor) -> Tensor:
+        """What the distance from the prior is multiplied by for the velocity that is best where nothing but the `RESIDUE` is
+        known: its covariance with the velocity over its own variance. What is left for the network is small at every time
+        (preconditioning: Karras et al. 2022)."""
+        return (time * RESIDUE - (1 - time) * NOISE**2) / ((1 - time)**2 * NOISE**2 + time**2 * RESIDUE)
 
     def loss(self, mels: Tensor, prior: Tensor, states: Tensor, speech: Packing) -> Tensor:
         """(frames,) squared error of the velocity, the mean over bins, at a time and with noise that are drawn; at validations
