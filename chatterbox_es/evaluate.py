@@ -3,6 +3,7 @@
     python -m chatterbox_es.evaluate run=outputs/4_3/TIME
     python -m chatterbox_es.evaluate run=outputs/best,outputs/4_3/TIME/checkpoints/best_….pt sentences=50
     python -m chatterbox_es.evaluate run=outputs/best peers=other:DIR recogniser=whisper:small sentences=all
+    python -m chatterbox_es.evaluate run=outputs/4_3/TIME,base
 
 Takes as many sentences as fit into two minutes (minutes=), and says how many; sentences= takes others. Writes
 sounds/, rows.jsonl (a line a sentence and system), summary.json and evaluation.html. docs/evaluation.md says what the
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.vocoder import GriffinLim
+from chatterbox_es.config import compose
 from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.budget import PROBED, sentences_that_fit
 from chatterbox_es.evaluation.comparison import evaluate
@@ -31,7 +34,7 @@ from chatterbox_es.evaluation.speed import machine, speed_of
 from chatterbox_es.evaluation.systems import Recordings, RoundTrip, Sentence, Spoken, System, check_names, held_out, parse_peers
 from chatterbox_es.evaluation.verdicts import verdicts
 from chatterbox_es.models.families import features_of
-from chatterbox_es.runs.checkpoint_files import run_of, voice_file
+from chatterbox_es.runs.checkpoint_files import BASE, is_base, run_of, voice_file
 from chatterbox_es.runs.run_directory import commit
 from chatterbox_es.selection.ranking import check_comparable
 from chatterbox_es.speech.options import AUTO, VOCODER_HELP, MannerOptions, VoiceOptions
@@ -61,6 +64,8 @@ class EvaluateOptions(MeasureOptions, MannerOptions):
 
 def name_of(run: Path) -> str:
     """What a run or a checkpoint is called in tables: the ends of its path."""
+    if is_base(run):
+        return BASE
     name = "/".join(run_of(run).absolute().parts[-2:])
     return f"{name}/{run.stem}" if run.is_file() else name
 
@@ -76,8 +81,7 @@ def main() -> None:
     runs = command_line.listed_paths(options.run) or [newest_voice(outputs)]
     said = {field.name: getattr(options, field.name) for field in dataclasses.fields(MannerOptions)}
     voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec, **said))
-    first = next(iter(voices.values()))
-    features = features_of(run_of(runs[0]), first.checkpoint.lineage.get("content", "unknown"), options.codec)
+    first, features = next(iter(voices.values())), features_for(runs, voices, options.codec)
     systems = _systems(features, voices, options)
     expected = min(wanted or len(features.validation), len(features.validation))
     measures = build_measures(options, first.front_end.dialect.name, asked, voices, expected)
@@ -111,7 +115,7 @@ def _systems(features: FeatureSet, voices: Mapping[str, Voice], options: Evaluat
     if options.griffin_lim:
         systems.append(RoundTrip(features, GriffinLim(features.contract), GRIFFIN_LIM))
     for name, voice in voices.items():
-        voice.checkpoint.check_fits(features, name)
+        voice.checkpoint.check_fits(features, name, statistics=False)  # what is compared is sound
         systems.append(Spoken(name, voice, rate))
     systems += parse_peers(options.peers, rate)
     check_names(systems)
@@ -127,8 +131,23 @@ def load_voices(runs: Sequence[Path], options: VoiceOptions | None = None) -> di
     voices = {name_of(run): load_voice(run, options=options) for run in runs}
     if len(voices) < len(runs):
         raise UserError(f"run={','.join(map(str, runs))}: two of them are called alike; name each once")
-    check_comparable([voice_file(run) for run in runs])
+    if trained := [voice_file(run) for run in runs if not is_base(run)]:
+        check_comparable(trained)
     return voices
+
+
+def features_for(runs: Sequence[Path], voices: Mapping[str, Voice], codec: str = "") -> FeatureSet:
+    """The set whose held-out sentences are said: that of the first voice that was trained here; of the base voice alone, the
+    speech that comes along.
+
+    Raises:
+        UserError: as `features_of`.
+    """
+    for run, voice in zip(runs, voices.values(), strict=True):
+        if not is_base(run):
+            return features_of(run_of(run), voice.checkpoint.lineage.get("content", "unknown"), codec)
+    print("the base voice is judged on sentences of data=demo, whose speech it may have learnt from")
+    return prepare(compose(["data=demo"]))
 
 
 def _time(results: Results, voices: Mapping[str, Voice]) -> None:

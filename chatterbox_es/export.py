@@ -23,7 +23,8 @@ from chatterbox_es.speech.voices import newest_voice
 
 @dataclasses.dataclass
 class ExportOptions:
-    run: str = command_line.path_field("run directory or checkpoint; none: the selected or newest one")
+    run: str = command_line.path_field(
+        "run directory or checkpoint, or base, which comes along; none: the selected one, the newest, or base")
     out: str = command_line.path_field("the file to write [voice.onnx]; chatterbox: the folder")
     outputs: str = command_line.path_field("where runs are looked for", default="outputs")
     speaker: str = dataclasses.field(default="", metadata={

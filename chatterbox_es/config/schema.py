@@ -243,7 +243,8 @@ class TrainConfig:
     max_steps: int | None = setting(None, at_least=1)
     max_minutes: float | None = setting(None, above=0)  # from the first step to the end of the last validation
     encoder: str | None = setting(None, path=True)  # 4_3: the 4_2 run to take the text encoder from, in place of the newest
-    finetune: str | None = setting(None, path=True)  # a finished run of any data whose whole model is the start
+    # a finished run of any data whose whole model is the start; base: what comes along, of model=flow and model=vocoder
+    finetune: str | None = setting(None, path=True)
     samples: int = setting(3, at_least=0)  # held-out sentences spoken and drawn at each validation
     # held-out sentences spoken and heard at validations: quality, similarity, WER; at most 5 % of the time. docs/training.md
     listen: int = setting(0, at_least=0)

@@ -95,6 +95,7 @@ class FeatureSet:
             self._read()
         except (ValueError, LookupError, TypeError, EOFError, FileNotFoundError) as error:
             raise UserError(f"{folder} is damaged ({error}): delete it, and prepare again") from error
+        self.mean = torch.zeros_like(self.statistics.mean)  # of the training frames, as `mel` gives them
         self.train = np.flatnonzero(~self.index["validation"])
         self.validation = np.flatnonzero(self.index["validation"])
         shards = self.card["shards"]
@@ -117,6 +118,11 @@ class FeatureSet:
             raise ValueError(f"index.npy holds {len(self.index)} utterances where {self.card['utterances']} belong")
         if len(self.index) and len(self.tokens) < (self.index["token"] + self.index["tokens"]).max():
             raise ValueError("tokens.npy is shorter than index.npy says")  # a set that drops some shares the whole one's
+
+    def standardise_by(self, statistics: Statistics) -> None:
+        """From now on give mels as ``statistics`` standardise them, those of a voice that goes on with this set."""
+        self.mean = statistics.standardise(self.statistics.restore(self.mean))
+        self.statistics = statistics
 
     def __len__(self) -> int:
         return len(self.index)
@@ -212,7 +218,7 @@ class FeatureSet:
 
     def baseline(self) -> float:
         """What predicting the training mean scores on the validation frames: mean squared standardised value."""
-        total = sum(self.mel(number).square().sum(dtype=torch.float64).item() for number in self.validation.tolist())
+        total = sum((self.mel(number) - self.mean).square().sum(dtype=torch.float64).item() for number in self.validation.tolist())
         return total / (int(self.index["frames"][self.validation].sum()) * self.contract.bins)
 
 

@@ -6,6 +6,7 @@
     checkpoints/state_<step>-<16 digits>.pt       what a run goes on from, with the beginning of its SHA-256
     checkpoints/vocoder.safetensors               the vocoder of a voice's own, in half precision
     outputs/best/voice.pt                         what a selection has chosen; beside it vocoder.safetensors, if it has one
+    chatterbox_es/weights/voice_base.safetensors  the voice that comes along, which is called base wherever a run is named
 """
 
 import os
@@ -17,6 +18,8 @@ from chatterbox_es.runs.run_directory import CHECKPOINTS, state_of
 
 BEST, VOICE = "best", "voice.pt"  # what a selection leaves below outputs/
 VOCODER = "vocoder.safetensors"  # of a voice's own
+BASE = "base"  # the name of the voice that comes along
+BASE_VOICE = Path(__file__).parents[1] / "weights" / "voice_base.safetensors"
 FULL_MODEL = "full_model"  # what a phase trains that trains all
 PATTERNS = ("best_*.pt", "final_*.pt", "ema_*.pt")
 STATE = re.compile(r"state_(\d+)-([0-9a-f]{16})\.pt")
@@ -51,12 +54,19 @@ def run_of(run: Path) -> Path:
     return run.parent.parent if run.parent.name == CHECKPOINTS else run.parent
 
 
+def is_base(run: Path) -> bool:
+    """Whether a run that somebody named is the voice that comes along, and it is there."""
+    return run == Path(BASE) and BASE_VOICE.is_file()
+
+
 def final_checkpoint(run: Path) -> Path:
-    """The final checkpoint of a run, or ``run`` itself when it is a checkpoint's file.
+    """The final checkpoint of a run, or ``run`` itself when it is a checkpoint's file, or the base voice's.
 
     Raises:
         UserError: no such run, or it has none.
     """
+    if is_base(run):
+        return BASE_VOICE
     if run.is_file():
         return run
     if not run.is_dir():
@@ -90,7 +100,7 @@ def voice_file(run: Path) -> Path:
     Raises:
         UserError: there is none.
     """
-    return run / VOICE if (run / VOICE).is_file() else final_checkpoint(run)
+    return run / VOICE if (run / VOICE).is_file() and not is_base(run) else final_checkpoint(run)
 
 
 def vocoder_beside(voice: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.recipe import StoredModel
-from chatterbox_es.runs.checkpoint_files import BEST, VOICE, voice_file
+from chatterbox_es.runs.checkpoint_files import BASE, BEST, VOICE, is_base, voice_file
 from chatterbox_es.runs.run_directory import DAMAGED, finished_runs, runs_below, state_of
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
@@ -40,13 +40,14 @@ class Shelf:
         self.lock = threading.Lock()
 
     def runs(self) -> dict[str, Path]:
-        """Name → run: the named voice, the selected one, then finished runs, the newest first."""
+        """Name → run: the named voice, the selected one, finished runs, the newest first, then the base voice."""
         runs = [self.run] if self.run else []
         best = self.outputs / BEST
         if (best / VOICE).is_file():
             runs.append(best)
         finished = [run for run in finished_runs(self.outputs) if is_voice(run)]
-        return {self._name(run): run for run in (*runs, *reversed(finished))}
+        base = [Path(BASE)] if is_base(Path(BASE)) else []
+        return {self._name(run): run for run in (*runs, *reversed(finished), *base)}
 
     def offers(self) -> list[Offer]:
         """What `runs` gives, each looked at; then the runs that are damaged."""

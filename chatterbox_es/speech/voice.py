@@ -197,8 +197,10 @@ class MelVoice(Voice):
         super().__init__(checkpoint, name, dialect)
         self.unfolded = checkpoint  # with all of its speakers and dialects, of which `checkpoint` has one
         self.speaker = speaker or next(iter(self.speakers), "")
+        checkpoint.check_symbols(self.front_end.table, name, "this version")
         self.checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
-        self.checkpoint.check_symbols(self.front_end.table, name, "this version")
+        if acoustic is None:
+            self.checkpoint = self.checkpoint.with_symbols(self.front_end.table)
         self.acoustic = acoustic or TorchModel(self.checkpoint)
         self.vocoder = vocoder or GriffinLim(checkpoint.contract)
         self.manner = manner or Manner()

@@ -8,7 +8,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.recipe import StoredModel
-from chatterbox_es.runs.checkpoint_files import BEST, VOICE, holds_full_model, vocoder_beside, voice_file
+from chatterbox_es.runs.checkpoint_files import BASE, BEST, VOICE, holds_full_model, is_base, vocoder_beside, voice_file
 from chatterbox_es.runs.run_directory import finished_runs, read_card
 from chatterbox_es.speech.onnx_export import exported_beside
 from chatterbox_es.speech.onnx_voice import OnnxModel
@@ -79,7 +79,8 @@ def is_voice(run: Path) -> bool:
 
 
 def newest_voice(outputs: Path) -> Path:
-    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase.
+    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase; or the
+    base voice, which comes along.
 
     Raises:
         UserError: there is none.
@@ -88,6 +89,8 @@ def newest_voice(outputs: Path) -> Path:
         return outputs / BEST
     runs = [run for run in finished_runs(outputs) if is_voice(run)]
     whole = [run for run in runs if holds_full_model(run)]
+    if not runs and is_base(Path(BASE)):
+        return Path(BASE)
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "
                         "(python -m chatterbox_es.train), or name a run or a checkpoint: run=PATH")
@@ -95,7 +98,9 @@ def newest_voice(outputs: Path) -> Path:
 
 
 def chosen_from(run: Path) -> str:
-    """For ``outputs/best``, which checkpoint was selected; nothing for a run."""
+    """For ``outputs/best``, which checkpoint was selected; what the base voice is; nothing for a run."""
+    if is_base(run):
+        return ", which comes along"
     try:
         selection = json.loads((run / "selection.json").read_text(encoding="utf-8"))
         return f" (selected by {selection['by']}: {selection['ranking'][0]['checkpoint']})"

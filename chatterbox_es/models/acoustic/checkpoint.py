@@ -1,6 +1,7 @@
 """Weights of a model of mels on disk with all that gives them meaning: sizes, symbols, mel contract, statistics, lineage."""
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,9 +17,14 @@ from chatterbox_es.models.acoustic.aligned import aligned
 from chatterbox_es.models.acoustic.batches import Batch
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
 from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
+from chatterbox_es.models.compact import compact, restored
 from chatterbox_es.text import SymbolTable
+from chatterbox_es.text.symbols import PHONES
 
+log = logging.getLogger(__name__)
 FORMAT = 1
+COMPACT = "compact"  # in a file's facts where its weights are those of `models.compact`
+EMBEDDING = "text_encoder.embedding.weight"  # a row a symbol
 STATISTICS = "prosody.statistics"  # rows of speakers, the first of all
 STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less
 
@@ -98,7 +104,7 @@ class Checkpoint:
         weights = dict(self.weights)
         others = weights.pop(self.vectors_key(what))[0]
         vector = torch.stack(list(vectors.values())).mean(0) if name is None else vectors.get(name, others)
-        weights["text_encoder.embedding.weight"] = weights["text_encoder.embedding.weight"] + vector
+        weights[EMBEDDING] = weights[EMBEDDING] + vector
         if what == "speaker" and STATISTICS in weights:
             row = 1 + list(vectors).index(name) if name in vectors else 0
             weights[STATISTICS] = weights[STATISTICS][[row]]
@@ -117,6 +123,22 @@ class Checkpoint:
             raise UserError(f"speaker={speaker} is not known to this voice; " + (
                 f"it has {listed}" if names else "it was trained as one voice: leave speaker= out"))
         return self.fold("speaker", speaker or next(iter(names), None)).fold("dialect", dialect)
+
+    def with_symbols(self, table: SymbolTable, rows: int = 0) -> "Checkpoint":
+        """The same for a symbol table of another order or other symbols, in an embedding of so many rows, or as many as it has:
+        a symbol that both have keeps its vector, and a new one begins as the mean of the phones."""
+        rows = rows or max(self.model["symbols"], len(table.in_use))
+        if table.digest == self.symbols.digest and rows == self.model["symbols"]:
+            return self
+        known, old = self.symbols.number, self.weights[EMBEDDING]
+        mean = old[[number for symbol, number in known.items() if symbol in PHONES] or list(known.values())].mean(0)
+        embedding = old.new_zeros(rows, old.shape[1])
+        for number, symbol in enumerate(table.in_use):
+            embedding[number] = old[known[symbol]] if symbol in known else mean
+        if new := [symbol for symbol in table.in_use if symbol not in known]:
+            log.warning("symbols that it has never heard, and that begin as a mean of its phones: %s", " ".join(new))
+        return dataclasses.replace(self, weights=self.weights | {EMBEDDING: embedding}, symbols=table,
+                                   model=self.model | {"symbols": rows})
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all.
@@ -150,7 +172,7 @@ class Checkpoint:
         if stored.get("format") != FORMAT:
             raise UserError(f"{path} is not a checkpoint of this version (format {FORMAT})")
         try:
-            read = cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]),
+            read = cls(cls.whole_weights(stored), stored["model"], stored["phase"], MelContract(**stored["mel"]),
                        SymbolTable.from_dict(stored["symbols"]), Statistics.from_dict(stored["statistics"]),
                        stored["front_end"], stored["lineage"])
             with torch.device("meta"):
@@ -159,6 +181,16 @@ class Checkpoint:
             raise UserError(f"{path} is damaged, or no checkpoint of this version ({error!r}); name another one") from error
         check_tensors(path, read.weights, expected)
         return read
+
+    @staticmethod
+    def whole_weights(stored: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """The weights in a file; those that were stored small as float32, with rows of zeros for what no symbol uses."""
+        if COMPACT not in stored:
+            return stored["weights"]
+        weights = restored(stored["weights"])
+        embedding = weights[EMBEDDING]
+        free = stored["model"]["symbols"] - len(embedding)
+        return weights | {EMBEDDING: torch.cat([embedding, embedding.new_zeros(free, embedding.shape[1])])}
 
     def describe(self) -> dict[str, Any]:
         """All but the weights, as plain values."""
@@ -175,13 +207,18 @@ class Checkpoint:
         """Change the weights in place so that the same log-mels come out in the units of ``new`` statistics."""
         raise NotImplementedError
 
-    def export(self, path: Path) -> None:
-        """`write_safetensors`.
+    def export(self, path: Path, small: bool = False) -> None:
+        """`write_safetensors`; ``small``: as `models.compact` stores weights, without the rows that no symbol uses, which `read`
+        takes as well.
 
         Raises:
             UserError: the disk is full.
         """
-        write_safetensors(path, self.weights, {"format": FORMAT, **self.describe()})
+        weights, facts = self.weights, {"format": FORMAT, **self.describe()}
+        if small:
+            used = weights[EMBEDDING][:len(self.symbols.in_use)]
+            weights, facts = compact(weights | {EMBEDDING: used}), {COMPACT: 1, **facts}
+        write_safetensors(path, weights, facts)
 
     def save_final(self, path: Path) -> None:
         """`export` and `save` beside each other.
@@ -197,8 +234,8 @@ class Checkpoint:
         return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
 
     def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
-        """Raise UserError when ids mean other symbols here than in ``symbols``."""
-        if self.symbols.digest != symbols.digest:
+        """Raise UserError when ids mean other symbols here than in ``symbols``; a table that goes on where this one ends may."""
+        if self.symbols.in_use != symbols.in_use[:len(self.symbols.in_use)]:
             changed = sorted(set(self.symbols.in_use) ^ set(symbols.in_use)) or ["their order"]
             raise UserError(f"the symbol table of {mine} ({len(self.symbols.in_use)} in use) is not that of {theirs} "
                             f"({len(symbols.in_use)} in use); they differ in: {' '.join(changed)}. "
@@ -211,8 +248,8 @@ class Checkpoint:
         gap = self.statistics.difference(features.statistics)
         if statistics and gap > STATISTICS_TOLERANCE:
             raise UserError(f"the mel statistics of {name} are not those of {features.folder}: they lie up to {gap:.2g} "
-                            "standard deviations apart, so it was trained on other data. To go on from it with other "
-                            "data on purpose: train.finetune=RUN")
+                            "standard deviations apart, so it was trained on other data, or one of the two began as the base "
+                            "voice and kept its statistics. To go on from it with other data on purpose: train.finetune=RUN")
 
 
 def rebase_output(weight: torch.Tensor, bias: torch.Tensor, old: Statistics, new: Statistics) -> None:

@@ -88,9 +88,9 @@ def prosody_statistics(features: FeatureSet, speakers: Sequence[str]) -> torch.T
 def remap_embeddings(parent: Checkpoint, model: AcousticModel, features: FeatureSet) -> dict[str, torch.Tensor]:
     """The parent's weights for a model that is conditioned on other speakers or dialects than the parent, on none, or newly.
 
-    A name that both know keeps its vector; a new one begins as the mean of the parent's, or as 0 where it had none. Where
-    the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`): that of the data's one speaker (or
-    dialect) if the parent knew it, else the mean of all.
+    A name that both know keeps its vector; a new speaker begins as the `nearest_speaker`, others as the mean of the parent's, or
+    as 0 where it had none. Where the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`): that
+    of the data's one speaker (or dialect) if the parent knew it, else the nearest, else the mean of all.
     """
     for what in ("speaker", "dialect"):
         mine, old = model.named(what), parent.vectors(what)
@@ -99,11 +99,27 @@ def remap_embeddings(parent: Checkpoint, model: AcousticModel, features: Feature
             default = torch.stack(list(old.values())).mean(0) if old else torch.zeros(width)
             key = parent.vectors_key(what)
             others = parent.weights[key][0] if old else default
-            parent.weights[key] = torch.stack([others, *(old.get(name, default) for name in mine.names)])
+            like = [name if name in old or what == "dialect" else nearest_speaker(parent, model, name) for name in mine.names]
+            parent.weights[key] = torch.stack([others, *(old.get(name or "", default) for name in like)])
         elif old:
             named = [name for name in features.names(what) if name]
-            parent = parent.fold(what, named[0] if len(named) == 1 and named[0] in old else None)
+            is_known = len(named) == 1 and named[0] in old
+            near = nearest_speaker(parent, model) if what == "speaker" and not is_known else None
+            parent = parent.fold(what, named[0] if is_known else near)
     return parent.weights
+
+
+def nearest_speaker(parent: Checkpoint, model: AcousticModel, name: str = "") -> str | None:
+    """The speaker of a parent whose mean pitch is nearest to that of a model's speaker, or of all its data; None where pitch was
+    not measured in both."""
+    speakers, known = parent.model.get("speakers", ()), parent.weights.get(STATISTICS)
+    if not speakers or known is None or model.prosody is None:
+        return None
+    mine = model.prosody.statistics[1 + model.named("speaker").names.index(name) if name else 0]
+    away = (known[1:, 0] - mine[0].to(known)).abs()
+    nearest = int(away.argmin())
+    log.info("%s begins as %s, whose pitch is nearest: %.1f semitones away", name or "the voice", speakers[nearest], away[nearest])
+    return speakers[nearest]
 
 
 def fitting_weights(parent: Checkpoint, model: AcousticModel, features: FeatureSet, name: str,
@@ -113,6 +129,8 @@ def fitting_weights(parent: Checkpoint, model: AcousticModel, features: FeatureS
     Raises:
         UserError: the parent has other symbols or mels, or prosody that the model has not.
     """
+    if finetune:
+        parent = parent.with_symbols(features.symbols, model.text_encoder.embedding.num_embeddings)
     parent.check_fits(features, name, statistics=not finetune)
     if finetune:
         parent.rebase(features.statistics)

@@ -10,13 +10,17 @@ import torch
 from chatterbox_es.config import AcousticRun, FlowRun
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.models.acoustic.initialisation import build_network, fitting_weights, load_weights, model_arguments
+from chatterbox_es.models.acoustic.network import AcousticModel
 from chatterbox_es.models.acoustic.recipe import AcousticRecipe
 from chatterbox_es.models.acoustic.validation import FLOW
+from chatterbox_es.models.checkpoints import check_contract
 from chatterbox_es.models.flow.checkpoint import Checkpoint
 from chatterbox_es.models.flow.flow_decoder import TAU, Draw, flow_noise
 from chatterbox_es.models.flow.network import Flow
+from chatterbox_es.models.recipe import Frozen
 from chatterbox_es.models.starting_point import encoder_checkpoint
-from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.models.weights import weights_digest
+from chatterbox_es.runs.checkpoint_files import BASE, final_checkpoint
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # a second to import, which preparing does without
@@ -29,14 +33,43 @@ class FlowRecipe(AcousticRecipe):
 
     name, kind, frozen_in_4_2 = Checkpoint.family, Checkpoint, "flow_decoder"
     absolute = True
+    from_base = False  # whether a run begins as the voice that comes along
 
     @classmethod
     def of(cls, config: AcousticRun, load: Callable[[Path], Any]) -> Self:
         recipe = super().of(config, load)
+        recipe.from_base = config.train.finetune == BASE
         if config.phase.trains == "full_model":
             recipe.validation_metrics = (*recipe.validation_metrics, FLOW)
             recipe.ends_with = "mean"  # ``val_loss`` is the prior's, and the flow goes on learning when that is learnt
         return recipe
+
+    def prepare(self, config: AcousticRun) -> FeatureSet:
+        return self.in_its_units(super().prepare(config))
+
+    def find(self, folder: Path, content: str) -> FeatureSet | None:
+        found = super().find(folder, content)
+        return found and self.in_its_units(found)
+
+    def in_its_units(self, features: FeatureSet) -> FeatureSet:
+        """A set as this run's model is given it. One that begins as the base voice keeps the base's mel statistics: minutes of a
+        new voice say less of them, and losses, noise and tau go on meaning what they did.
+
+        Raises:
+            UserError: there is no base voice, or its mels have another contract.
+        """
+        if self.from_base:
+            base = base_voice()
+            check_contract(base.contract, features.contract, "the base voice", str(features.folder))
+            features.standardise_by(base.statistics)
+        return features
+
+    def freeze(self, model: AcousticModel, config: AcousticRun, fabric: "Fabric | None" = None) -> Frozen:
+        frozen = super().freeze(model, config, fabric)
+        if not self.from_base:
+            return frozen
+        kept = weights_digest(vars(base_voice().statistics))  # a resumed run would not go on by those of another base
+        return Frozen([*frozen.parts, "mel statistics"], lambda: f"{frozen.digest()} {kept}")
 
     def start(self, config: FlowRun, features: FeatureSet, fabric: "Fabric") -> tuple[Flow, dict]:
         """
@@ -67,3 +100,12 @@ class FlowRecipe(AcousticRecipe):
     def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         return super().metrics(parts, norms) | {"grad_norm_vocoder": norms["mel_decoder"],
                                                 "grad_norm_flow": norms["flow_decoder"]}
+
+
+def base_voice() -> Checkpoint:
+    """The voice that comes along.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    return cast(Checkpoint, Checkpoint.load(final_checkpoint(Path(BASE))))

@@ -12,6 +12,7 @@ from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
 from chatterbox_es.models.vocoder.network import Vocoder
+from chatterbox_es.runs.checkpoint_files import BASE as BASE_RUN
 from chatterbox_es.runs.checkpoint_files import vocoder_beside
 from chatterbox_es.text import SymbolTable
 
@@ -103,7 +104,7 @@ class Checkpoint:
         Raises:
             UserError: the disk is full.
         """
-        if voice := self.lineage.get("voice"):
+        if (voice := self.lineage.get("voice")) and voice != BASE_RUN:  # beside which lies the package
             self.export(vocoder_beside(Path(voice)), half=True)
         self.export(path.with_suffix(".safetensors"))
         self.save(path)

@@ -33,7 +33,8 @@ from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.models.vocoder.sound_set import SoundSet
 from chatterbox_es.models.vocoder.validation import METRICS, utterance_values, vocoded
 from chatterbox_es.models.weights import front_end_facts
-from chatterbox_es.runs.checkpoint_files import final_checkpoint, voice_file
+from chatterbox_es.runs.checkpoint_files import BASE as BASE_RUN
+from chatterbox_es.runs.checkpoint_files import final_checkpoint, is_base, voice_file
 from chatterbox_es.runs.plots import draw_mels
 
 if TYPE_CHECKING:
@@ -82,10 +83,13 @@ class VocoderRecipe:
                 other mels.
         """
         model = self.build(config, features, fabric)
-        lineage = {"voice": str(voice_to_serve(config.model.voice, features))} if config.model.voice else {}
+        lineage = {}
+        if voice := config.model.voice:
+            path = voice_to_serve(voice, features)
+            lineage = {"voice": BASE_RUN if is_base(Path(voice)) else str(path)}
         if not config.train.finetune:
             return model, lineage
-        path = BASE if config.train.finetune == "base" else final_checkpoint(Path(config.train.finetune))
+        path = BASE if config.train.finetune == BASE_RUN else final_checkpoint(Path(config.train.finetune))
         parent = Checkpoint.load(path)
         parent.check_fits(features, str(path))
         if others := {key: size for key, size in sizes_of(config).items() if parent.model.get(key) != size}:
