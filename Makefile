@@ -16,6 +16,9 @@ RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 confo
 # What evaluation hears with, without the torchaudio and the compiler that they ask for and do not need.
 EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 resemblyzer==0.1.4
 
+# Minutes of `make demo`: of phase 4_3 and the vocoder where a base voice comes along, else of 4_2 first.
+DEMO_MINUTES := $(if $(wildcard chatterbox_es/weights/voice_base.safetensors),4 0,1.5 3 0)
+
 .PHONY: help install demo chatterbox ears test typecheck test-slow docs clean
 
 help: ## list the targets
@@ -23,8 +26,8 @@ help: ## list the targets
 
 install: $(INSTALLED) ## the environment in .venv, with the package in it
 
-demo: $(INSTALLED) ## train a small voice on Kokoro's speech, which comes along, and let it speak (two trainings, 5 minutes or less in all)
-	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo 1.5 3 0
+demo: $(INSTALLED) ## train a small voice on Kokoro's speech, which comes along, and let it speak (5 minutes of training or less)
+	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo $(DEMO_MINUTES)
 
 chatterbox: $(INSTALLED) ## what model=chatterbox needs; your torch stays as it is
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e ".[chatterbox]"

@@ -27,7 +27,8 @@ class SynthesizeOptions(VoiceOptions):
     file: str = command_line.path_field("or a UTF-8 file with a sentence a line (id|text also)")
     out: str = command_line.path_field(
         "a .wav file, or with file= a folder [out.wav, spoken/]; - is raw 16-bit sound to a pipe")
-    run: str = command_line.path_field("run directory, checkpoint, exported .onnx, or base, which comes along; none: the selected one, the newest, or base")
+    run: str = command_line.path_field(
+        "run directory, checkpoint, exported .onnx, or base, which comes along; none: the selected one, the newest, or base")
     outputs: str = command_line.path_field("where runs are looked for", default="outputs")
     dialect: str = dataclasses.field(default="", metadata={"help": "none: the one the voice was trained in"})
     speaker: str = dataclasses.field(default="", metadata={

@@ -18,6 +18,7 @@ from hypothesis import settings
 from chatterbox_es.config import Config, compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
+from chatterbox_es.runs import checkpoint_files
 from chatterbox_es.training.tracking import Tracker
 
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
@@ -164,6 +165,13 @@ def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Callable:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def without_base_voice(monkeypatch, tmp_path) -> Path:
+    """Where the base voice would lie; nothing is there, so that tests say the same whether one comes along or not."""
+    monkeypatch.setattr(checkpoint_files, "BASE_VOICE", tmp_path / "package/weights/voice_base.safetensors")
+    return checkpoint_files.BASE_VOICE
 
 
 @pytest.fixture

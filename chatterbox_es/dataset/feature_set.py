@@ -218,7 +218,8 @@ class FeatureSet:
 
     def baseline(self) -> float:
         """What predicting the training mean scores on the validation frames: mean squared standardised value."""
-        total = sum((self.mel(number) - self.mean).square().sum(dtype=torch.float64).item() for number in self.validation.tolist())
+        away = (self.mel(number) - self.mean for number in self.validation.tolist())
+        total = sum(mel.square().sum(dtype=torch.float64).item() for mel in away)
         return total / (int(self.index["frames"][self.validation].sum()) * self.contract.bins)
 
 

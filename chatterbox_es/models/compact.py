@@ -10,8 +10,8 @@ SCALE = ".scale"
 
 
 def compact(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Large matrices and convolutions (rows, …) as int8, each with ``NAME.scale`` (rows,) beside it; what `restored` gives is off
-    by at most half a row's scale, which is a 254th of its largest number. Biases, norms and statistics stay."""
+    """Large matrices and convolutions (rows, …) as int8, each with ``NAME.scale`` (rows,) beside it; what `restored` gives is
+    off by at most half a row's scale, which is a 254th of its largest number. Biases, norms and statistics stay."""
     stored = {}
     for name, weight in weights.items():
         if not name.endswith(".weight") or weight.dim() < 2 or weight.numel() < LARGE:

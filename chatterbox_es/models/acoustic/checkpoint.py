@@ -184,7 +184,7 @@ class Checkpoint:
 
     @staticmethod
     def whole_weights(stored: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """The weights in a file; those that were stored small as float32, with rows of zeros for what no symbol uses."""
+        """The weights in a file; those that were stored small in float32, with rows of zeros for what no symbol uses."""
         if COMPACT not in stored:
             return stored["weights"]
         weights = restored(stored["weights"])

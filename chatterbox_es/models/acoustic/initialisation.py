@@ -115,10 +115,12 @@ def nearest_speaker(parent: Checkpoint, model: AcousticModel, name: str = "") ->
     speakers, known = parent.model.get("speakers", ()), parent.weights.get(STATISTICS)
     if not speakers or known is None or model.prosody is None:
         return None
-    mine = model.prosody.statistics[1 + model.named("speaker").names.index(name) if name else 0]
+    embedding = model.named("speaker")
+    mine = model.prosody.statistics[embedding.row(name) if embedding else 0]
     away = (known[1:, 0] - mine[0].to(known)).abs()
     nearest = int(away.argmin())
-    log.info("%s begins as %s, whose pitch is nearest: %.1f semitones away", name or "the voice", speakers[nearest], away[nearest])
+    log.info("%s begins as %s, whose pitch is nearest: %.1f semitones away", name or "the voice", speakers[nearest],
+             away[nearest])
     return speakers[nearest]
 
 
