@@ -208,8 +208,8 @@ class Checkpoint:
         raise NotImplementedError
 
     def export(self, path: Path, small: bool = False) -> None:
-        """`write_safetensors`; ``small``: as `models.compact` stores weights, without the rows that no symbol uses, which `read`
-        takes as well.
+        """`write_safetensors`; ``small``: as `models.compact` stores weights, without the rows that no symbol uses, which
+        `read` takes as well.
 
         Raises:
             UserError: the disk is full.
@@ -234,7 +234,7 @@ class Checkpoint:
         return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
 
     def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
-        """Raise UserError when ids mean other symbols here than in ``symbols``; a table that goes on where this one ends may."""
+        """Raise UserError when ids mean other symbols here than in ``symbols``, which may go on where this table ends."""
         if self.symbols.in_use != symbols.in_use[:len(self.symbols.in_use)]:
             changed = sorted(set(self.symbols.in_use) ^ set(symbols.in_use)) or ["their order"]
             raise UserError(f"the symbol table of {mine} ({len(self.symbols.in_use)} in use) is not that of {theirs} "

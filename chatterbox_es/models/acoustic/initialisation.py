@@ -88,9 +88,9 @@ def prosody_statistics(features: FeatureSet, speakers: Sequence[str]) -> torch.T
 def remap_embeddings(parent: Checkpoint, model: AcousticModel, features: FeatureSet) -> dict[str, torch.Tensor]:
     """The parent's weights for a model that is conditioned on other speakers or dialects than the parent, on none, or newly.
 
-    A name that both know keeps its vector; a new speaker begins as the `nearest_speaker`, others as the mean of the parent's, or
-    as 0 where it had none. Where the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`): that
-    of the data's one speaker (or dialect) if the parent knew it, else the nearest, else the mean of all.
+    A name that both know keeps its vector; a new speaker begins as the `nearest_speaker`, others as the mean of the parent's,
+    or as 0 where it had none. Where the model has no such embedding, a vector is added to every token's (`Checkpoint.fold`):
+    that of the data's one speaker (or dialect) if the parent knew it, else the nearest, else the mean of all.
     """
     for what in ("speaker", "dialect"):
         mine, old = model.named(what), parent.vectors(what)
@@ -110,8 +110,8 @@ def remap_embeddings(parent: Checkpoint, model: AcousticModel, features: Feature
 
 
 def nearest_speaker(parent: Checkpoint, model: AcousticModel, name: str = "") -> str | None:
-    """The speaker of a parent whose mean pitch is nearest to that of a model's speaker, or of all its data; None where pitch was
-    not measured in both."""
+    """The speaker of a parent whose mean pitch is nearest to that of a model's speaker, or of all its data; None where pitch
+    was not measured in both."""
     speakers, known = parent.model.get("speakers", ()), parent.weights.get(STATISTICS)
     if not speakers or known is None or model.prosody is None:
         return None

@@ -52,8 +52,8 @@ class FlowRecipe(AcousticRecipe):
         return found and self.in_its_units(found)
 
     def in_its_units(self, features: FeatureSet) -> FeatureSet:
-        """A set as this run's model is given it. One that begins as the base voice keeps the base's mel statistics: minutes of a
-        new voice say less of them, and losses, noise and tau go on meaning what they did.
+        """A set as this run's model is given it. One that begins as the base voice keeps the base's mel statistics: minutes of
+        a new voice say less of them, and losses, noise and tau go on meaning what they did.
 
         Raises:
             UserError: there is no base voice, or its mels have another contract.
