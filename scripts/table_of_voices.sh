@@ -31,7 +31,7 @@ voice() { # NAME CORPUS MINUTES_4_2 MINUTES_4_3 KEY=VALUE …: trains it unless 
     local name=$1 corpus=$2 first=$3 second=$4; shift 4
     mkdir -p "$folder/$name"
     if ! compgen -G "$folder/$name/outputs/4_3/*/checkpoints/final_*.pt" >/dev/null; then
-        (cd "$folder/$name" && FROM=nothing PYTHON=$python "$root/scripts/train_voice.sh" "$corpus" "$first" "$second" 0 "$@") >"$folder/$name.log" 2>&1 ||
+        (cd "$folder/$name" && PYTHON=$python "$root/scripts/train_voice.sh" "$corpus" "$first" "$second" 0 model=fase4 "$@") >"$folder/$name.log" 2>&1 ||
             { tail -n 20 "$folder/$name.log" >&2; echo "error: $name failed; its log is $folder/$name.log" >&2; exit 1; }
     fi
     local found=("$folder/$name"/outputs/4_2/*)
