@@ -36,10 +36,10 @@ corpora=$shared/corpora/kokoro_es teacher=$shared/teacher/kokoro_es.py
 [[ -d "$corpora" ]] || { echo "error: there is no $corpora" >&2; exit 2; }
 
 # How the base is trained; the phases' other values are in conf/.
-trained=(model=flow model.use_speaker=true model.speaker_minimum=5 phase.batch_size=16 train.ema=0.999
-         data.validation_minimum=40 train.samples=2)
-phase_4_2=(phase.lr=1e-3 model.dropout=0.05)
-phase_4_3=(phase.lr=5e-4 model.dropout=0.1)
+trained=(model=flow model.use_speaker=true model.speaker_minimum=5 model.dropout=0.05 phase.batch_size=8 train.ema=0.999
+         phase.validate_every=4 data.validation_minimum=40)
+phase_4_2=(phase.lr=1e-3)
+phase_4_3=(phase.lr=1e-3)
 
 declare -A dialects=([es]=castilian [es-419]=latin_american)
 add() { # NAME SPEAKER DIALECT FOLDER: its rows to the table, under ids that begin with NAME, and its sounds beside that
