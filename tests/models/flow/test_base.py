@@ -81,12 +81,14 @@ def test_what_is_stored_small_comes_back_within_half_a_step_of_each_row(tmp_path
         if name == EMBEDDING:
             assert not again[used:].any()
             weight, again = weight[:used], again[:used]
-        if weight.dim() < 2 or weight.numel() < LARGE:
+        if name in (STATISTICS, "prosody.harmonics"):
             assert torch.equal(again, weight), name
+        elif weight.dim() < 2 or weight.numel() < LARGE:
+            torch.testing.assert_close(again, weight, rtol=2**-11, atol=2**-25)
         else:
             rounded += 1
             error, bound = (again - weight).abs().flatten(1).amax(1), weight.abs().flatten(1).amax(1) / 254
-            assert (error <= bound * 1.0001).all() and (error > 0.5 * bound).all(), name
+            assert (error <= bound * 1.002).all() and (error > 0.5 * bound).all(), name
     assert rounded > 3
     assert torch.isfinite(after.build().speak(torch.arange(3, 20))[0]).all()
 
