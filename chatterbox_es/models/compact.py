@@ -10,9 +10,9 @@ SCALE = ".scale"
 
 
 def compact(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Large matrices and convolutions (rows, …) as int8, each with ``NAME.scale`` (rows,) in float16 beside it; small ones, biases
-    and norms in float16; tables that are no parameters, such as statistics, as they are. What `restored` gives of a large
-    one is off by at most half its row's scale, which is a 127th of the row's largest number (and a 1000th of that)."""
+    """Large matrices and convolutions (rows, …) as int8, each with ``NAME.scale`` (rows,) in float16 beside it; small ones,
+    biases and norms in float16; tables that are no parameters, such as statistics, as they are. What `restored` gives of a
+    large one is off by at most half its row's scale, which is a 127th of the row's largest number, rounded up."""
     stored = {}
     for name, weight in weights.items():
         if weight.dim() > 1 and not name.endswith(".weight"):
