@@ -87,6 +87,15 @@ def test_its_own_goes_before_the_one_that_comes_along_and_that_before_griffin_li
     assert neural.sounds_by == "its own vocoder"
 
 
+def test_nothing_is_written_beside_the_base_voice(base, tmp_path):
+    trained = Checkpoint.load(write_vocoder(base, 1))
+    for voice, beside in ((str(tmp_path / "run/voice.pt"), ["vocoder.safetensors"]), ("base", [])):
+        before = set(tmp_path.rglob("*"))
+        dataclasses.replace(trained, lineage={"voice": voice}).save_final(tmp_path / f"{len(beside)}/final_vocoder.pt")
+        made = {path.name for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+        assert made == {"final_vocoder.pt", "final_vocoder.safetensors", *beside}
+
+
 def test_another_can_be_named(run, base, tmp_path):
     write_vocoder(base, 1)
     write_vocoder(own(run), 2)
