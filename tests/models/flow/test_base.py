@@ -24,7 +24,7 @@ from chatterbox_es.models.families import features_of, load_checkpoint, recipe_o
 from chatterbox_es.models.flow.checkpoint import Checkpoint
 from chatterbox_es.models.flow.network import Flow
 from chatterbox_es.runs import checkpoint_files
-from chatterbox_es.runs.run_directory import read_card
+from chatterbox_es.runs.run_directory import RunDirectory, read_card
 from chatterbox_es.speech.demo_voices import Shelf
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voices import load_voice, newest_voice
@@ -268,16 +268,23 @@ def test_it_speaks_where_nothing_was_trained_in_either_voice(base, said, tmp_pat
     assert code == 2 and "speaker=eva is not known to this voice; it has dora, alex" in printed
 
 
-def test_it_is_exported_and_offered_and_goes_behind_all_runs(base, said, road, tmp_path):
-    code, printed = said(export, "run=base", "speaker=alex", "vocoder=griffin_lim", "out=alex.onnx")
-    assert code == 0 and "onnxruntime against torch" in printed
-    outputs = road.folder / "outputs"
-    assert newest_voice(outputs) == road.whole_run
-    names = list(Shelf(outputs).runs())
-    assert names[-1] == "base" and len(names) > 1
-    shelf = Shelf(tmp_path / "nothing", options=VoiceOptions(vocoder="griffin_lim"))
+def test_it_goes_behind_all_runs_and_the_demo_offers_both_voices(base, tmp_path):
+    shelf = Shelf(tmp_path / "outputs", options=VoiceOptions(vocoder="griffin_lim"))
+    assert newest_voice(tmp_path / "outputs") == BASE_RUN
     assert [(offer.name, offer.reason, offer.speakers) for offer in shelf.offers()] == [("base", "", ("dora", "alex"))]
     assert shelf.voice("base", "alex").speaker == "alex"
+    run = RunDirectory.create(tmp_path / "outputs/4_3/1", phase="4_3", output="mels")
+    run.checkpoints.mkdir()
+    (run.checkpoints / "final_full_model.pt").touch()
+    run.end("finished")
+    assert newest_voice(tmp_path / "outputs") == run.folder
+    assert list(shelf.runs()) == ["4_3/1", "base"]
+
+
+def test_one_of_its_voices_is_exported(base, said, tmp_path):
+    code, printed = said(export, "run=base", "speaker=alex", "vocoder=griffin_lim", "out=alex.onnx")
+    assert code == 0 and "onnxruntime against torch" in printed
+    assert load_voice(tmp_path / "alex.onnx").checkpoint.lineage["step"] == 7
 
 
 def test_before_there_is_one_the_old_sentences_stay(said):
