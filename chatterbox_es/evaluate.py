@@ -17,9 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chatterbox_es import command_line
+from chatterbox_es import command_line, config
 from chatterbox_es.audio.vocoder import GriffinLim
-from chatterbox_es.config import compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
@@ -147,7 +146,7 @@ def features_for(runs: Sequence[Path], voices: Mapping[str, Voice], codec: str =
         if not is_base(run):
             return features_of(run_of(run), voice.checkpoint.lineage.get("content", "unknown"), codec)
     print("the base voice is judged on sentences of data=demo, whose speech it may have learnt from")
-    return prepare(compose(["data=demo"]))
+    return prepare(config.compose(["data=demo"]))
 
 
 def _time(results: Results, voices: Mapping[str, Voice]) -> None:

@@ -21,7 +21,7 @@ class MelContract:
     bins: int = bounded(80, at_least=9, at_most=1024)  # Slaney mel scale and area normalisation; sets are compared by 9 bands
     f_min: float = bounded(0.0, at_least=0)  # Hz
     f_max: float = bounded(8000.0, above=0)  # Hz
-    floor: float = bounded(1e-5, above=0)  # of the magnitude, before the natural logarithm
+    floor: float = bounded(1e-5, above=0, at_most=1)  # of the magnitude, before the natural logarithm
 
     @property
     def frames_per_second(self) -> float:

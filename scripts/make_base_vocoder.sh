@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The vocoder that comes along, from nothing to its file: speech that may be given away, two trainings, half precision.
+# The vocoder that comes along, from nothing to its file: speech that may be given away, two trainings, 8-bit weights.
 set -euo pipefail
 
 { # bash reads to the closing brace before it starts
@@ -79,6 +79,7 @@ fi
 train varied_voices varied "$varied" train.finetune="$from" model.adversarial_from=0 phase.lr=5e-4 train.ema=0.999 "$@"
 
 "$python" - "$folder/varied_voices" <<'END'
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -86,7 +87,9 @@ from chatterbox_es.models.vocoder.checkpoint import BASE, Checkpoint
 from chatterbox_es.runs.checkpoint_files import final_checkpoint
 
 BASE.parent.mkdir(exist_ok=True)
-Checkpoint.load(final_checkpoint(Path(sys.argv[1]))).export(BASE, half=True)
+vocoder = Checkpoint.load(final_checkpoint(Path(sys.argv[1])))
+kept = {key: vocoder.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in vocoder.lineage}
+dataclasses.replace(vocoder, lineage=kept).export(BASE, small=True)  # without this machine's paths
 print(f"{BASE}: {BASE.stat().st_size / 1e6:.1f} MB")
 END
 exit

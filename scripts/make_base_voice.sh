@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The voice that comes along, from speech to its file: a table of speakers, two trainings, 8-bit weights.
+# The voice that comes along, from speech to its file: a table of speakers, three trainings, 8-bit weights.
 set -euo pipefail
 
 { # bash reads to the closing brace before it starts
@@ -10,14 +10,16 @@ usage: scripts/make_base_voice.sh [SHARED] [FOLDER] [KEY=VALUE …]
 
   SHARED     the folder with corpora/kokoro_es and teacher/kokoro_es.py   [default: ../shared beside the project]
   FOLDER     where speech and runs are written                            [default: outputs/base_voice]
-  KEY=VALUE  for both trainings: hw=t4 phase.batch_size=32 …
+  KEY=VALUE  for both phases: hw=t4 phase.batch_size=32 …
 
-  MINUTES=60,120 in the environment: of phase 4_2 and of phase 4_3.
+  MINUTES=35,30,22 in the environment: of phase 4_2, of phase 4_3, and of the base vocoder's fine-tuning to this voice.
+  VOICES=DIR in the environment: folders of speech, each a speaker: those that scripts/make_base_vocoder.sh leaves in spoken/,
+  whose accents are others', but whose voices are what a new one may be near.
   MORE="NAME:VOICE:DIALECT:LIST …" in the environment: more speech, read by Kokoro. NAME is the speaker that the base will have,
   VOICE one of Kokoro's (ef_dora, em_alex …), DIALECT es (castilian) or es-419 (latin_american), LIST a file of id<TAB>text.
 
-The speakers are dora and alex of corpora/kokoro_es, in Castilian, and those of MORE. What is there already is not made again, and
-a training that was ended goes on. Writes chatterbox_es/weights/voice_base.safetensors.
+The speakers are dora and alex of corpora/kokoro_es, in Castilian, and those of VOICES and MORE. What is there already is not made again, and
+a training that was ended goes on. Writes chatterbox_es/weights/voice_base.safetensors and voice_base_vocoder.safetensors.
 END_OF_USAGE
 }
 
@@ -31,15 +33,15 @@ for argument in "$@"; do
 done
 shared=$(realpath -m "$shared") folder=$(realpath -m "$folder")
 python=${PYTHON:-$root/.venv/bin/python}
-IFS=, read -r minutes_4_2 minutes_4_3 <<<"${MINUTES:-60,120}"
+IFS=, read -r minutes_4_2 minutes_4_3 minutes_vocoder <<<"${MINUTES:-35,30,22}"
 corpora=$shared/corpora/kokoro_es teacher=$shared/teacher/kokoro_es.py
 [[ -d "$corpora" ]] || { echo "error: there is no $corpora" >&2; exit 2; }
 
 # How the base is trained; the phases' other values are in conf/.
-trained=(model=flow model.use_speaker=true model.speaker_minimum=5 model.dropout=0.05 phase.batch_size=8 train.ema=0.999
-         phase.validate_every=4 data.validation_minimum=40)
-phase_4_2=(phase.lr=1e-3)
-phase_4_3=(phase.lr=1e-3)
+trained=(model=flow model.use_speaker=true model.speaker_minimum=5 model.dropout=0.05 phase.batch_size=8 phase.validate_every=4)
+phase_4_2=("${trained[@]}" phase.lr=1e-3 train.ema=0.999)
+phase_4_3=("${trained[@]}" phase.lr=6e-4 train.ema=0.995)
+phase_vocoder=(train.finetune=base model.adversarial_from=0 phase.lr=3e-4 phase.validate_every=1000)
 
 declare -A dialects=([es]=castilian [es-419]=latin_american)
 add() { # NAME SPEAKER DIALECT FOLDER: its rows to the table, under ids that begin with NAME, and its sounds beside that
@@ -65,6 +67,10 @@ if [[ ! -f "$folder/speech/metadata.csv" ]]; then
             name=$(basename "$spoken")
             add "$name" "${name%%_*}" castilian "${spoken%/}"  # dora, dora_prose, alex_prose
         done
+        for spoken in ${VOICES:+"$VOICES"/*/}; do
+            name=$(basename "$spoken")
+            add "$name" "$name" castilian "${spoken%/}"
+        done
         for entry in ${MORE:-}; do
             IFS=: read -r name voice dialect list <<<"$entry"
             add "more_${name}_$dialect" "$name" "${dialects[$dialect]}" "$folder/spoken/${name}_$dialect"
@@ -78,25 +84,31 @@ train() { # PHASE MINUTES KEY=VALUE …: a run in FOLDER/PHASE, gone on with whe
     ! compgen -G "$run/checkpoints/final_*.pt" >/dev/null || return 0
     if [[ -f "$run/run.json" ]]; then begun=("resume=$run"); fi
     "$python" -m chatterbox_es.train phase="$phase" data=folder "data.path=$folder/speech" "data.prepared=$folder/prepared" \
-        "outputs=$folder/outputs" hydra.run.dir="$run" "${trained[@]}" train.epochs=1000000 train.max_minutes="$minutes" \
+        "outputs=$folder/outputs" hydra.run.dir="$run" train.epochs=1000000 train.max_minutes="$minutes" \
         "${begun[@]}" "$@"
 }
 train 4_2 "$minutes_4_2" "${phase_4_2[@]}" "$@"
 train 4_3 "$minutes_4_3" "${phase_4_3[@]}" train.encoder="$folder/4_2" "$@"
+of_machine=()  # what is said of the machine; the vocoder is another model
+for argument in "$@"; do
+    [[ "$argument" =~ ^(--)?(model|phase|train)[.=] ]] || of_machine+=("$argument")
+done
+train vocoder "$minutes_vocoder" "${phase_vocoder[@]}" model.voice="$folder/4_2" "${of_machine[@]}"  # the prior's mels: 4_3 has them, too
 
-"$python" - "$folder/4_3" <<'END'
+"$python" - "$folder/4_3" "$folder/vocoder" <<'END'
 import dataclasses
 import sys
 from pathlib import Path
 
-from chatterbox_es.models.flow.checkpoint import Checkpoint
-from chatterbox_es.runs.checkpoint_files import BASE_VOICE, final_checkpoint
+from chatterbox_es.models.families import load_checkpoint
+from chatterbox_es.runs.checkpoint_files import BASE_VOICE, final_checkpoint, vocoder_beside
 
-voice = Checkpoint.load(final_checkpoint(Path(sys.argv[1])))
-kept = {key: voice.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in voice.lineage}
 BASE_VOICE.parent.mkdir(exist_ok=True)
-dataclasses.replace(voice, lineage=kept).export(BASE_VOICE, small=True)  # without this machine's paths
-print(f"{BASE_VOICE}: {BASE_VOICE.stat().st_size / 1e6:.1f} MB, of {', '.join(voice.model['speakers'])}")
+for run, path in zip(map(Path, sys.argv[1:]), (BASE_VOICE, vocoder_beside(BASE_VOICE)), strict=True):
+    made = load_checkpoint(final_checkpoint(run))
+    kept = {key: made.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in made.lineage}
+    dataclasses.replace(made, lineage=kept).export(path, small=True)  # without this machine's paths
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 END
 exit
 }

@@ -93,3 +93,5 @@ def contradictions(config: Config) -> Iterator[str]:
         yield f"phase.betas={phase.betas}: must be two numbers, such as [0.9,0.98]"
     if hw.accelerator == "cpu" and hw.precision == "16-mixed":
         yield "hw.precision=16-mixed: a CPU does not train in fp16; use auto, 32-true or bf16-mixed, or hw=t4 on a GPU"
+    if hw.accelerator == "cpu" and hw.pin_memory:
+        yield "hw.pin_memory=true: there is no GPU to copy to with hw.accelerator=cpu; leave it out, or hw=t4 on a GPU"

@@ -7,6 +7,7 @@ import torch
 LARGE = 2**14  # numbers of a matrix; a smaller one is not worth its error
 LEVELS = 127  # on either side of 0
 SCALE = ".scale"
+COMPACT = "compact"  # in a file's facts where its weights are stored so
 
 
 def compact(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

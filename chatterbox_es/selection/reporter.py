@@ -22,13 +22,21 @@ class Reporter:
 
     @classmethod
     def of(cls, config: Any) -> "Reporter":
-        """For a run's configuration."""
+        """For a run's configuration.
+
+        Raises:
+            UserError: its study has no such trial.
+        """
         reporter = cls(config)
         if config.sweep.trial is not None:
             storage = open_storage(config.sweep)
-            study = optuna.load_study(study_name=config.sweep.study, storage=storage, pruner=pruner_of(config.sweep),
-                                      sampler=optuna.samplers.RandomSampler())  # it suggests nothing here
-            reporter.trial = Trial(study, config.sweep.trial)
+            try:
+                study = optuna.load_study(study_name=config.sweep.study, storage=storage, pruner=pruner_of(config.sweep),
+                                          sampler=optuna.samplers.RandomSampler())  # it suggests nothing here
+                reporter.trial = Trial(study, config.sweep.trial)
+            except (KeyError, OverflowError) as error:
+                raise UserError(f"sweep.trial={config.sweep.trial}: the study sweep.study={config.sweep.study} has no such "
+                                "trial; leave the key out, a sweep sets it itself") from error
         return reporter
 
     def __call__(self, epoch: int, step: int, metrics: Mapping[str, float], is_last: bool) -> None:

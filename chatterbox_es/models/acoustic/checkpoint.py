@@ -17,13 +17,12 @@ from chatterbox_es.models.acoustic.aligned import aligned
 from chatterbox_es.models.acoustic.batches import Batch
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
 from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
-from chatterbox_es.models.compact import compact, restored
+from chatterbox_es.models.compact import COMPACT, compact, restored
 from chatterbox_es.text import SymbolTable
 from chatterbox_es.text.symbols import PHONES
 
 log = logging.getLogger(__name__)
 FORMAT = 1
-COMPACT = "compact"  # in a file's facts where its weights are those of `models.compact`
 EMBEDDING = "text_encoder.embedding.weight"  # a row a symbol
 STATISTICS = "prosody.statistics"  # rows of speakers, the first of all
 STATISTICS_TOLERANCE = 1e-3  # deviations; the same data prepared elsewhere differs by less

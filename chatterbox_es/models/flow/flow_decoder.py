@@ -17,7 +17,7 @@ from chatterbox_es.models.acoustic.text_encoder import sinusoids
 from chatterbox_es.models.convnext import ConvNeXtBlock
 
 STEPS = 4  # of Euler's method
-TAU = 0.7  # of speech where nothing else is said
+TAU = 0.0  # of speech where nothing else is said: docs/experiments.md
 NOISE = 1.0  # deviation of the noise in training; standardised mels have 1
 RESIDUE = 0.1  # variance of what the prior leaves open
 CYCLE = 512  # frames after which the noise of speech begins again

@@ -147,15 +147,16 @@ def test_a_key_out_of_range_is_named(wrong):
         compose(["model=flow", wrong])
 
 
-def test_a_vocoder_is_given_the_mels_that_the_voice_draws(runs, config_of):
+def test_a_vocoder_is_given_the_mels_that_the_voice_draws(runs, config_of, monkeypatch):
     config = config_of(*TINY, "phase=4_3")
     features = recipe_of(config).prepare(config)
     stored = load_checkpoint(runs / "4_3/1/checkpoints/final_full_model.pt")
     numbers = features.train[:2].tolist()
+    prior = dict(stored.aligned_mels(features, numbers))
+    monkeypatch.setattr("chatterbox_es.models.flow.checkpoint.TAU", 1.0)
     drawn, again = dict(stored.aligned_mels(features, numbers)), dict(stored.aligned_mels(features, numbers[:1]))
     np.testing.assert_allclose(drawn[numbers[0]], again[numbers[0]], atol=1e-3)
-    prior = dict(load_checkpoint(runs / "4_2/1/checkpoints/final_text_encoder.pt").aligned_mels(features, numbers))
     for number in numbers:
         assert drawn[number].shape == features.stored_mel(number).shape == prior[number].shape
     roughness = [np.abs(np.diff(mels[numbers[0]], axis=0)).mean() for mels in (prior, drawn)]
-    assert roughness[1] > 1.5 * roughness[0]  # noise, after a flow that has hardly learnt
+    assert roughness[1] > 1.1 * roughness[0]  # noise, after a flow that has hardly learnt
