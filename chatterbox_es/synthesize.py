@@ -10,13 +10,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import read_utf8, write_whole
 from chatterbox_es.speech.options import VoiceOptions
+from chatterbox_es.speech.subtitles import written
 from chatterbox_es.speech.voice import Speech, Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
 
@@ -35,6 +36,8 @@ class SynthesizeOptions(VoiceOptions):
         "help": "of a voice with several; none: the one with the most recordings"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
     engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
+    times: Literal["srt", "vtt", "json"] | None = dataclasses.field(default=None, metadata={
+        "help": "also write, beside the sound, subtitles, or all words and phones with their times"})
 
 
 def main() -> None:
@@ -47,6 +50,8 @@ def main() -> None:
         raise UserError("out=- writes the sound of text=… into a pipe, such as | aplay -f S16_LE -r 24000")
     if options.text and not piped and out.suffix.lower() != ".wav":
         raise UserError(f"out={out}: sound is written as WAV; name a file that ends in .wav")
+    if piped and options.times:
+        raise UserError(f"times={options.times} is written beside a sound's file, and out=- makes none; name one, out=FILE.wav")
     run = Path(options.run) if options.run else newest_voice(Path(options.outputs))
     voice = load_voice(run, options.dialect or None, options.engine, options.speaker, options)
     speaker = f", speaker {voice.speaker}" if voice.speaker else ""
@@ -58,11 +63,11 @@ def main() -> None:
         began = time.monotonic()
         speech = voice.speak(options.text, options.speed)
         seconds = len(speech.samples) / speech.rate
-        write_audio(out, speech.samples, speech.rate)
+        _write(out, speech, options.times)
         _report(speech)
         print(f"{out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
     else:
-        _speak_all(voice, sentences, out, options.speed)
+        _speak_all(voice, sentences, out, options.speed, options.times)
 
 
 def _pipe(voice: Voice, text: str, speed: float) -> None:
@@ -91,7 +96,7 @@ def _read_sentences(file: Path) -> list[tuple[str, str]]:
     return sentences
 
 
-def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, speed: float) -> None:
+def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, speed: float, times: str | None) -> None:
     """Every sentence to its own file; index.tsv lists file and words. What cannot be spoken is named and counted."""
     began, seconds, failed, rows = time.monotonic(), 0.0, 0, []
     for name, text in sentences:
@@ -102,7 +107,7 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, spe
             failed += 1
             continue
         file = f"{name.replace('/', '_')}.wav"
-        write_audio(folder / file, speech.samples, speech.rate)
+        _write(folder / file, speech, times)
         rows.append(f"{file}\t{speech.reading.words}\n")
         seconds += len(speech.samples) / speech.rate
     if failed == len(sentences):
@@ -110,6 +115,14 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, spe
     write_whole(folder / "index.tsv", "".join(rows).encode())
     print(f"{folder}: {len(rows)} sentences, {seconds:.1f} s of sound in {time.monotonic() - began:.1f} s"
           + (f"; {failed} could not be spoken" if failed else ""))
+
+
+def _write(file: Path, speech: Speech, times: str | None) -> None:
+    """The sound, and its times beside it."""
+    content = written(speech.times, times) if times else ""
+    write_audio(file, speech.samples, speech.rate)
+    if times:
+        write_whole(file.with_suffix(f".{times}"), content.encode("utf-8", "backslashreplace"))
 
 
 def _report(speech: Speech, file: TextIO | None = None) -> None:

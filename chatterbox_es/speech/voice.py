@@ -18,7 +18,9 @@ from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.flow.flow_decoder import STEPS, Draw
 from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.speech.manner import Manner
+from chatterbox_es.speech.times import Times, times_of
 from chatterbox_es.text import FrontEnd, Reading
+from chatterbox_es.text.alignment import SpokenWord, shifted
 from chatterbox_es.text.sentences import split
 
 LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
@@ -36,6 +38,15 @@ class Speech:
     durations: np.ndarray  # (tokens,) frames; empty where the model knows none
     samples: np.ndarray  # (samples,) float32 in [-1, 1]
     rate: int  # Hz
+
+    @property
+    def times(self) -> Times:
+        """When its words and phones are heard.
+
+        Raises:
+            UserError: the model knows no durations.
+        """
+        return times_of(self.reading, self.durations.tolist(), len(self.samples) / self.rate)
 
 
 class Engine(Protocol):
@@ -235,8 +246,17 @@ class MelVoice(Voice):
 
 def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
     """The parts of a text as one; ``whole`` is its reading."""
-    reading = dataclasses.replace(whole, phonemes=sum((part.reading.phonemes for part in parts), ()),
-                                  ids=sum((part.reading.ids for part in parts), ()))
+    phonemes: list[str] = []
+    ids: list[int] = []
+    spoken: list[SpokenWord] = []
+    place = 0
+    for part in parts:
+        place = max(place, whole.text.find(part.reading.text, place))
+        spoken.extend(shifted(part.reading.spoken, place, len(ids)))
+        phonemes.extend(part.reading.phonemes)
+        ids.extend(part.reading.ids)
+        place += len(part.reading.text)
+    reading = dataclasses.replace(whole, phonemes=tuple(phonemes), ids=tuple(ids), aligned=tuple(spoken))
     mel, durations, samples = (np.concatenate([getattr(part, name) for part in parts])
                                for name in ("mel", "durations", "samples"))
     return Speech(reading, mel, durations, samples, parts[0].rate)

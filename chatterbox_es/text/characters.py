@@ -10,6 +10,8 @@ import unicodedata
 from chatterbox_es.text.repair import BROKEN
 from chatterbox_es.text.written import LETTER, Place, Rule
 
+# Stands in a text for a word whose phones are given. A text that a user writes holds none: it is another one then.
+GIVEN, NOT_GIVEN = "\ue000", "\ue001"
 PLAIN = re.compile(rf"[{LETTER} .,;:?!¿¡…'—]*")
 FOLDED = {
     "’": "'", "‘": "'", "´": "'", "`": "'", "‑": "-", "‐": "-", "―": "—", "⸺": "—", "﹣": "-", "⁻": "⁻",
@@ -83,6 +85,8 @@ def say(place: Place) -> tuple[str, str]:
     """The words and the class of one character that is no plain letter or mark."""
     character = place.text[place.start]
     before, behind = place.text[place.start - 1 : place.start], place.text[place.end : place.end + 1]
+    if character == GIVEN:
+        return GIVEN, "given"
     if character == "'" and is_letter(before or " ") and is_letter(behind or " "):
         return "'", ""
     if character == "-":

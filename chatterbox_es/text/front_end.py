@@ -1,12 +1,15 @@
 """The front end: one object that training, synthesis and scoring all read text with."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import english, english_text
+from chatterbox_es.text.alignment import SpokenWord, align
+from chatterbox_es.text.characters import GIVEN
 from chatterbox_es.text.dialects import DIALECTS, Dialect
 from chatterbox_es.text.letters import PHONE_OF, phones_of
 from chatterbox_es.text.lexicon import Lexicon
@@ -42,6 +45,14 @@ class Reading:
     phonemes: tuple[str, ...]
     ids: tuple[int, ...]
     spans: tuple[Span, ...]
+    codes: str = field(default="", repr=False)  # the phonemes between both ends, a character each, divided as the words are
+    aligned: tuple[SpokenWord, ...] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()  # what was not understood of the marks in the text
+
+    @property
+    def spoken(self) -> tuple[SpokenWord, ...]:
+        """Each spoken word with the stretch of `text` that it comes from and its tokens."""
+        return align(self.text, self.spans, self.words, self.codes) if self.aligned is None else self.aligned
 
     @property
     def is_speakable(self) -> bool:
@@ -52,6 +63,15 @@ class Reading:
     def unknown(self) -> tuple[Span, ...]:
         """The stretches of the text that nothing is said for."""
         return tuple(span for span in self.spans if span.kind in ("dropped", "unknown"))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A word whose phones need not be found: how it is written in the words, and its phones, a character each."""
+
+    word: str
+    codes: str
+    is_exact: bool = True  # whether its neighbours leave its sounds as they are
 
 
 class FrontEnd:
@@ -87,15 +107,44 @@ class FrontEnd:
         text = self.normaliser.compose(text)
         return self._reading(text, *english_text.words_of(text), self._said_in_english)
 
+    def read_given(self, text: str, given: Mapping[int, Given]) -> Reading:
+        """How a composed text is said in which `characters.GIVEN` stands, at these places, for given words."""
+        words, spans = self.normaliser.normalise(text)
+        inserted = [given[span.start] for span in spans if span.kind == "given"]
+        said = " ".join([self._said[token] for token in words.split(" ")])
+        codes = _linked(said.split(GIVEN), inserted)
+        aligned, names = [], iter(inserted)
+        for word in align(text, spans, words, codes):
+            named = "".join([next(names).word if letter == GIVEN else letter for letter in word.word])
+            aligned.append(replace(word, word=named))
+        words = "".join([piece for pair in zip_longest(words.split(GIVEN), (word.word for word in inserted), fillvalue="")
+                         for piece in pair])
+        spans = tuple(span for span in spans if span.kind != "given")
+        return replace(self._from_codes(text, words, spans, codes), aligned=tuple(aligned))
+
     def _reading(self, text: str, words: str, spans: tuple[Span, ...], said: "_Said") -> Reading:
-        codes = across(" ".join([said[token] for token in words.split(" ")])).replace(" ", "")
-        phonemes = (START, *map(self._symbol_of, codes), END)
-        ids = (self.table.start, *map(self._number_of, codes), self.table.end)
-        return Reading(text, split(text), words, phonemes, ids, spans)
+        return self._from_codes(text, words, spans, across(" ".join([said[token] for token in words.split(" ")])))
+
+    def _from_codes(self, text: str, words: str, spans: tuple[Span, ...], codes: str) -> Reading:
+        joined = codes.replace(" ", "")
+        phonemes = (START, *map(self._symbol_of, joined), END)
+        ids = (self.table.start, *map(self._number_of, joined), self.table.end)
+        return Reading(text, split(text), words, phonemes, ids, spans, codes)
 
     def read_many(self, texts: Iterable[str]) -> list[Reading]:
         """How many texts are said, in their order."""
         return [self.read(text) for text in texts]
+
+
+def _linked(pieces: Sequence[str], given: Sequence[Given]) -> str:
+    """Codes with the given ones between the pieces, changed where words touch; what is exact stays what it is."""
+    together = [piece for pair in zip_longest(pieces, (word.codes for word in given), fillvalue="") for piece in pair]
+    linked, done = across("".join(together)), 0  # which changes sounds one for one
+    for number, piece in enumerate(together):
+        if number % 2 == 0 or not given[number // 2].is_exact:
+            together[number] = linked[done:done + len(piece)]
+        done += len(piece)
+    return "".join(together)
 
 
 class _Said(dict[str, str]):

@@ -118,6 +118,7 @@ class Normaliser:
         """The text in composed Unicode, its encoding repaired: places in spans are places in this."""
         if "&" in text or not text.isascii():
             text = unicodedata.normalize("NFC", repaired(unicodedata.normalize("NFC", text)))
+            text = text.replace(characters.GIVEN, characters.NOT_GIVEN)
         return text
 
     def normalise(self, text: str) -> tuple[str, tuple[Span, ...]]:
@@ -143,7 +144,7 @@ class Normaliser:
                 place = end
                 continue
             pieces.append(folded[done:start])
-            pieces.append(_apart(spoken, folded, start, end) if kind not in ("", "letter") else spoken)
+            pieces.append(apart(spoken, folded, start, end) if kind not in ("", "letter") else spoken)
             parted = parted or pieces[-1] is not spoken  # 0SR.: "SR." is a word only now
             if kind:
                 spans.append(Span(text[start:end], spoken, kind, start, end))
@@ -202,7 +203,7 @@ def _is_plain(word: re.Match) -> bool:
     return small in FUNCTION_WORDS
 
 
-def _apart(spoken: str, text: str, start: int, end: int) -> str:
+def apart(spoken: str, text: str, start: int, end: int) -> str:
     """Words with a space wherever a letter or a figure would touch them."""
     if start and text[start - 1] not in " ¿¡":
         spoken = " " + spoken

@@ -76,6 +76,8 @@ def roman(match: re.Match, place: Place) -> str | None:
     """A Roman numeral, or None where the letters are a word or an acronym."""
     written = match["roman"]
     upper = written.upper()
+    if not VALUES.keys() >= set(upper):
+        return None  # İ is an i to a pattern that ignores case
     cue = place.before
     if len(written) == 1 and written.islower() and not _is_small_numeral(written, cue, place):
         return None
