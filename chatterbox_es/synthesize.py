@@ -20,6 +20,7 @@ from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.subtitles import written
 from chatterbox_es.speech.voice import Speech, Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
+from chatterbox_es.text.script import AUTO
 
 
 @dataclasses.dataclass
@@ -36,6 +37,8 @@ class SynthesizeOptions(VoiceOptions):
         "help": "of a voice with several; none: the one with the most recordings"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
     engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
+    marks: Literal["auto", "ssml", "none"] = dataclasses.field(default=AUTO, metadata={
+        "help": "of the text: auto takes what begins with <speak for SSML, and [[phones]] elsewhere; docs/marks.md"})
     times: Literal["srt", "vtt", "json"] | None = dataclasses.field(default=None, metadata={
         "help": "also write, beside the sound, subtitles, or all words and phones with their times"})
 
@@ -58,22 +61,22 @@ def main() -> None:
     sound = f", sound by {voice.sounds_by}" if voice.sounds_by else ""
     print(f"voice: {run}{chosen_from(run)}{speaker}{sound}", file=sys.stderr if piped else sys.stdout)
     if piped:
-        _pipe(voice, options.text, options.speed)
+        _pipe(voice, options)
     elif options.text:
         began = time.monotonic()
-        speech = voice.speak(options.text, options.speed)
+        speech = voice.speak(options.text, options.speed, marks=options.marks)
         seconds = len(speech.samples) / speech.rate
         _write(out, speech, options.times)
         _report(speech)
         print(f"{out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
     else:
-        _speak_all(voice, sentences, out, options.speed, options.times)
+        _speak_all(voice, sentences, out, options)
 
 
-def _pipe(voice: Voice, text: str, speed: float) -> None:
+def _pipe(voice: Voice, options: SynthesizeOptions) -> None:
     """16-bit little-endian samples to standard output, sentence by sentence; what is said of them goes to standard error."""
     began, first, samples = time.monotonic(), 0.0, 0
-    for speech in voice.stream(text, speed):
+    for speech in voice.stream(options.text, options.speed, marks=options.marks):
         sys.stdout.buffer.write((speech.samples * 32767).astype("<i2").tobytes())
         sys.stdout.buffer.flush()
         first, samples = first or time.monotonic() - began, samples + len(speech.samples)
@@ -96,18 +99,20 @@ def _read_sentences(file: Path) -> list[tuple[str, str]]:
     return sentences
 
 
-def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, speed: float, times: str | None) -> None:
+def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, options: SynthesizeOptions) -> None:
     """Every sentence to its own file; index.tsv lists file and words. What cannot be spoken is named and counted."""
     began, seconds, failed, rows = time.monotonic(), 0.0, 0, []
     for name, text in sentences:
         try:
-            speech = voice.speak(text, speed)
+            speech = voice.speak(text, options.speed, marks=options.marks)
         except UserError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed += 1
             continue
         file = f"{name.replace('/', '_')}.wav"
-        _write(folder / file, speech, times)
+        _write(folder / file, speech, options.times)
+        for note in speech.reading.notes:
+            print(f"{name}: {note}", file=sys.stderr)
         rows.append(f"{file}\t{speech.reading.words}\n")
         seconds += len(speech.samples) / speech.rate
     if failed == len(sentences):
@@ -129,6 +134,8 @@ def _report(speech: Speech, file: TextIO | None = None) -> None:
     print(f"words: {speech.reading.words}\nphonemes: {' '.join(speech.reading.phonemes)}", file=file)
     for span in speech.reading.unknown:
         print(f"not spoken: {span.written!r}", file=sys.stderr)
+    for note in speech.reading.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -87,9 +87,10 @@ def describe(speech: Speech, frames_per_second: float) -> str:
     said = said or [""] * len(speech.reading.phonemes)  # a voice that knows no durations
     phonemes = "".join(f"<li><b>{html.escape(NAMES.get(phoneme, phoneme))}</b><span>{duration}</span></li>"
                        for phoneme, duration in zip(speech.reading.phonemes, said, strict=True))
+    notes = "".join(f'<p class="aviso">{html.escape(note)}</p>' for note in speech.reading.notes)
     lost = ", ".join(f"«{html.escape(span.written)}»" for span in speech.reading.unknown)
     return (f'<section class="frase"><h3 class="palabras">{words}</h3>'
-            + (f'<p class="aviso">No se ha leído: {lost}.</p>' if lost else "")
+            + (f'<p class="aviso">No se ha leído: {lost}.</p>' if lost else "") + notes
             + f'<div class="dibujo" tabindex="0" role="group" aria-label="Espectrograma de mel"><img '
             f'alt="Espectrograma de mel con los límites de los fonemas: {words}" src="{_picture(speech, frames_per_second)}">'
             f'</div><ol aria-label="Fonemas y duraciones">{phonemes}</ol></section>')

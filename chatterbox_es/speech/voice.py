@@ -17,11 +17,12 @@ from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.flow.flow_decoder import STEPS, Draw
 from chatterbox_es.models.recipe import StoredModel
+from chatterbox_es.speech.delivery import loudness, louder, manner_of, paused
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.times import Times, times_of
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.alignment import SpokenWord, shifted
-from chatterbox_es.text.sentences import split
+from chatterbox_es.text.script import AUTO, Passage, Script
 
 LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
 LONG_SENTENCE = 200  # tokens: a longer one is said clause by clause where a text is said in parts
@@ -100,6 +101,7 @@ class Voice:
             UserError: there is no such dialect.
         """
         self.name, self.checkpoint = name, checkpoint
+        self._others: dict[tuple[str, str], Voice] = {}  # that texts have named, by speaker and dialect
         self.front_end = front_end_of(checkpoint, dialect)
 
     @property
@@ -132,57 +134,95 @@ class Voice:
         voice.front_end = front_end_of(self.checkpoint, dialect)
         return voice
 
-    def speak(self, text: str, speed: float = 1.0, manner: Manner | None = None) -> Speech:
+    def speak(self, text: str, speed: float = 1.0, manner: Manner | None = None, marks: str = AUTO) -> Speech:
         """Say a text; ``speed`` 2 takes half the time, and ``manner`` says how else, but for the speed.
 
-        A text too long for one breath is said in the parts that `stream` gives.
+        A text too long for one breath is said in the parts that `stream` gives. ``marks`` says how it is marked: ``auto`` takes a
+        text that begins with ``<speak`` for SSML and ``[[phones]]`` in any other, ``ssml`` takes any for SSML, and ``none`` says
+        a text as it stands.
 
         Raises:
-            UserError: nothing in the text can be spoken, the manner is out of range, or none that this voice has.
+            UserError: nothing in the text can be spoken, the manner is out of range, or none that this voice has, or the marks
+                are malformed.
         """
-        chosen = self._manner(speed, manner)
-        whole = self.front_end.read(text)
-        if len(whole.ids) <= LONG_TEXT and whole.is_speakable:
-            return self.say(whole, chosen)
-        return join(whole, list(self._stream(text, chosen)))
+        chosen, script = self._manner(speed, manner), Script(text, self.front_end, marks)
+        whole = script.whole()
+        if len(whole.reading.ids) <= LONG_TEXT and whole.reading.is_speakable and len(script.speakers) < 2:
+            return self._deliver(whole, chosen, 0)
+        return join(whole.reading, list(self._stream(script, chosen)))
 
-    def stream(self, text: str, speed: float = 1.0, manner: Manner | None = None) -> Iterator[Speech]:
+    def stream(self, text: str, speed: float = 1.0, manner: Manner | None = None, marks: str = AUTO) -> Iterator[Speech]:
         """Say a text of any length sentence by sentence, very long sentences clause by clause, each as soon as it is made.
 
         Sentence by sentence is how voices are trained, and the pauses are their final marks' own. Parts of which nothing
         can be spoken (a row of stars, say) are passed over.
 
         Raises:
-            UserError: at once when the manner is out of range; at the end when nothing in the text could be spoken.
+            UserError: at once when the manner is out of range or the marks are malformed; at the end when nothing in the text
+                could be spoken.
         """
-        return self._stream(text, self._manner(speed, manner))
+        return self._stream(Script(text, self.front_end, marks), self._manner(speed, manner))
 
     def _manner(self, speed: float, manner: Manner | None) -> Manner:
         chosen = dataclasses.replace(manner or self.manner, speed=speed)
         chosen.check()
         return chosen
 
-    def _stream(self, text: str, manner: Manner) -> Iterator[Speech]:
+    def _stream(self, script: Script, manner: Manner) -> Iterator[Speech]:
         said = 0
-        for sentence in split(self.front_end.normaliser.compose(text)):
-            for part in self._parts(sentence):
-                if part.is_speakable:
-                    yield self.say(part, manner, said)
+        for start, end in script.sentences():
+            for part in self._parts(script, start, end):
+                if part.reading.is_speakable:
+                    yield self._deliver(part, manner, said)
                     said += 1
         if not said:
-            raise UserError(f"nothing in {_shortened(text)!r} can be spoken")
+            raise UserError(f"nothing in {_shortened(script.text)!r} can be spoken")
 
-    def _parts(self, text: str) -> Iterator[Reading]:
+    def _parts(self, script: Script, start: int, end: int) -> Iterator[Passage]:
         """A sentence, halved at the clause's end, space or letter nearest its middle until the parts are short enough."""
-        reading = self.front_end.read(text)
-        if len(reading.ids) <= LONG_SENTENCE or len(text) < 2:
-            yield reading
+        passage, text = script.passage(start, end), script.read[start:end]
+        if len(passage.reading.ids) <= LONG_SENTENCE or len(text) < 2:
+            yield passage
             return
         middle = len(text) // 2
         ends = ([end.end() for end in pattern.finditer(text) if 0 < end.end() < len(text)] for pattern in (CLAUSE_END, SPACE))
         cut = min(next(filter(None, ends), [middle]), key=lambda end: abs(end - middle))
-        yield from self._parts(text[:cut])
-        yield from self._parts(text[cut:])
+        yield from self._parts(script, start, start + cut)
+        yield from self._parts(script, start + cut, end)
+
+    def _deliver(self, passage: Passage, manner: Manner, part: int) -> Speech:
+        """Say a part of a text, with what its marks ask for."""
+        if not passage.ways:
+            return self.say(passage.reading, manner, part)
+        voice = self._named(passage.speaker)
+        has_prosody = bool(getattr(voice.checkpoint, "has_prosody", False))
+        speech = voice.say(passage.reading, manner_of(passage, manner, has_prosody), part)
+        gains = loudness(passage, has_prosody)
+        if not passage.pauses and not gains.any():
+            return speech
+        if not len(speech.durations):
+            raise UserError("pauses and loudness cannot be marked in what this voice says: its model (chatterbox) does not tell "
+                            "where in the sound a word is; leave <break>, volume and <emphasis> out")
+        contract = voice.checkpoint.contract
+        sound = louder((speech.mel, speech.durations, speech.samples), gains, contract)
+        mel, durations, samples = paused(sound, passage.pauses, contract)
+        return dataclasses.replace(speech, mel=mel, durations=durations, samples=samples)
+
+    def _named(self, speaker: str) -> "Voice":
+        """The voice as a speaker that the text names; made once.
+
+        Raises:
+            UserError: it has no such speaker.
+        """
+        if not speaker or speaker == self.speaker:
+            return self
+        if speaker not in self.speakers:
+            listed = ", ".join(self.speakers) or "one without a name"
+            raise UserError(f'<voice name="{_shortened(speaker)}"> is not known; this voice has {listed}')
+        key = speaker, self.front_end.dialect.name
+        if key not in self._others:
+            self._others[key] = self.as_speaker(speaker)
+        return self._others[key]
 
     def say(self, reading: Reading, manner: Manner, part: int = 0) -> Speech:
         """Say a reading in one breath, its tokens each in a manner of their own if that has arrays; ``part`` is its number in a

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from pathlib import Path
 
 from chatterbox_es.errors import UserError
@@ -117,8 +116,7 @@ class FrontEnd:
         for word in align(text, spans, words, codes):
             named = "".join([next(names).word if letter == GIVEN else letter for letter in word.word])
             aligned.append(replace(word, word=named))
-        words = "".join([piece for pair in zip_longest(words.split(GIVEN), (word.word for word in inserted), fillvalue="")
-                         for piece in pair])
+        words = "".join(_between(words.split(GIVEN), [word.word for word in inserted]))
         spans = tuple(span for span in spans if span.kind != "given")
         return replace(self._from_codes(text, words, spans, codes), aligned=tuple(aligned))
 
@@ -136,9 +134,14 @@ class FrontEnd:
         return [self.read(text) for text in texts]
 
 
+def _between(pieces: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The pieces, with the others between them."""
+    return [pieces[0], *(one for pair in zip(others, pieces[1:], strict=True) for one in pair)]
+
+
 def _linked(pieces: Sequence[str], given: Sequence[Given]) -> str:
     """Codes with the given ones between the pieces, changed where words touch; what is exact stays what it is."""
-    together = [piece for pair in zip_longest(pieces, (word.codes for word in given), fillvalue="") for piece in pair]
+    together = _between(pieces, [word.codes for word in given])
     linked, done = across("".join(together)), 0  # which changes sounds one for one
     for number, piece in enumerate(together):
         if number % 2 == 0 or not given[number // 2].is_exact:

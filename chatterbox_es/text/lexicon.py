@@ -86,7 +86,7 @@ def _fields(row: str, where: str) -> tuple[str, str, tuple[str, ...]]:
     if reading.startswith("/") and reading.endswith("/") and len(reading) > 2:
         if word.endswith("*"):
             raise UserError(f"{where}: a stem (word*) takes a respelling, not IPA")
-        _codes_of_ipa(reading, where)
+        codes_of_ipa(reading[1:-1], where)
     elif not RESPELLING.fullmatch(reading) or word.endswith("*") != reading.endswith("*"):
         raise UserError(f"{where}: {fields[1]!r} is neither a respelling in Spanish letters nor /IPA/")
     return word, reading, dialects
@@ -94,14 +94,18 @@ def _fields(row: str, where: str) -> tuple[str, str, tuple[str, ...]]:
 
 def _phones(reading: str) -> str:
     if reading.startswith("/"):
-        return _codes_of_ipa(reading, reading)
+        return codes_of_ipa(reading[1:-1], reading)
     return "".join([phones_of(word) for word in reading.split()])
 
 
-def _codes_of_ipa(reading: str, where: str) -> str:
-    """IPA → one character a phone; stress may stand before the syllable or before its vowel."""
+def codes_of_ipa(ipa: str, where: str) -> str:
+    """IPA → one character a phone; stress may stand before the syllable or before its vowel.
+
+    Raises:
+        UserError: something in it is no phone of ours; ``where`` is what the message begins with.
+    """
     codes, stress = "", False
-    for phone in IPA.findall(reading[1:-1]):
+    for phone in IPA.findall(ipa):
         if phone.startswith("ˈ"):
             stress, phone = True, phone[1:]
         if phone in IPA_SILENT:
