@@ -23,9 +23,12 @@ from chatterbox_es.speech.times import Times, times_of
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.alignment import SpokenWord, shifted
 from chatterbox_es.text.script import AUTO, Passage, Script
+from chatterbox_es.text.sentences import split
+from chatterbox_es.text.written import Span
 
 LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
 LONG_SENTENCE = 200  # tokens: a longer one is said clause by clause where a text is said in parts
+LONG_MARKED = 8000  # characters; a longer text with marks is read in its parts alone
 CLAUSE_END = re.compile(r"[,;:…)—][\"»”’)\]]*\s+")
 SPACE = re.compile(r"\s+")
 
@@ -146,6 +149,8 @@ class Voice:
                 are malformed.
         """
         chosen, script = self._manner(speed, manner), Script(text, self.front_end, marks)
+        if not script.is_plain and len(script.read) > LONG_MARKED:
+            return join(Reading(script.text, split(script.text), "", (), (), ()), list(self._stream(script, chosen)))
         whole = script.whole()
         if len(whole.reading.ids) <= LONG_TEXT and whole.reading.is_speakable and len(script.speakers) < 2:
             return self._deliver(whole, chosen, 0)
@@ -285,18 +290,24 @@ class MelVoice(Voice):
 
 
 def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
-    """The parts of a text as one; ``whole`` is its reading."""
+    """The parts of a text as one; ``whole`` is its reading, or holds its text alone."""
     phonemes: list[str] = []
     ids: list[int] = []
-    spoken: list[SpokenWord] = []
+    words: list[SpokenWord] = []
+    spans: list[Span] = []
     place = 0
     for part in parts:
-        place = max(place, whole.text.find(part.reading.text, place))
-        spoken.extend(shifted(part.reading.spoken, place, len(ids)))
-        phonemes.extend(part.reading.phonemes)
-        ids.extend(part.reading.ids)
-        place += len(part.reading.text)
-    reading = dataclasses.replace(whole, phonemes=tuple(phonemes), ids=tuple(ids), aligned=tuple(spoken))
+        reading = part.reading
+        place = max(place, whole.text.find(reading.text, place))
+        words.extend(shifted(reading.spoken, place, len(ids)))
+        spans.extend(dataclasses.replace(span, start=span.start + place, end=span.end + place) for span in reading.spans)
+        phonemes.extend(reading.phonemes)
+        ids.extend(reading.ids)
+        place += len(reading.text)
+    if not whole.words:
+        whole = dataclasses.replace(whole, words=" ".join(part.reading.words for part in parts), spans=tuple(spans),
+                                    notes=parts[0].reading.notes)
+    reading = dataclasses.replace(whole, phonemes=tuple(phonemes), ids=tuple(ids), codes="", aligned=tuple(words))
     mel, durations, samples = (np.concatenate([getattr(part, name) for part in parts])
                                for name in ("mel", "durations", "samples"))
     return Speech(reading, mel, durations, samples, parts[0].rate)

@@ -151,9 +151,10 @@ class Script:
         return tuple(ways + [way] * (len(reading.ids) - len(ways)))
 
     def _pauses(self, reading: Reading, places: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, float]]:
-        """Pauses between the tokens of two words, or before the first or behind the last."""
-        first = bisect_right(self._pause_places, start - 1)
-        last = len(self.pauses) if end == len(self.read) else bisect_right(self._pause_places, end - 1)
+        """Pauses between the tokens of two words, or before the first or behind the last; one between two passages is the
+        earlier one's."""
+        first = bisect_right(self._pause_places, start) if start else 0
+        last = bisect_right(self._pause_places, end)
         edges = [(0, 0), *((word.first, word.last) for word in reading.spoken), (len(reading.ids), len(reading.ids))]
         longest: dict[int, float] = {}
         for place, seconds in self.pauses[first:last]:

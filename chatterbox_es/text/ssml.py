@@ -15,7 +15,8 @@ from chatterbox_es.text.lexicon import codes_of_ipa
 from chatterbox_es.text.marks import Marked, Pause, Piece, SentenceEnd, Stretch, Way
 from chatterbox_es.text.normaliser import Normaliser
 
-DOCUMENT = re.compile(r"\ufeff?\s*(?:<\?xml\s[^<>]{0,200}\?>\s*)?(?:<!--(?:[^-]|-[^-]){0,1000}-->\s*)?<speak(?=[\s/>])")
+DOCUMENT = re.compile(r"\ufeff?\s*(?:<\?xml\s[^<>]{0,200}\?>\s*)?(?:<!--(?:[^-]|-[^-]){0,1000}-->\s*)?"
+                      r"(?:<speak(?=[\s/>])|<!DOCTYPE\s)")
 SPACE = re.compile(r"[ \t\r\n]+")
 DEEPEST = 64  # elements in each other
 MOST_NOTES = 20
@@ -29,7 +30,7 @@ SAID_OTHERWISE = ("say-as", "phoneme", "sub")  # their content is taken whole
 
 
 def is_ssml(text: str) -> bool:
-    """Whether a text begins with ``<speak``, XML's own declaration and a comment apart."""
+    """Whether a text begins with ``<speak``, or with what stands before it in XML."""
     return DOCUMENT.match(text) is not None
 
 
