@@ -20,7 +20,6 @@ from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.subtitles import written
 from chatterbox_es.speech.voice import Speech, Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
-from chatterbox_es.text.script import AUTO
 
 
 @dataclasses.dataclass
@@ -37,7 +36,7 @@ class SynthesizeOptions(VoiceOptions):
         "help": "of a voice with several; none: the one with the most recordings"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
     engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
-    marks: Literal["auto", "ssml", "none"] = dataclasses.field(default=AUTO, metadata={
+    marks: Literal["auto", "ssml", "none"] = dataclasses.field(default="auto", metadata={
         "help": "of the text: auto takes what begins with <speak for SSML, and [[phones]] elsewhere; docs/marks.md"})
     times: Literal["srt", "vtt", "json"] | None = dataclasses.field(default=None, metadata={
         "help": "also write, beside the sound, subtitles, or all words and phones with their times"})

@@ -31,11 +31,12 @@ def manner_of(passage: Passage, manner: Manner, has_prosody: bool) -> Manner:
     if any(way.pitch for way in ways) and not has_prosody:
         raise UserError("<prosody pitch=…>: this voice knows nothing of pitch, and says a text always alike; leave pitch out. A "
                         "voice that does is trained with model.prosody=true")
-    said = {"speed": manner.speed * _values(ways, lambda way: way.rate * EMPHASES[way.emphasis][0])}
+    speed = _one_if_alike(manner.speed * _values(ways, lambda way: way.rate * EMPHASES[way.emphasis][0]))
+    chosen = dataclasses.replace(manner, speed=speed)
     if has_prosody:
-        said["pitch"] = manner.pitch + _values(ways, lambda way: way.pitch + EMPHASES[way.emphasis][1])
-        said["energy"] = manner.energy + _values(ways, lambda way: EMPHASES[way.emphasis][2])
-    chosen = dataclasses.replace(manner, **{name: _one_if_alike(value) for name, value in said.items()})
+        pitch = _one_if_alike(manner.pitch + _values(ways, lambda way: way.pitch + EMPHASES[way.emphasis][1]))
+        energy = _one_if_alike(manner.energy + _values(ways, lambda way: EMPHASES[way.emphasis][2]))
+        chosen = dataclasses.replace(chosen, pitch=pitch, energy=energy)
     chosen.check()
     return chosen
 
