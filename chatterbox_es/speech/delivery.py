@@ -29,8 +29,8 @@ def manner_of(passage: Passage, manner: Manner, has_prosody: bool) -> Manner:
     """
     ways = passage.ways
     if any(way.pitch for way in ways) and not has_prosody:
-        raise UserError("<prosody pitch=…>: this voice knows nothing of pitch, and says a text always alike; leave pitch out. A "
-                        "voice that does is trained with model.prosody=true")
+        raise UserError("<prosody pitch=…>: this voice knows nothing of pitch, and says a text always alike; leave pitch out. "
+                        "A voice that does is trained with model.prosody=true")
     speed = _one_if_alike(manner.speed * _values(ways, lambda way: way.rate * EMPHASES[way.emphasis][0]))
     chosen = dataclasses.replace(manner, speed=speed)
     if has_prosody:
@@ -73,9 +73,9 @@ def louder(sound: Sound, gains: np.ndarray, contract: MelContract) -> Sound:
 
 
 def paused(sound: Sound, pauses: Sequence[tuple[int, int, float]], contract: MelContract) -> Sound:
-    """The sound with its pauses, (first token, last token not included, seconds), as long as they should be at least, to a frame.
+    """The sound with its pauses, (first token, last token not included, seconds), as long as they should be at least.
 
-    Silence is put into the middle of a pause that the voice makes itself, and counted as a part of its token.
+    To a frame. Silence is put into the middle of a pause that the voice makes itself, and counted as a part of its token.
     """
     mel, durations, samples = sound
     hop, durations = len(samples) // len(mel), durations.copy()

@@ -80,12 +80,12 @@ def _joined(units: Sequence[_Unit]) -> str:
 
 
 def _lines(text: str) -> tuple[str, ...] | None:
-    """The text on as few lines as it needs, of much the same length, divided behind a mark if possible; None if it needs more."""
+    """The text on one line or two of much the same length, divided behind a mark if possible; None if it needs more."""
     if len(text) <= LINE:
         return (text,)
     if len(text) > LINES * LINE + 1:
         return None
-    cuts = [place for place in range(len(text) - LINE - 1, LINE + 1) if 0 < place and text[place] == " "]
+    cuts = [place for place in range(len(text) - LINE - 1, LINE + 1) if place > 0 and text[place] == " "]
     if not cuts:
         return None
     cut = min(cuts, key=lambda place: abs(2 * place - len(text)) - 10 * (text[place - 1] in SENTENCE_ENDS + CLAUSE_ENDS))

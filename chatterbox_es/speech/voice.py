@@ -17,7 +17,7 @@ from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.flow.flow_decoder import STEPS, Draw
 from chatterbox_es.models.recipe import StoredModel
-from chatterbox_es.speech.delivery import loudness, louder, manner_of, paused
+from chatterbox_es.speech.delivery import louder, loudness, manner_of, paused
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.times import Times, times_of
 from chatterbox_es.text import FrontEnd, Reading
@@ -140,9 +140,9 @@ class Voice:
     def speak(self, text: str, speed: float = 1.0, manner: Manner | None = None, marks: str = AUTO) -> Speech:
         """Say a text; ``speed`` 2 takes half the time, and ``manner`` says how else, but for the speed.
 
-        A text too long for one breath is said in the parts that `stream` gives. ``marks`` says how it is marked: ``auto`` takes a
-        text that begins with ``<speak`` for SSML and ``[[phones]]`` in any other, ``ssml`` takes any for SSML, and ``none`` says
-        a text as it stands.
+        A text too long for one breath is said in the parts that `stream` gives. ``marks`` says how it is marked: ``auto`` takes
+        a text that begins with ``<speak`` for SSML and ``[[phones]]`` in any other, ``ssml`` takes any for SSML, and ``none``
+        says a text as it stands.
 
         Raises:
             UserError: nothing in the text can be spoken, the manner is out of range, or none that this voice has, or the marks
@@ -206,8 +206,8 @@ class Voice:
         if not passage.pauses and not gains.any():
             return speech
         if not len(speech.durations):
-            raise UserError("pauses and loudness cannot be marked in what this voice says: its model (chatterbox) does not tell "
-                            "where in the sound a word is; leave <break>, volume and <emphasis> out")
+            raise UserError("pauses and loudness cannot be marked in what this voice says: its model (chatterbox) does not "
+                            "tell where in the sound a word is; leave <break>, volume and <emphasis> out")
         contract = voice.checkpoint.contract
         sound = louder((speech.mel, speech.durations, speech.samples), gains, contract)
         mel, durations, samples = paused(sound, passage.pauses, contract)

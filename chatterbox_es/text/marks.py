@@ -1,4 +1,4 @@
-"""What marks in a text say: pieces of it with how they are said, pauses, ends of sentences; and ``[[phones]]`` in plain text."""
+"""What marks in a text say: pieces and how they are said, pauses, ends of sentences; and ``[[phones]]`` in plain text."""
 
 import re
 from collections.abc import Sequence

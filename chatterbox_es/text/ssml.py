@@ -1,4 +1,4 @@
-"""SSML → pieces of text and how they are said: the subset of W3C's Speech Synthesis Markup Language 1.1 that docs/marks.md lists.
+"""SSML → pieces of text and how they are said: the subset of W3C's SSML 1.1 that docs/marks.md lists.
 
 Read with expat in one pass. No document type is taken, so that there are no entities but XML's five and no files; elements nest
 to a bounded depth. The text of unknown elements is said, and they are named in a note.
@@ -73,8 +73,8 @@ class _Reader:
         except UnicodeEncodeError as error:
             raise UserError(f"SSML: {error.object[error.start]!a} is no character of Unicode; take it out") from None
         except expat.ExpatError as error:
-            raise UserError(f"SSML, line {error.lineno}, column {error.offset + 1}: {expat.ErrorString(error.code)}. Mend it, or "
-                            "say the text as it stands with marks=none; < and & are written &lt; and &amp;") from None
+            raise UserError(f"SSML, line {error.lineno}, column {error.offset + 1}: {expat.ErrorString(error.code)}. Mend it, "
+                            "or say the text as it stands with marks=none; < and & are written &lt; and &amp;") from None
         return Marked(self.pieces, tuple(self.notes))
 
     def _begin(self, name: str, attributes: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Marks in a text, SSML's and brackets: what is read, how it is told, what is refused, and that nothing is too odd or too slow."""
+"""Marks in a text, SSML's and brackets: what is read, how it is told, what is refused; nothing is too odd or too slow."""
 
 import contextlib
 import sys
@@ -124,7 +124,8 @@ def test_with_which_phones(inside, phones):
 
 
 def test_the_whole_document_may_be_english():
-    assert Reciter().speak('<?xml version="1.0"?>\n<speak xml:lang="en">come</speak>').reading.phonemes[1:-1] == ("k", "ˈa", "m")
+    reading = Reciter().speak('<?xml version="1.0"?>\n<speak xml:lang="en">come</speak>').reading
+    assert reading.phonemes[1:-1] == ("k", "ˈa", "m")
 
 
 @pytest.mark.parametrize(("inside", "name", "expected"), [
@@ -140,7 +141,7 @@ def test_the_whole_document_may_be_english():
     ("<emphasis>una <emphasis level='none'>dos</emphasis></emphasis>", "speed", {"una": 0.9, "dos": 1}),
     ("<emphasis level='reduced'>una</emphasis>", "energy", {"una": -3}),
     ("En <prosody rate='2'>1984</prosody> no", "speed",
-     {"en": 1, **dict.fromkeys("mil novecientos ochenta y cuatro".split(), 2), "no": 1}),
+     {"en": 1, **dict.fromkeys(["mil", "novecientos", "ochenta", "y", "cuatro"], 2), "no": 1}),
 ])
 def test_how_it_is_told(inside, name, expected):
     assert values(inside, name) == expected
@@ -157,7 +158,8 @@ def test_rate_multiplies_the_speed_and_pitch_adds_to_the_manner():
 def test_volume_is_a_gain_of_its_words(volume, factor):
     speech = speak(f"una <prosody volume='{volume}'>casa</prosody> dos")
     times = {word.word: (word.start, word.end) for word in speech.times.words}
-    heard = {word: float(np.median(speech.samples[int(start * 24_000):int(end * 24_000)])) for word, (start, end) in times.items()}
+    heard = {word: float(np.median(speech.samples[int(start * 24_000):int(end * 24_000)]))
+             for word, (start, end) in times.items()}
     assert np.abs(speech.samples).max() <= 1
     assert heard["una"] == pytest.approx(heard["dos"])
     assert heard["casa"] == pytest.approx(factor * heard["una"], abs=1e-6)
@@ -308,9 +310,9 @@ def test_a_voice_without_durations_refuses_what_needs_them():
 
 
 def test_times_give_what_the_user_wrote():
-    speech = speak("<s>El <sub alias='consorcio web'>W3C</sub></s> <s>Son <say-as interpret-as='characters'>AB</say-as></s> fin")
+    speech = speak("<s>El <sub alias='consorcio web'>W3C</sub></s> <s>Son <say-as interpret-as='characters'>AB</say-as></s> y")
     assert [(word.word, word.written) for word in speech.times.words] == [
-        ("el", "El"), ("consorcio", "W3C"), ("web", "W3C"), ("son", "Son"), ("a", "AB"), ("be", "AB"), ("fin", "fin")]
+        ("el", "El"), ("consorcio", "W3C"), ("web", "W3C"), ("son", "Son"), ("a", "AB"), ("be", "AB"), ("y", "y")]
 
 
 @pytest.mark.parametrize("count", [30, 1 + LONG_MARKED // 40])
@@ -330,12 +332,12 @@ def test_a_long_document_is_said_sentence_by_sentence(count):
 
 
 TAGS = ["speak", "p", "s", "break", "prosody", "emphasis", "say-as", "phoneme", "sub", "lang", "voice", "foo", "ssml:p"]
-ATTRIBUTES = ["time='1s'", "time='x'", "strength='weak'", "rate='slow'", "rate='9%'", "pitch='+2st'", "volume='loud'", "volume='0'",
-              "level='strong'", "interpret-as='characters'", "interpret-as='date' format='dmy'", "interpret-as='telephone'",
+ATTRIBUTES = ["time='1s'", "time='x'", "strength='weak'", "rate='slow'", "rate='9%'", "pitch='+2st'", "volume='loud'",
+              "volume='0'", "level='strong'", "interpret-as='characters'", "interpret-as='date' format='dmy'", "interpret-as='telephone'",
               "interpret-as='ordinal'", "ph='ˈola'", "ph='?'", "alphabet='ipa'", "alias='21 x'", "alias=''", "xml:lang='en'",
               "xml:lang='fr'", "name='luis'", "name=''", "x:y='z'"]
-TEXTS = st.one_of(st.sampled_from(["hola", "21", " ", ".", ", ", "1/2/2024", "II", "¿", "—", "😀", "&amp;", "&#241;", "\n", "ho", "’",
-                                   "[[ˈa]]", "\ue000", "The", "EE. UU.", "<b>", "&", "]]>"]), st.text(max_size=8))
+TEXTS = st.one_of(st.sampled_from(["hola", "21", " ", ".", ", ", "1/2/2024", "II", "¿", "—", "😀", "&amp;", "&#241;", "\n", "ho",
+                                   "’", "[[ˈa]]", "\ue000", "The", "EE. UU.", "<b>", "&", "]]>"]), st.text(max_size=8))
 ELEMENTS = st.recursive(TEXTS, lambda inner: st.builds(
     lambda tag, attributes, parts: f"<{tag} {' '.join(attributes)}>{''.join(parts)}</{tag}>",
     st.sampled_from(TAGS), st.lists(st.sampled_from(ATTRIBUTES), max_size=2, unique_by=lambda a: a.partition("=")[0]),

@@ -8,21 +8,22 @@ from chatterbox_es.text import FrontEnd
 from chatterbox_es.text.symbols import PHONES
 
 FRONT_END = FrontEnd()
-PIECES = st.sampled_from(["hola", "Son", "21", "3-1", "1984", "el Barça", "EE. UU.", "siglo XI", "20 €/noche", "😀", "…", "—", "¿qué",
-                          "?", ",", " ", "\n", "'", "’", "<b>", "3 < 5", "maÃ±ana", "&amp;", "www.gmail.com", "II", "0SR.", "İ", "ﬁ"])
+PIECES = st.sampled_from(["hola", "Son", "21", "3-1", "1984", "el Barça", "EE. UU.", "siglo XI", "20 €/noche", "😀", "…", "—",
+                          "¿qué", "?", ",", " ", "\n", "'", "’", "<b>", "3 < 5", "maÃ±ana", "&amp;", "www.gmail.com", "II", "0SR.",
+                          "İ", "ﬁ"])
 TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".join), st.lists(PIECES, max_size=12).map(" ".join))
 
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("Hola, mundo.", [("hola", "Hola"), ("mundo", "mundo")]),
     ("Son 21 libros", [("son", "Son"), ("veintiún", "21"), ("libros", "libros")]),
-    ("en 1984", [("en", "en"), *((word, "1984") for word in "mil novecientos ochenta y cuatro".split())]),
+    ("en 1984", [("en", "en"), *((word, "1984") for word in ["mil", "novecientos", "ochenta", "y", "cuatro"])]),
     ("el Barça ganó 3-1", [("el", "el"), ("barsa", "Barça"), ("ganó", "ganó"), ("tres", "3"), ("uno", "1")]),
     ("EE. UU. dijo", [("estados", "EE. UU."), ("unidos", "EE. UU."), ("dijo", "dijo")]),
     ("franco-alemán", [("franco", "franco"), ("alemán", "alemán")]),
     ("ho😀la", [("ho", "ho"), ("la", "la")]),
     ("¡«Sí»!", [("sí", "Sí")]),
-    ("20 €/noche", [(word, "20 €/noche") for word in "veinte euros por noche".split()]),
+    ("20 €/noche", [(word, "20 €/noche") for word in ["veinte", "euros", "por", "noche"]]),
     ("II SIGLO XX", [("segundo", "II"), ("siglo", "SIGLO"), ("veinte", "XX")]),
     ("…", []),
 ])
