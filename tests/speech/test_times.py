@@ -101,7 +101,8 @@ def test_cues_end_where_sentences_and_clauses_do(text, lines):
 
 
 WORDS = st.lists(st.sampled_from(["casa", "y", "1984", "3-1,", "¿qué?", "sí.", "(no)", "—", "otorrinolaringólogo;",
-                                  "20 €/noche", "http://www.ejemplo.es/" + "a" * 90, "9" * 40, "😀", "l'Hospitalet", "EE. UU."]), min_size=1)
+                                  "20 €/noche", "http://www.ejemplo.es/" + "a" * 90, "9" * 40, "😀",
+                                  "l'Hospitalet", "EE. UU."]), min_size=1)
 
 
 @settings(max_examples=100)
