@@ -13,6 +13,7 @@ from chatterbox_es.errors import UserError
 
 LARGEST = 2**31 - 1  # of whole numbers that have no bound of their own
 WORDS = {"at_least": "at least", "above": "above", "at_most": "at most", "below": "below"}
+FEWEST_LINES = 9  # of a spectrum that mels are made of: sets of mels are compared by as many bands
 
 
 def check(config: Config) -> None:
@@ -78,6 +79,9 @@ def contradictions(config: Config) -> Iterator[str]:
         yield f"mel.hop={mel.hop} mel.window={mel.window} mel.n_fft={mel.n_fft}: each must be at most the next"
     if not mel.f_min < mel.f_max <= mel.sample_rate / 2:
         yield f"mel.f_max={mel.f_max:g}: must be above mel.f_min and at most half of mel.sample_rate={mel.sample_rate}"
+    elif (mel.f_max - mel.f_min) * mel.n_fft < FEWEST_LINES * mel.sample_rate:
+        yield (f"mel.f_max={mel.f_max:g}: from mel.f_min={mel.f_min:g} to it lie fewer than {FEWEST_LINES} lines of a spectrum of "
+               f"mel.n_fft={mel.n_fft} samples; a higher one, or a longer spectrum")
     if "heads" in model and model.width % model.heads:
         yield f"model.heads={model.heads}: must divide model.width={model.width}"
     if "width" in model and model.width % 4:
