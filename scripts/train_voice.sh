@@ -109,7 +109,11 @@ if [[ "$minutes_vocoder" =~ [1-9] ]] && came_along vocoder_base.safetensors; the
     for argument in "$@"; do
         [[ "$argument" =~ ^(--)?(model|phase|train)[.=] ]] || shared+=("$argument")
     done
-    "$python" -m chatterbox_es.train phase=vocoder "${data[@]}" train.finetune=base model.voice="$voice_run" \
+    begins=base
+    if [[ "$from" == base ]] && came_along voice_base_vocoder.safetensors; then  # it knows mels that the base voice predicts
+        begins=$package/weights/voice_base_vocoder.safetensors
+    fi
+    "$python" -m chatterbox_es.train phase=vocoder "${data[@]}" train.finetune="$begins" model.voice="$voice_run" \
         "${tuned_vocoder[@]}" train.epochs=1000000 train.max_minutes="$minutes_vocoder" hydra.run.dir="outputs/vocoder/$name" \
         "${shared[@]}"
 fi

@@ -95,7 +95,8 @@ def test_defaults_are_the_write_ups(phase, batch_size, lr, epochs):
     *((written, re.escape(written.partition("=")[0])) for written in (
         "phase.validate_every=0", "train.log_every=0", "phase.batch_size=0", "phase.batch_size=-3", "phase.lr=-1",
         "phase.lr=nan", "model.dropout=2", "train.seed=-1", "train.seed=99999999999", "model.heads=3", "model.width=0",
-        "mel.hop=0", "phase.betas=[2,2]", "phase.betas=[0.9]", "phase.clip=-1", "phase.weight_decay=-1", "mel.f_max=90000", "mel.f_max=1.0",
+        "mel.hop=0", "phase.betas=[2,2]", "phase.betas=[0.9]", "phase.clip=-1", "phase.weight_decay=-1", "mel.f_max=90000",
+        "mel.f_max=1.0",
         "sweep.n_trials=0", "data.temperature=0", "hw.memory_gb=inf")),
     *((f"{old}=1", f"{re.escape(old)} is now {re.escape(new)}") for old, new in RENAMED.items()),
     ("+data.sources.eva.min_likeness=1", r"min_likeness is now data\.min_similarity"),

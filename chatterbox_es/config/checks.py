@@ -80,8 +80,8 @@ def contradictions(config: Config) -> Iterator[str]:
     if not mel.f_min < mel.f_max <= mel.sample_rate / 2:
         yield f"mel.f_max={mel.f_max:g}: must be above mel.f_min and at most half of mel.sample_rate={mel.sample_rate}"
     elif (mel.f_max - mel.f_min) * mel.n_fft < FEWEST_LINES * mel.sample_rate:
-        yield (f"mel.f_max={mel.f_max:g}: from mel.f_min={mel.f_min:g} to it lie fewer than {FEWEST_LINES} lines of a spectrum of "
-               f"mel.n_fft={mel.n_fft} samples; a higher one, or a longer spectrum")
+        yield (f"mel.f_max={mel.f_max:g}: from mel.f_min={mel.f_min:g} to it lie fewer than {FEWEST_LINES} lines of a spectrum "
+               f"of mel.n_fft={mel.n_fft} samples; take a higher one, or a longer spectrum")
     if "heads" in model and model.width % model.heads:
         yield f"model.heads={model.heads}: must divide model.width={model.width}"
     if "width" in model and model.width % 4:
