@@ -24,7 +24,8 @@ _NOISE = re.compile(r"\n\s*(?:full_key:|object_type=|reference_type=|To append t
                     r"|\nConfig search path:(?s:.*)")
 _KEY = re.compile(r"(\w+)\.(\w+)")
 NEW_FOLDERS: list[Path] = []  # that this process has made for runs
-CONF = Path(__file__).resolve().parents[2] / "conf"
+_PACKAGE = Path(__file__).resolve().parents[1]
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # of a wheel; of a clone
 
 
 def read_config(file: Path) -> Config:

@@ -214,6 +214,7 @@ def commit() -> str:
     """The commit of this package's clone, or why there is none."""
     try:
         git = ["git", "-C", str(Path(__file__).parent)]
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)  # not somebody else's
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -1,7 +1,10 @@
 """A trained voice: text in, sound out."""
 
+import base64
 import copy
 import dataclasses
+import io
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,9 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import soundfile
 import torch
 
 from chatterbox_es.audio.vocoder import GriffinLim, Vocoder
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.acoustic.prosody import Controls
@@ -51,6 +56,22 @@ class Speech:
             UserError: the model knows no durations.
         """
         return times_of(self.reading, self.durations.tolist(), len(self.samples) / self.rate)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the sound as a 16-bit WAV file, which appears whole or not at all.
+
+        Raises:
+            UserError: the name ends in another way than .wav, or the file cannot be written.
+        """
+        if Path(path).suffix.lower() != ".wav":
+            raise UserError(f"{path}: sound is written as WAV; name a file that ends in .wav")
+        write_audio(Path(path), self.samples, self.rate)
+
+    def _repr_html_(self) -> str:
+        """A player, for notebooks."""
+        file = io.BytesIO()
+        soundfile.write(file, self.samples, self.rate, format="WAV", subtype="PCM_16")
+        return f'<audio controls src="data:audio/wav;base64,{base64.b64encode(file.getvalue()).decode()}"></audio>'
 
 
 class Engine(Protocol):
