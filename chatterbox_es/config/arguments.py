@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from chatterbox_es.config.schema import declared, renamed
 from chatterbox_es.errors import NO_TEXT, UserError
@@ -10,6 +11,7 @@ from chatterbox_es.errors import NO_TEXT, UserError
 GROUPS = ("data", "hw", "model", "model_phase", "phase", "sweep")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # paths that are Hydra's own keys
 HYDRAS_FLAGS = ("--cfg", "--config-dir", "--config-name", "--config-path", "--experimental-rerun", "--info", "--package")
+CONFIG_DIR = ("--config-dir", "-cd")
 _NUMBER = re.compile(r"(?<![\w'\".=/\\:@-])(\d+(?:_\d+)*)(?![\w'\".:@-])")
 _FOREIGN = re.compile(r"[^\s,:=\[\]{}()'\"]*[^\x00-\x7f][^\s,:=\[\]{}()'\"]*")
 _IN_QUOTES = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
@@ -32,6 +34,30 @@ def hydra_arguments(argv: list[str]) -> list[str]:
             raise UserError(f"{argument!a}: {NO_TEXT}")
     is_sweep = any(argument in ("-m", "--multirun") for argument in argv)
     return [_argument(argument, is_sweep) for argument in argv]
+
+
+def configurations_of_ones_own(argv: list[str]) -> tuple[Path | None, list[str]]:
+    """The folder that ``--config-dir DIR`` names, as Hydra's own flag does, and the arguments without it.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    folder, others, given = None, [], iter(argv)
+    for argument in given:
+        flag, equals, value = argument.partition("=")
+        if flag not in CONFIG_DIR:
+            others.append(argument)
+            continue
+        written = value if equals else next(given, "")
+        folder = Path(written)
+        if not written or not folder.is_dir():
+            raise UserError(f"--config-dir {written}: there is no such folder; name one that holds groups such as data/NAME.yaml")
+    return folder, others
+
+
+def searched(folder: Path) -> str:
+    """What has Hydra look for groups in a folder as well."""
+    return f"hydra.searchpath=[{_quoted(f'file://{folder.absolute()}')}]"
 
 
 def _argument(argument: str, is_sweep: bool) -> str:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from chatterbox_es.config.arguments import hydra_arguments
+from chatterbox_es.config.arguments import configurations_of_ones_own, hydra_arguments, searched
 from chatterbox_es.config.checks import check, in_words
 from chatterbox_es.config.schema import MODELS, RENAMED, Config, DataConfig, HwConfig, PhaseConfig, declared, renamed
 from chatterbox_es.errors import UserError, sentence_of
@@ -100,18 +100,21 @@ def new_folder(path: str) -> str:
 def compose(argv: list[str], doc: str = "") -> Config:
     """The composed, checked configuration of ``argv``, for programs that are not Hydra applications themselves.
 
-    ``--help`` prints ``doc``, the groups, and every key with its value and what it may be.
+    ``--help`` prints ``doc``, the groups, and every key with its value and what it may be. ``--config-dir DIR`` adds groups of
+    one's own.
 
     Raises:
         UserError: a key, group or value that the schema does not have, or a value out of its range.
     """
+    own, argv = configurations_of_ones_own(argv)
     asked = [argument for argument in argv if argument in ("-h", "--help")]
     try:
-        config = _compose(hydra_arguments([argument for argument in argv if argument not in asked]))
+        overrides = hydra_arguments([argument for argument in argv if argument not in asked])
+        config = _compose([searched(own), *overrides] if own else overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(because(error)) from error
     if asked:
-        print(described(config, doc))
+        print(described(config, doc, own))
         raise SystemExit(0)
     check(config)
     return config
@@ -145,10 +148,10 @@ def because(error: BaseException) -> str:
     return " ".join(dict.fromkeys(said)) + (": pip install 'chatterbox-es[cluster]'" if "'hydra/launcher/" in said[0] else "")
 
 
-def described(config: Config, doc: str) -> str:
-    """Help: ``doc``, the groups of ``conf/``, and each key with its value and what it may be."""
+def described(config: Config, doc: str, own: Path | None = None) -> str:
+    """Help: ``doc``, the groups of ``conf/`` and of one's own, and each key with its value and what it may be."""
     groups = [f"  {group.name:<11} {', '.join(sorted(file.stem for file in group.glob('*.yaml')))}"
-              for group in sorted(CONF.iterdir()) if group.is_dir()]
+              for conf in (CONF, own) if conf for group in sorted({file.parent for file in conf.glob("*/*.yaml")})]
     keys = []
     for line in _lines(OmegaConf.to_container(config)):
         known = declared(line.partition("=")[0])
