@@ -19,12 +19,15 @@ EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 resemblyzer==0.1.4
 # Minutes of `make demo`: of phase 4_3 and the vocoder where a base voice comes along, else of 4_2 first.
 DEMO_MINUTES := $(if $(wildcard chatterbox_es/weights/voice_base.safetensors),3 1,1.5 3 0)
 
-.PHONY: help install demo chatterbox ears test typecheck test-slow docs clean
+.PHONY: help install wheel demo chatterbox ears test typecheck test-slow test-lowest docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## the environment in .venv, with the package in it
+
+wheel: | $(VENV)/bin/python ## an installation file in dist/ that needs no clone
+	$(VENV)/bin/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 
 demo: $(INSTALLED) ## train a small voice on Kokoro's speech, which comes along, and let it speak (5 minutes of training or less)
 	PYTHON=$(VENV)/bin/python scripts/train_voice.sh demo $(DEMO_MINUTES)
@@ -48,11 +51,18 @@ typecheck: $(INSTALLED_TEST) ## the type checker over the package
 test-slow: $(INSTALLED_TEST) ## the tests that train or measure for minutes
 	$(VENV)/bin/python -m pytest -m slow --timeout=3600
 
+test-lowest: | $(VENV)/bin/python ## the fast tests with the oldest dependencies that setup.cfg allows, in .venv-lowest
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet setuptools packaging
+	$(VENV)/bin/python -m venv .venv-lowest
+	$(VENV)/bin/python scripts/lower_bounds.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --disable-pip-version-check --quiet -c .venv-lowest/lowest.txt -e ".[test]"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
+
 docs: $(INSTALLED_DOCS) ## the guides as a site in site/; a broken link is an error
 	$(VENV)/bin/properdocs build --strict --quiet
 
 clean: ## remove the environment and what tools have cached; runs in outputs/ stay
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find chatterbox_es tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp, so that a second call costs nothing; made again when the dependencies may have changed.

@@ -82,6 +82,8 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             for place, word in enumerate(words):
                 if word.startswith("chatterbox_es.") and words[place - 1] == "-m":
                     yield word, words[place + 1:]
+                elif words[place - 1:place] == ["chatterbox-es"] and word.isidentifier():
+                    yield f"chatterbox_es.{word}", words[place + 1:]
 
 
 class Parsed(Exception):  # noqa: N818

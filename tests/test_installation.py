@@ -119,7 +119,7 @@ def test_a_source_archive_holds_conf(source, tmp_path):
 def test_help_names_every_command(installed, empty):
     helped = succeeded(installed.run("chatterbox-es", "--help", cwd=empty))
     runs_main = [file.stem for file in (REPOSITORY / "chatterbox_es").glob("*.py")
-                 if file.stem != "__main__" and "    command_line.run(" in file.read_text(encoding="utf-8")]
+                 if file.stem != "__main__" and "run(main)" in file.read_text(encoding="utf-8")]
     assert sorted(runs_main) == sorted(re.findall(r"^  (\w+) +[A-Z]", helped, re.MULTILINE))
     assert succeeded(installed.run("chatterbox-es", cwd=empty)) == helped
     assert "chatterbox_es" in succeeded(installed.run("chatterbox-es", "--version", cwd=empty)).replace("-", "_")
