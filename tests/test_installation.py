@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY
 
-BUILT_FROM = ("chatterbox_es", "conf", "setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
+BUILT_FROM = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
@@ -24,9 +24,10 @@ NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PR
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone holds, with what an earlier build has left."""
     folder = tmp_path_factory.mktemp("clone")
+    for name in ("chatterbox_es", "conf"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in BUILT_FROM:
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, folder / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if name == BUILT_FROM[0] else {}))
+        shutil.copy(REPOSITORY / name, folder / name)
     stale = folder / "build/lib/chatterbox_es/conf/data/gone.yaml"
     stale.parent.mkdir(parents=True)
     stale.write_text("name: gone\n", encoding="utf-8")
@@ -65,8 +66,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     libraries = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (packages / "libraries.pth").write_text("\n".join(libraries) + "\n", encoding="utf-8")  # whose own .pth are not followed
-    done = subprocess.run([sys.executable, "-m", "pip", "--python", folder / "venv/bin/python", "install", "--no-deps", "--no-index",
-                           "--ignore-installed", wheel], text=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "pip", "--python", folder / "venv/bin/python", "install", "--no-deps",
+                           "--no-index", "--ignore-installed", wheel], text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return Installed(folder / "venv/bin", folder / "home")
 
@@ -104,8 +105,8 @@ def test_the_wheel_holds_all_files_of_the_package_and_a_copy_of_conf(wheel):
 
 
 def test_a_source_archive_holds_conf(source, tmp_path):
-    done = subprocess.run([sys.executable, "-c", "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])",
-                           tmp_path], cwd=source, text=True, capture_output=True)
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", build, tmp_path], cwd=source, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     (archive,) = tmp_path.glob("*.tar.gz")
     shutil.unpack_archive(archive, tmp_path / "unpacked")
@@ -146,9 +147,9 @@ def test_configurations_come_along_and_ones_own_are_added(installed, empty):
     ours = succeeded(installed.run("chatterbox-es", "train", "--cfg", "job", "phase=4_3", cwd=empty))
     assert ours == succeeded(installed.run("python", "-m", "chatterbox_es.train", "--cfg", "job", "phase=4_3", cwd=empty))
     assert "decoder_start: grown" in ours
-    with_mine = succeeded(installed.run("chatterbox-es", "train", "--config-dir", "mine", "data=mía", "--cfg", "job", cwd=empty))
-    assert "dialect: mexican" in with_mine and "dialect: mexican" not in ours
-    refused(installed.run("chatterbox-es", "prepare", "--config-dir=mine", "data=mía", cwd=empty), "voz")  # the path that it names
+    mine = succeeded(installed.run("chatterbox-es", "train", "--config-dir", "mine", "data=mía", "--cfg", "job", cwd=empty))
+    assert "dialect: mexican" in mine and "dialect: mexican" not in ours
+    refused(installed.run("chatterbox-es", "prepare", "--config-dir=mine", "data=mía", cwd=empty), "voz")  # which it names
 
 
 def test_a_voice_speaks(installed, road, empty):

@@ -51,7 +51,7 @@ def configurations_of_ones_own(argv: list[str]) -> tuple[Path | None, list[str]]
         written = value if equals else next(given, "")
         folder = Path(written)
         if not written or not folder.is_dir():
-            raise UserError(f"--config-dir {written}: there is no such folder; name one that holds groups such as data/NAME.yaml")
+            raise UserError(f"--config-dir {written}: there is no such folder; name one that holds groups, as data/NAME.yaml")
     return folder, others
 
 

@@ -10,6 +10,7 @@ from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voice import Speech
 from chatterbox_es.speech.voice import Voice as Speaking
 from chatterbox_es.speech.voices import load_voice, newest_voice
+from chatterbox_es.text.script import AUTO
 
 
 class HowToSay(TypedDict, total=False):
@@ -39,10 +40,10 @@ class Voice:
     @classmethod
     def load(cls, run: str | os.PathLike[str] | None = None, *, outputs: str | os.PathLike[str] = "outputs",
              dialect: str | None = None, speaker: str = "", engine: str = "torch", vocoder: str = "auto") -> Self:
-        """The voice of a run, of ``outputs/best``, of a checkpoint's file or an exported .onnx.
+        """The voice of a run, of ``outputs/best``, of a checkpoint's file, an exported .onnx, or ``base``, which comes along.
 
-        Without ``run`` it is the one that ``synthesize`` takes: the selected voice of ``outputs``, or the newest. The others are
-        arguments of ``synthesize``, too: docs/speaking.md.
+        Without ``run`` it is the one that ``synthesize`` takes: the selected voice of ``outputs``, the newest, or the base. The
+        others are arguments of ``synthesize``, too: docs/speaking.md.
 
         Raises:
             UserError: there is no such voice, dialect, speaker, engine or vocoder, or a package is missing.
@@ -50,21 +51,24 @@ class Voice:
         path = newest_voice(Path(outputs)) if run is None else Path(run).expanduser()
         return cls(load_voice(path, dialect, engine, speaker, VoiceOptions(vocoder=vocoder)))
 
-    def say(self, text: str, speed: float = 1.0, **how: Unpack[HowToSay]) -> Speech:
+    def say(self, text: str, speed: float = 1.0, marks: str = AUTO, **how: Unpack[HowToSay]) -> Speech:
         """Say a text of any length; ``speed`` 2 takes half the time, and ``how`` is pitch, range, seed …: see `HowToSay`.
 
-        Raises:
-            UserError: nothing in the text can be spoken, a value is out of its range, or none that this voice has.
-        """
-        return self.voice.speak(text, speed, dataclasses.replace(self.voice.manner, **how))
+        ``marks`` says how the text is marked, as in `chatterbox_es.speech.voice.Voice.speak`: ``none`` says it as it stands.
 
-    def stream(self, text: str, speed: float = 1.0, **how: Unpack[HowToSay]) -> Iterator[Speech]:
+        Raises:
+            UserError: nothing in the text can be spoken, marks are malformed, a value is out of its range, or none that this
+                voice has.
+        """
+        return self.voice.speak(text, speed, dataclasses.replace(self.voice.manner, **how), marks)
+
+    def stream(self, text: str, speed: float = 1.0, marks: str = AUTO, **how: Unpack[HowToSay]) -> Iterator[Speech]:
         """Say a text in parts, each as soon as it is made.
 
         Raises:
             UserError: as `say`.
         """
-        return self.voice.stream(text, speed, dataclasses.replace(self.voice.manner, **how))
+        return self.voice.stream(text, speed, dataclasses.replace(self.voice.manner, **how), marks)
 
     @property
     def dialect(self) -> str:
