@@ -12,7 +12,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -
 FROM python AS installation
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG EXTRAS=
-RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
+# pyworld comes as source.
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv python3-dev g++
 RUN python3 -m venv /opt/chatterbox_es
 ENV PATH=/opt/chatterbox_es/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
