@@ -29,7 +29,7 @@ def test_it_says_what_the_voice_beneath_says(voice, road):
     assert (said.samples == expected.samples).all()
     assert len(voice.say(TEXT, speed=2).samples) < 0.7 * len(said.samples)
     parts = list(voice.stream("Una casa. Dos casas."))
-    assert [part.reading.words for part in parts] == ["una casa", "dos casas"]
+    assert [part.reading.words for part in parts] == ["una casa.", "dos casas."]
     assert voice.dialect == "castilian" and "castilian" in repr(voice)
     assert Voice.load(road.whole_run, dialect="mexican").dialect == "mexican"
 
