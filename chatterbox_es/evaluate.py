@@ -77,7 +77,7 @@ def main() -> None:
         raise UserError(f"phase={options.phase}: this command is phase 5; the others are python -m chatterbox_es.train phase=…")
     asked = [name.strip() for name in options.measures.split(",") if name.strip()]
     wanted, outputs = _count(options), Path(options.outputs)
-    runs = command_line.listed_paths(options.run) or [newest_voice(outputs)]
+    runs = command_line.listed_paths(options.run) or [newest_voice(outputs, or_base=False)]
     said = {field.name: getattr(options, field.name) for field in dataclasses.fields(MannerOptions)}
     voices = load_voices(runs, VoiceOptions(vocoder=options.vocoder, weights=options.weights, codec=options.codec, **said))
     first, features = next(iter(voices.values())), features_for(runs, voices, options.codec)

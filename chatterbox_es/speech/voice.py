@@ -274,7 +274,7 @@ class MelVoice(Voice):
         super().__init__(checkpoint, name, dialect)
         self.unfolded = checkpoint  # with all of its speakers and dialects, of which `checkpoint` has one
         self.speaker = speaker or next(iter(self.speakers), "")
-        checkpoint.check_symbols(self.front_end.table, name, "this version")
+        checkpoint.check_symbols(self.front_end.table, name, "this version", exactly=acoustic is not None)  # graphs do not grow
         self.checkpoint = checkpoint.as_speaker(speaker, self.front_end.dialect.name)
         if acoustic is None:
             self.checkpoint = self.checkpoint.with_symbols(self.front_end.table)

@@ -78,9 +78,9 @@ def is_voice(run: Path) -> bool:
     return (read_card(run) or {}).get("output", "mels") in VOICES  # 0.1 says none
 
 
-def newest_voice(outputs: Path) -> Path:
-    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase; or
-    the base voice, which comes along.
+def newest_voice(outputs: Path, or_base: bool = True) -> Path:
+    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase; or the
+    base voice, which comes along.
 
     Raises:
         UserError: there is none.
@@ -89,7 +89,7 @@ def newest_voice(outputs: Path) -> Path:
         return outputs / BEST
     runs = [run for run in finished_runs(outputs) if is_voice(run)]
     whole = [run for run in runs if holds_full_model(run)]
-    if not runs and is_base(Path(BASE)):
+    if not runs and or_base and is_base(Path(BASE)):
         return Path(BASE)
     if not runs:
         raise UserError(f"there is no finished run in {outputs}/ to speak with; train one "

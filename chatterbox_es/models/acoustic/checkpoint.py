@@ -232,9 +232,10 @@ class Checkpoint:
         """What is written as JSON beside a chosen voice."""
         return {"symbols": self.symbols.to_dict(), "statistics": self.statistics.to_dict()}
 
-    def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str) -> None:
-        """Raise UserError when ids mean other symbols here than in ``symbols``, which may go on where this table ends."""
-        if self.symbols.in_use != symbols.in_use[:len(self.symbols.in_use)]:
+    def check_symbols(self, symbols: SymbolTable, mine: str, theirs: str, exactly: bool = False) -> None:
+        """Raise UserError when ids mean other symbols here than in ``symbols``, which may go on where this table ends, unless
+        it must be ``exactly`` this one."""
+        if self.symbols.in_use != (symbols.in_use if exactly else symbols.in_use[:len(self.symbols.in_use)]):
             changed = sorted(set(self.symbols.in_use) ^ set(symbols.in_use)) or ["their order"]
             raise UserError(f"the symbol table of {mine} ({len(self.symbols.in_use)} in use) is not that of {theirs} "
                             f"({len(symbols.in_use)} in use); they differ in: {' '.join(changed)}. "
