@@ -79,8 +79,8 @@ def is_voice(run: Path) -> bool:
 
 
 def newest_voice(outputs: Path, or_base: bool = True) -> Path:
-    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase; or the
-    base voice, which comes along.
+    """The voice that was selected (``outputs/best``); or the newest finished run of the whole model, or else of any phase; or
+    the base voice, which comes along.
 
     Raises:
         UserError: there is none.
