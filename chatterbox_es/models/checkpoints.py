@@ -11,6 +11,7 @@ import torch
 from chatterbox_es.errors import UserError, sentence_of
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
+from chatterbox_es.models.compact import COMPACT, compact, restored
 
 
 def read_stored(path: Path, mmap: bool = False) -> dict[str, Any]:
@@ -71,12 +72,15 @@ def check_contract(contract: MelContract, other: MelContract, name: str, others:
         raise UserError(f"the mel contract of {name} is not that of {others} ({', '.join(differences)})")
 
 
-def write_safetensors(path: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+def write_safetensors(path: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any], small: bool = False) -> None:
     """A checkpoint as safetensors, which any program can read and none can hide code in; ``facts`` are its metadata, in JSON.
+    ``small``: as `models.compact` stores weights, which `read_stored` gives in float32 again.
 
     Raises:
         UserError: the disk is full.
     """
+    if small:
+        weights, facts = compact(weights), {COMPACT: 1, **facts}
     content = safetensors.torch.save({name: weight.contiguous() for name, weight in weights.items()},
                                      {key: json.dumps(value) for key, value in facts.items()})
     write_whole(path, lambda file: file.write(content))
@@ -86,4 +90,5 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     """Weights, and beside them metadata in JSON."""
     with safetensors.safe_open(path, "pt") as file:
         stored = {key: json.loads(value) for key, value in file.metadata().items()}
-        return stored | {"weights": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return stored | {"weights": restored(weights) if COMPACT in stored else weights}

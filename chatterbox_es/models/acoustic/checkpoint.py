@@ -17,7 +17,7 @@ from chatterbox_es.models.acoustic.aligned import aligned
 from chatterbox_es.models.acoustic.batches import Batch
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
 from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
-from chatterbox_es.models.compact import COMPACT, compact, restored
+from chatterbox_es.models.compact import COMPACT
 from chatterbox_es.text import SymbolTable
 from chatterbox_es.text.symbols import PHONES
 
@@ -183,10 +183,10 @@ class Checkpoint:
 
     @staticmethod
     def whole_weights(stored: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """The weights in a file; those that were stored small in float32, with rows of zeros for what no symbol uses."""
+        """The weights in a file; with rows of zeros for what no symbol uses, where they were stored small."""
+        weights = stored["weights"]
         if COMPACT not in stored:
-            return stored["weights"]
-        weights = restored(stored["weights"])
+            return weights
         embedding = weights[EMBEDDING]
         free = stored["model"]["symbols"] - len(embedding)
         return weights | {EMBEDDING: torch.cat([embedding, embedding.new_zeros(free, embedding.shape[1])])}
@@ -207,17 +207,15 @@ class Checkpoint:
         raise NotImplementedError
 
     def export(self, path: Path, small: bool = False) -> None:
-        """`write_safetensors`; ``small``: as `models.compact` stores weights, without the rows that no symbol uses, which
-        `read` takes as well.
+        """`write_safetensors`; ``small``: also without the rows that no symbol uses, which `read` makes again.
 
         Raises:
             UserError: the disk is full.
         """
-        weights, facts = self.weights, {"format": FORMAT, **self.describe()}
+        weights = self.weights
         if small:
-            used = weights[EMBEDDING][:len(self.symbols.in_use)]
-            weights, facts = compact(weights | {EMBEDDING: used}), {COMPACT: 1, **facts}
-        write_safetensors(path, weights, facts)
+            weights = weights | {EMBEDDING: weights[EMBEDDING][:len(self.symbols.in_use)]}
+        write_safetensors(path, weights, {"format": FORMAT, **self.describe()}, small)
 
     def save_final(self, path: Path) -> None:
         """`export` and `save` beside each other.

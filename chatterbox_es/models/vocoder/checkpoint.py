@@ -11,7 +11,6 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.files import write_whole
 from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.checkpoints import check_contract, check_tensors, read_stored, write_safetensors
-from chatterbox_es.models.compact import COMPACT, compact, restored
 from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import BASE as BASE_RUN
 from chatterbox_es.runs.checkpoint_files import vocoder_beside
@@ -76,8 +75,7 @@ class Checkpoint:
         if stored.get("format") != FORMAT:
             raise UserError(f"{path} is not a vocoder of this version (format {FORMAT})")
         try:
-            weights = restored(stored["weights"]) if COMPACT in stored else stored["weights"]
-            read = cls(weights, stored["model"], stored["phase"], MelContract(**stored["mel"]), stored["front_end"],
+            read = cls(stored["weights"], stored["model"], stored["phase"], MelContract(**stored["mel"]), stored["front_end"],
                        stored["lineage"])
             with torch.device("meta"):
                 expected = {name: weight.shape for name, weight in Vocoder(read.contract, **read.model).state_dict().items()}
@@ -92,16 +90,13 @@ class Checkpoint:
                 "front_end": self.front_end, "lineage": self.lineage}
 
     def export(self, path: Path, half: bool = False, small: bool = False) -> None:
-        """`write_safetensors`; ``half``: in half precision; ``small``: as `models.compact` stores weights. `read` takes both.
+        """`write_safetensors`; ``half``: in half precision, which `build` takes as well.
 
         Raises:
             UserError: the disk is full.
         """
         weights = {name: weight.half() for name, weight in self.weights.items()} if half else self.weights
-        facts = {"format": FORMAT, "family": self.family, **self.describe()}
-        if small:
-            weights, facts = compact(self.weights), {COMPACT: 1, **facts}
-        write_safetensors(path, weights, facts)
+        write_safetensors(path, weights, {"format": FORMAT, "family": self.family, **self.describe()}, small)
 
     def save_final(self, path: Path) -> None:
         """`export` and `save` beside each other; beside the voice that it was trained for, too.
