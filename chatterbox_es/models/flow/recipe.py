@@ -1,5 +1,6 @@
 """``model=flow`` as the commands know it: mels from phonemes, by `Flow`."""
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import torch
 
 from chatterbox_es.config import AcousticRun, FlowRun
-from chatterbox_es.dataset.feature_set import FeatureSet
+from chatterbox_es.dataset.feature_set import FeatureSet, Statistics
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.acoustic.initialisation import build_network, fitting_weights, load_weights, model_arguments
 from chatterbox_es.models.acoustic.network import AcousticModel
 from chatterbox_es.models.acoustic.recipe import AcousticRecipe
@@ -59,16 +61,26 @@ class FlowRecipe(AcousticRecipe):
             UserError: there is no base voice, or its mels have another contract.
         """
         if self.from_base:
-            base = base_voice()
-            check_contract(base.contract, features.contract, "the base voice", str(features.folder))
-            features.standardise_by(base.statistics)
+            contract, statistics = self.base_units
+            check_contract(contract, features.contract, "the base voice", str(features.folder))
+            features.standardise_by(statistics)
         return features
+
+    @functools.cached_property
+    def base_units(self) -> tuple[MelContract, Statistics]:
+        """The base voice's, read once: its weights take a moment, and are not kept.
+
+        Raises:
+            UserError: there is no base voice, or it is damaged.
+        """
+        base = Checkpoint.load(final_checkpoint(Path(BASE)))
+        return base.contract, base.statistics
 
     def freeze(self, model: AcousticModel, config: AcousticRun, fabric: "Fabric | None" = None) -> Frozen:
         frozen = super().freeze(model, config, fabric)
         if not self.from_base:
             return frozen
-        kept = weights_digest(vars(base_voice().statistics))  # a resumed run would not go on by those of another base
+        kept = weights_digest(vars(self.base_units[1]))  # a resumed run would not go on by those of another base
         return Frozen([*frozen.parts, "mel statistics"], lambda: f"{frozen.digest()} {kept}")
 
     def start(self, config: FlowRun, features: FeatureSet, fabric: "Fabric") -> tuple[Flow, dict]:
@@ -100,12 +112,3 @@ class FlowRecipe(AcousticRecipe):
     def metrics(self, parts: Sequence[float], norms: Mapping[str, float]) -> dict[str, float]:
         return super().metrics(parts, norms) | {"grad_norm_vocoder": norms["mel_decoder"],
                                                 "grad_norm_flow": norms["flow_decoder"]}
-
-
-def base_voice() -> Checkpoint:
-    """The voice that comes along.
-
-    Raises:
-        UserError: it is not there, or damaged.
-    """
-    return cast(Checkpoint, Checkpoint.load(final_checkpoint(Path(BASE))))
