@@ -79,17 +79,13 @@ fi
 train varied_voices varied "$varied" train.finetune="$from" model.adversarial_from=0 phase.lr=5e-4 train.ema=0.999 "$@"
 
 "$python" - "$folder/varied_voices" <<'END'
-import dataclasses
 import sys
 from pathlib import Path
 
-from chatterbox_es.models.vocoder.checkpoint import BASE, Checkpoint
-from chatterbox_es.runs.checkpoint_files import final_checkpoint
+from chatterbox_es.models.families import release
+from chatterbox_es.models.vocoder.checkpoint import BASE
 
-BASE.parent.mkdir(exist_ok=True)
-vocoder = Checkpoint.load(final_checkpoint(Path(sys.argv[1])))
-kept = {key: vocoder.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in vocoder.lineage}
-dataclasses.replace(vocoder, lineage=kept).export(BASE, small=True)  # without this machine's paths
+release(Path(sys.argv[1]), BASE)
 print(f"{BASE}: {BASE.stat().st_size / 1e6:.1f} MB")
 END
 exit

@@ -96,18 +96,14 @@ done
 train vocoder "$minutes_vocoder" "${phase_vocoder[@]}" model.voice="$folder/4_2" "${of_machine[@]}"  # the prior's mels: 4_3 has them, too
 
 "$python" - "$folder/4_3" "$folder/vocoder" <<'END'
-import dataclasses
 import sys
 from pathlib import Path
 
-from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.runs.checkpoint_files import BASE_VOICE, final_checkpoint, vocoder_beside
+from chatterbox_es.models.families import release
+from chatterbox_es.runs.checkpoint_files import BASE_VOICE, vocoder_beside
 
-BASE_VOICE.parent.mkdir(exist_ok=True)
-for run, path in zip(map(Path, sys.argv[1:]), (BASE_VOICE, vocoder_beside(BASE_VOICE)), strict=True):
-    made = load_checkpoint(final_checkpoint(run))
-    kept = {key: made.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in made.lineage}
-    dataclasses.replace(made, lineage=kept).export(path, small=True)  # without this machine's paths
+for run, path in zip(sys.argv[1:], (BASE_VOICE, vocoder_beside(BASE_VOICE)), strict=True):
+    release(Path(run), path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 END
 exit

@@ -16,7 +16,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.checkpoints import read_stored
 from chatterbox_es.models.recipe import Recipe
-from chatterbox_es.runs.checkpoint_files import voice_file
+from chatterbox_es.runs.checkpoint_files import final_checkpoint, voice_file
 from chatterbox_es.runs.run_directory import CONFIG
 
 
@@ -99,6 +99,18 @@ def load_checkpoint(path: Path, mmap: bool = False) -> Any:
     except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     return checkpoint.read(stored, path)
+
+
+def release(run: Path, path: Path) -> None:
+    """Write a run's final checkpoint as one that comes along: in 8 bits, and without this machine's paths.
+
+    Raises:
+        UserError: as `load_checkpoint`, the run has no final checkpoint, or the disk is full.
+    """
+    made = load_checkpoint(final_checkpoint(run))
+    kept = {key: made.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in made.lineage}
+    path.parent.mkdir(exist_ok=True)
+    dataclasses.replace(made, lineage=kept).export(path, small=True)
 
 
 def checkpoint_of_mels(run: Path) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ import torch
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.families import load_checkpoint, recipe_of
+from chatterbox_es.models.families import load_checkpoint, recipe_of, release
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
 from chatterbox_es.selection.choosing import choose
 from chatterbox_es.speech.manner import Manner
@@ -90,6 +90,17 @@ def test_fine_tuning_says_the_same_on_other_data(runs, config_of, make_corpus, t
     model.prosody.statistics.copy_(statistics)
     said, again = before.speak(tokens)[0], model.eval().speak(tokens)[0]
     torch.testing.assert_close(features.statistics.restore(again), parent.statistics.restore(said), atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_released_says_nothing_of_this_machine(runs, tmp_path):
+    release(runs / "4_3/1", tmp_path / "weights/voice.safetensors")
+    given = load_checkpoint(tmp_path / "weights/voice.safetensors")
+    made = load_checkpoint(runs / "4_3/1/checkpoints/final_full_model.pt")
+    assert str(runs) in str(made.lineage) and str(runs) not in str(given.describe())
+    assert given.lineage["content"] == made.lineage["content"] and given.symbols == made.symbols
+    for name, weight in made.weights.items():
+        rows = slice(len(made.symbols.in_use) if name == "text_encoder.embedding.weight" else None)  # not what no symbol uses
+        torch.testing.assert_close(given.weights[name][rows], weight[rows], atol=float(weight.abs().max()) / 200, rtol=0)
 
 
 def test_a_voice_speaks_and_tau_0_is_its_prior(runs):
