@@ -42,7 +42,7 @@ from chatterbox_es.speech.demo_page import (
 from chatterbox_es.speech.demo_voices import Offer, Shelf
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.options import AUTO, VOCODER_HELP, VoiceOptions
-from chatterbox_es.speech.voice import Speech
+from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voices import newest_voice
 from chatterbox_es.text import dialects
 

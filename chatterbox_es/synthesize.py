@@ -10,16 +10,18 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.files import read_utf8, write_whole
 from chatterbox_es.speech.options import VoiceOptions
-from chatterbox_es.speech.subtitles import written
-from chatterbox_es.speech.voice import Speech, Voice
+from chatterbox_es.speech.speech import Speech
+from chatterbox_es.speech.subtitles import Format, written
+from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
+from chatterbox_es.text.script import Marks
 
 
 @dataclasses.dataclass
@@ -36,9 +38,9 @@ class SynthesizeOptions(VoiceOptions):
         "help": "of a voice with several; none: the one with the most recordings"})
     speed: float = dataclasses.field(default=1.0, metadata={"help": "2 takes half the time"})
     engine: str = dataclasses.field(default="torch", metadata={"help": f"{' or '.join(ENGINES)}; onnx exports the voice once"})
-    marks: Literal["auto", "ssml", "none"] = dataclasses.field(default="auto", metadata={
+    marks: Marks = dataclasses.field(default="auto", metadata={
         "help": "of the text: auto takes what begins with <speak for SSML, and [[phones]] elsewhere; docs/marks.md"})
-    times: Literal["srt", "vtt", "json"] | None = dataclasses.field(default=None, metadata={
+    times: Format | None = dataclasses.field(default=None, metadata={
         "help": "also write, beside the sound, subtitles, or all words and phones with their times"})
 
 
@@ -121,7 +123,7 @@ def _speak_all(voice: Voice, sentences: list[tuple[str, str]], folder: Path, opt
           + (f"; {failed} could not be spoken" if failed else ""))
 
 
-def _write(file: Path, speech: Speech, times: str | None) -> None:
+def _write(file: Path, speech: Speech, times: Format | None) -> None:
     """The sound, and its times beside it."""
     content = written(speech.times, times) if times else ""
     write_audio(file, speech.samples, speech.rate)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
 from chatterbox_es.speech.options import VoiceOptions
-from chatterbox_es.speech.voice import Speech
+from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voice import Voice as Speaking
 from chatterbox_es.speech.voices import load_voice, newest_voice
 from chatterbox_es.text.script import AUTO

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from chatterbox_es.speech.voice import Speech
+from chatterbox_es.speech.speech import Speech
 from chatterbox_es.text.symbols import END, START
 
 SHOWN = 20  # sentences whose details are shown; the sound is always whole

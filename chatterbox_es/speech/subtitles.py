@@ -9,10 +9,11 @@ import json
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from chatterbox_es.speech.times import Times, WordTime
 
-FORMATS = ("srt", "vtt", "json")
+Format = Literal["srt", "vtt", "json"]
 LINE, LINES, SECONDS = 42, 2, 7.0  # characters, lines, seconds of a cue at most
 SENTENCE_ENDS, CLAUSE_ENDS = ".?!…", ",;:)—"
 CLOSING = "\"'»”’)]"
@@ -130,8 +131,8 @@ def _short_enough(unit: _Unit) -> Iterator[_Unit]:
         yield _Unit(piece, gap, start, unit.start + seconds * done / whole)
 
 
-def written(times: Times, form: str) -> str:
-    """The content of a file of one of `FORMATS`."""
+def written(times: Times, form: Format) -> str:
+    """The content of a file."""
     return {"srt": _srt, "vtt": _vtt, "json": _json}[form](times)
 
 

@@ -21,7 +21,8 @@ from chatterbox_es.models.t3.network import T3
 from chatterbox_es.models.t3.tokens import TextTokens, tag_of
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.options import VoiceOptions
-from chatterbox_es.speech.voice import Speech, Voice, front_end_of
+from chatterbox_es.speech.speech import Speech
+from chatterbox_es.speech.voice import Voice, front_end_of
 from chatterbox_es.text import Reading
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from chatterbox_es.errors import UserError
 from chatterbox_es.text import ssml
@@ -13,7 +14,8 @@ from chatterbox_es.text.marks import Marked, Pause, SentenceEnd, Stretch, Way, i
 from chatterbox_es.text.sentences import split
 from chatterbox_es.text.symbols import PUNCTUATION
 
-AUTO, SSML, NONE = MARKS = ("auto", "ssml", "none")
+Marks = Literal["auto", "ssml", "none"]
+AUTO, SSML, NONE = MARKS = get_args(Marks)
 ENGLISH_WORD = re.compile(r"""([\s.,;:?!¿¡…—–()\[\]"“”«»]*)([^\s—–()\[\]"“”«»]*[^\s.,;:?!¿¡…—–()\[\]"“”«»])?""")
 CLOSED = ".,;:?!…—"
 QUOTES = " \"'»”’)]"

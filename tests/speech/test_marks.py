@@ -13,7 +13,8 @@ from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.speech.manner import Manner
-from chatterbox_es.speech.voice import LONG_MARKED, Speech, Voice
+from chatterbox_es.speech.speech import Speech
+from chatterbox_es.speech.voice import LONG_MARKED, Voice
 from chatterbox_es.synthesize import main
 from chatterbox_es.text.script import Script
 
