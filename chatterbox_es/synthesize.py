@@ -21,6 +21,7 @@ from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.subtitles import Format, written
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import ENGINES, chosen_from, load_voice, newest_voice
+from chatterbox_es.text import Reading
 from chatterbox_es.text.script import Marks
 
 
@@ -68,20 +69,22 @@ def main() -> None:
         speech = voice.speak(options.text, options.speed, marks=options.marks)
         seconds = len(speech.samples) / speech.rate
         _write(out, speech, options.times)
-        _report(speech)
+        _report(speech.reading)
         print(f"{out}: {seconds:.2f} s of sound in {time.monotonic() - began:.2f} s")
     else:
         _speak_all(voice, sentences, out, options)
 
 
 def _pipe(voice: Voice, options: SynthesizeOptions) -> None:
-    """16-bit little-endian samples to standard output, sentence by sentence; what is said of them goes to standard error."""
-    began, first, samples = time.monotonic(), 0.0, 0
-    for speech in voice.stream(options.text, options.speed, marks=options.marks):
-        sys.stdout.buffer.write((speech.samples * 32767).astype("<i2").tobytes())
+    """16-bit little-endian samples to standard output, as they are made; what is said of them goes to standard error."""
+    began, first, samples, reported = time.monotonic(), 0.0, 0, None
+    for piece in voice.sounds(options.text, options.speed, marks=options.marks):
+        sys.stdout.buffer.write((piece.samples * 32767).astype("<i2").tobytes())
         sys.stdout.buffer.flush()
-        first, samples = first or time.monotonic() - began, samples + len(speech.samples)
-        _report(speech, sys.stderr)
+        first, samples = first or time.monotonic() - began, samples + len(piece.samples)
+        if piece.reading is not reported:
+            _report(piece.reading, sys.stderr)
+            reported = piece.reading
     rate = voice.checkpoint.contract.sample_rate
     print(f"{samples / rate:.2f} s of sound at {rate} Hz in {time.monotonic() - began:.2f} s, the first after {first:.2f} s",
           file=sys.stderr)
@@ -131,11 +134,11 @@ def _write(file: Path, speech: Speech, times: Format | None) -> None:
         write_whole(file.with_suffix(f".{times}"), content.encode("utf-8", "backslashreplace"))
 
 
-def _report(speech: Speech, file: TextIO | None = None) -> None:
-    print(f"words: {speech.reading.words}\nphonemes: {' '.join(speech.reading.phonemes)}", file=file)
-    for span in speech.reading.unknown:
+def _report(reading: Reading, file: TextIO | None = None) -> None:
+    print(f"words: {reading.words}\nphonemes: {' '.join(reading.phonemes)}", file=file)
+    for span in reading.unknown:
         print(f"not spoken: {span.written!r}", file=sys.stderr)
-    for note in speech.reading.notes:
+    for note in reading.notes:
         print(f"note: {note}", file=sys.stderr)
 
 

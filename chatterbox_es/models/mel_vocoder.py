@@ -1,5 +1,6 @@
 """What makes sound of a voice's mels: a trained vocoder where there is one, else Griffin-Lim."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,14 @@ class NeuralVocoder:
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
         return within_full_scale(self.network.vocode(torch.from_numpy(np.asarray(mel, np.float32))).numpy())
+
+    def stream(self, mels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The samples of mels that come in pieces, each as soon as it is certain: together what they are of all at once, but
+        for a peak above full scale, by which only what comes with it and after it is divided."""
+        loudest = 1.0
+        for samples in self.network.stream(torch.from_numpy(np.asarray(mel, np.float32)) for mel in mels):
+            loudest = max(loudest, float(samples.abs().max()))
+            yield (samples / loudest).numpy()
 
 
 def trained_for(contract: MelContract, own: Path | None = None) -> NeuralVocoder | None:

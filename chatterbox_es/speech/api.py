@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
+import numpy as np
+
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voice import Voice as Speaking
@@ -69,6 +71,21 @@ class Voice:
             UserError: as `say`.
         """
         return self.voice.stream(text, speed, dataclasses.replace(self.voice.manner, **how), marks)
+
+    def sounds(self, text: str, speed: float = 1.0, marks: str = AUTO, **how: Unpack[HowToSay]) -> Iterator[np.ndarray]:
+        """Say a text in pieces of sound, (samples,) float32 in [-1, 1] at `rate`, each as soon as it is certain: the first long
+        before its sentence is finished.
+
+        Raises:
+            UserError: as `say`.
+        """
+        said = self.voice.sounds(text, speed, dataclasses.replace(self.voice.manner, **how), marks)
+        return (piece.samples for piece in said)
+
+    @property
+    def rate(self) -> int:
+        """Samples a second, Hz."""
+        return self.voice.checkpoint.contract.sample_rate
 
     @property
     def dialect(self) -> str:

@@ -75,7 +75,11 @@ class Manner:
         return {"temperature": np.asarray(temperature, np.float32), "noise": shared_noise(tokens, (self.seed, part)),
                 **{name: self.of_tokens(name, tokens) for name in ("pitch", "range", "energy")}}
 
+    @property
+    def noisiness(self) -> float:
+        """``tau``, or what it is where nothing is said; at 0 a flow has nothing to do."""
+        return TAU if self.tau is None else self.tau
+
     def draw(self, bins: int, part: int = 0) -> Mapping[str, np.ndarray]:
         """The values of `flow.flow_decoder.Draw` that are arrays."""
-        tau = TAU if self.tau is None else self.tau
-        return {"tau": np.asarray(tau, np.float32), "flow_noise": flow_noise(bins, (self.seed, part, 1))}
+        return {"tau": np.asarray(self.noisiness, np.float32), "flow_noise": flow_noise(bins, (self.seed, part, 1))}

@@ -54,6 +54,14 @@ class Speech:
         return f'<audio controls src="data:audio/wav;base64,{base64.b64encode(file.getvalue()).decode()}"></audio>'
 
 
+@dataclasses.dataclass
+class Piece:
+    """Some of the sound of a text, as it is made."""
+
+    reading: Reading  # of the part of the text that it belongs to: the same object in all of that part's pieces
+    samples: np.ndarray  # (samples,) float32 in [-1, 1]
+
+
 def join(whole: Reading, parts: Sequence[Speech]) -> Speech:
     """The parts of a text as one; ``whole`` is its reading, or holds its text alone."""
     phonemes: list[str] = []

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,18 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.models.acoustic.checkpoint import Checkpoint
 from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.flow.flow_decoder import STEPS, Draw
+from chatterbox_es.models.mel_vocoder import NeuralVocoder
 from chatterbox_es.models.recipe import StoredModel
 from chatterbox_es.speech.delivery import louder, loudness, manner_of, paused
 from chatterbox_es.speech.manner import Manner
-from chatterbox_es.speech.speech import Speech, join
+from chatterbox_es.speech.speech import Piece, Speech, join
 from chatterbox_es.text import FrontEnd, Reading
 from chatterbox_es.text.script import AUTO, Passage, Script
 from chatterbox_es.text.sentences import split
 
 LONG_TEXT = 400  # tokens, some 30 s of speech: longer than any sentence that voices are trained on
 LONG_SENTENCE = 200  # tokens: a longer one is said clause by clause where a text is said in parts
+FIRST_PIECE, LARGEST_PIECE = 32, 256  # frames of a sentence's first piece where it is heard while it is made; of later ones
 LONG_MARKED = 8000  # characters; a longer text with marks is read in its parts alone
 CLAUSE_END = re.compile(r"[,;:…)—][\"»”’)\]]*\s+")
 SPACE = re.compile(r"\s+")
@@ -55,6 +58,18 @@ class TorchModel:
         mel, durations = self.model.speak(torch.tensor(ids), **self.said(len(ids), manner, part))
         return self.statistics.restore(mel).numpy(), durations.numpy(), None
 
+    @torch.inference_mode()
+    def stream(self, ids: Sequence[int], manner: Manner, part: int = 0) -> Iterator[np.ndarray]:
+        """The mels in pieces, each when it is asked for, short ones first; those of a flow, which sees far, in one."""
+        tokens, said = torch.tensor(ids), self.said(len(ids), manner, part)
+        if "draw" in said:
+            yield self(ids, manner, part)[0]
+            return
+        frames, _ = self.model.spoken_frames(tokens, **said)
+        lengths = (min(FIRST_PIECE << number, LARGEST_PIECE) for number in itertools.count())
+        for mel in self.model.decode_in_pieces(frames, lengths):
+            yield self.statistics.restore(mel).numpy()
+
     def said(self, tokens: int, manner: Manner, part: int = 0) -> dict[str, Any]:
         """What the model's ``speak`` takes beside the tokens."""
         speed = torch.from_numpy(manner.of_tokens("speed", tokens))  # as precise as a graph's input is
@@ -62,7 +77,7 @@ class TorchModel:
         if self.model.prosody is not None:
             controls = manner.controls(tokens, part)
             said["controls"] = Controls(**{name: torch.from_numpy(value) for name, value in controls.items()})
-        if self.has_flow and manner.tau != 0:
+        if self.has_flow and manner.noisiness:
             tau, noise = map(torch.from_numpy, manner.draw(len(self.statistics.mean), part).values())
             said["draw"] = Draw(tau, noise, manner.steps or STEPS)
         return said
@@ -146,17 +161,32 @@ class Voice:
         """
         return self._stream(Script(text, self.front_end, marks), self._manner(speed, manner))
 
+    def sounds(self, text: str, speed: float = 1.0, manner: Manner | None = None, marks: str = AUTO) -> Iterator[Piece]:
+        """The sound of `stream` in pieces, each as soon as it is certain: where the voice can, the first is there long before
+        its sentence is finished.
+
+        Raises:
+            UserError: as `stream`.
+        """
+        script, chosen = Script(text, self.front_end, marks), self._manner(speed, manner)
+        return (piece for number, part in self._speakable(script) for piece in self._sounded(part, chosen, number))
+
     def _manner(self, speed: float, manner: Manner | None) -> Manner:
         chosen = dataclasses.replace(manner or self.manner, speed=speed)
         chosen.check()
         return chosen
 
     def _stream(self, script: Script, manner: Manner) -> Iterator[Speech]:
+        for number, part in self._speakable(script):
+            yield self._deliver(part, manner, number)
+
+    def _speakable(self, script: Script) -> Iterator[tuple[int, Passage]]:
+        """The parts that a text is said in, numbered."""
         said = 0
         for start, end in script.sentences():
             for part in self._parts(script, start, end):
                 if part.reading.is_speakable:
-                    yield self._deliver(part, manner, said)
+                    yield said, part
                     said += 1
         if not said:
             raise UserError(f"nothing in {_shortened(script.text)!r} can be spoken")
@@ -191,6 +221,13 @@ class Voice:
         mel, durations, samples = paused(sound, passage.pauses, contract)
         return dataclasses.replace(speech, mel=mel, durations=durations, samples=samples)
 
+    def _sounded(self, passage: Passage, manner: Manner, part: int) -> Iterator[Piece]:
+        """`_deliver` in pieces; what has marks in one, since they change the sound afterwards."""
+        if passage.ways:
+            yield Piece(passage.reading, self._deliver(passage, manner, part).samples)
+        else:
+            yield from (Piece(passage.reading, samples) for samples in self.say_in_pieces(passage.reading, manner, part))
+
     def _named(self, speaker: str) -> "Voice":
         """The voice as a speaker that the text names; made once.
 
@@ -215,6 +252,14 @@ class Voice:
             UserError: the voice cannot speak in that manner, or its weights are damaged.
         """
         raise NotImplementedError
+
+    def say_in_pieces(self, reading: Reading, manner: Manner, part: int = 0) -> Iterator[np.ndarray]:
+        """The samples of `say`, in pieces where they can be made so.
+
+        Raises:
+            UserError: as `say`.
+        """
+        yield self.say(reading, manner, part).samples
 
 
 class MelVoice(Voice):
@@ -260,11 +305,22 @@ class MelVoice(Voice):
     def say(self, reading: Reading, manner: Manner, part: int = 0) -> Speech:
         manner.check_for(self.checkpoint)
         mel, durations, samples = self.acoustic(reading.ids, manner, part)
+        self._check(mel)
+        return Speech(reading, mel, durations, self.vocoder(mel) if samples is None else samples,
+                      self.checkpoint.contract.sample_rate)
+
+    def say_in_pieces(self, reading: Reading, manner: Manner, part: int = 0) -> Iterator[np.ndarray]:
+        if isinstance(self.acoustic, TorchModel) and isinstance(self.vocoder, NeuralVocoder):
+            manner.check_for(self.checkpoint)
+            yield from self.vocoder.stream(map(self._check, self.acoustic.stream(reading.ids, manner, part)))
+        else:
+            yield from super().say_in_pieces(reading, manner, part)
+
+    def _check(self, mel: np.ndarray) -> np.ndarray:
         if not np.isfinite(mel).all():
             raise UserError(f"{self.name} predicts mels that are infinite or not numbers: its weights are damaged, or have "
                             "diverged in training. Take another checkpoint of its run")
-        return Speech(reading, mel, durations, self.vocoder(mel) if samples is None else samples,
-                      self.checkpoint.contract.sample_rate)
+        return mel
 
 
 def _shortened(text: str, longest: int = 60) -> str:

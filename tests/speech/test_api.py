@@ -30,6 +30,9 @@ def test_it_says_what_the_voice_beneath_says(voice, road):
     assert len(voice.say(TEXT, speed=2).samples) < 0.7 * len(said.samples)
     parts = list(voice.stream("Una casa. Dos casas."))
     assert [part.reading.words for part in parts] == ["una casa.", "dos casas."]
+    sound = np.concatenate(list(voice.sounds("Una casa. Dos casas.")))
+    np.testing.assert_array_equal(sound, np.concatenate([part.samples for part in parts]))
+    assert voice.rate == parts[0].rate
     assert voice.dialect == "castilian" and "castilian" in repr(voice)
     assert Voice.load(road.whole_run, dialect="mexican").dialect == "mexican"
 

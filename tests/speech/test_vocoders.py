@@ -15,12 +15,10 @@ from chatterbox_es.audio.vocoder import GriffinLim
 from chatterbox_es.audio.waveform import read_audio
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models import mel_vocoder
 from chatterbox_es.models.mel_vocoder import NeuralVocoder, vocoder_for
 from chatterbox_es.models.vocoder import recipe as vocoder_recipe
 from chatterbox_es.models.vocoder.checkpoint import Checkpoint
-from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import final_checkpoint, vocoder_beside
 from chatterbox_es.selection.choosing import choose
 from chatterbox_es.speech.manner import Manner
@@ -29,25 +27,12 @@ from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voices import load_voice
 from chatterbox_es.training.run import run_phase
+from tests.tiny_voices import CONTRACT, VOCODER, write_vocoder
 
-SIZES = {"n_fft": 960, "upsampling": 2, "width": 16, "slow_blocks": 1, "blocks": 1, "expansion": 3.0, "pitch_width": 16,
-         "pitch_blocks": 1}  # fmt: skip
-TRAINED = ("phase=vocoder", *(f"model.{name}={size}" for name, size in SIZES.items()), "model.period_width=2",
+TRAINED = ("phase=vocoder", *(f"model.{name}={size}" for name, size in VOCODER.items()), "model.period_width=2",
            "model.resolution_width=2", "phase.batch_size=3", "phase.validate_every=1", "hw.threads=1", "hw.precision=32-true",
            "data.workers=1", "train.epochs=1", "train.samples=0", "train.wandb=disabled")  # fmt: skip
-CONTRACT = MelContract()
 TEXT = "Hola, ¿qué tal?"
-
-
-def write_vocoder(path: Path, seed: int, contract: MelContract = CONTRACT) -> Path:
-    """A vocoder of random weights."""
-    torch.manual_seed(seed)
-    vocoder = Vocoder(contract, **SIZES)
-    torch.nn.init.normal_(vocoder.head.weight, std=0.02)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Checkpoint(vocoder.state_dict(), SIZES, "vocoder", contract, {"dialect": "castilian", "lexicon": ""}, {}).export(
-        path, half=True)
-    return path
 
 
 @pytest.fixture(autouse=True)

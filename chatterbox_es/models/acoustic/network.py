@@ -7,7 +7,7 @@ Monotonic alignment search says which frame belongs to which token while trainin
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class AcousticModel(nn.Module):
     """A text encoder, a duration predictor, and what tells them of speaker, dialect and prosody, around a decoder.
 
     A subclass makes ``text_encoder`` and ``duration_predictor``, calls `condition` last, and gives `token_mels`, `products`,
-    `forward` and `speak`.
+    `forward`, `decode` and its `reach`.
     """
 
     text_encoder: TextEncoder
@@ -197,7 +197,27 @@ class AcousticModel(nn.Module):
               controls: Controls | None = None, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,); the rest as
         `spoken_frames` says."""
+        frames, durations = self.spoken_frames(tokens, speed, conditioning, controls, speaker)
+        return self.decode(frames), durations
+
+    def decode(self, frames: Tensor) -> Tensor:
+        """The states of one text's frames (frames, width) → standardised log-mels (frames, bins) float32."""
         raise NotImplementedError
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side of one that its `decode` depends on."""
+        raise NotImplementedError
+
+    def decode_in_pieces(self, frames: Tensor, lengths: Iterable[int]) -> Iterator[Tensor]:
+        """`decode`, in pieces of as many frames as ``lengths`` says, each when it is asked for."""
+        first = 0
+        for length in lengths:
+            start, end = max(0, first - self.reach), first + length
+            yield self.decode(frames[start:end + self.reach])[first - start:end - start]
+            first = end
+            if first >= len(frames):
+                return
 
     def layers_of(self, *parts: tuple[nn.Module, int]) -> Iterator[tuple[nn.Linear, int]]:
         """The linear layers of some parts, each with its rows."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from chatterbox_es.models.acoustic.network import AcousticModel, Prediction
 from chatterbox_es.models.acoustic.packing import Packing
-from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.acoustic.text_encoder import TextEncoder
 from chatterbox_es.models.acoustic.token_predictor import DurationPredictor
 
@@ -54,9 +53,9 @@ class Fase4(AcousticModel):
     def products(self, tokens: int, frames: int) -> Iterator[tuple[nn.Linear, int]]:
         return self.layers_of((self.text_encoder, tokens), (self.mel_decoder, tokens), (self.mel_decoder, frames))
 
-    def speak(self, tokens: Tensor, speed: float | Tensor = 1.0, conditioning: Tensor | None = None,
-              controls: Controls | None = None, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Standardised log-mels (frames, bins) of one text, ``tokens`` (tokens,), and its durations (tokens,); the rest as
-        `AcousticModel.spoken_frames` says."""
-        frames, durations = self.spoken_frames(tokens, speed, conditioning, controls, speaker)
-        return self.mel_decoder(frames).float(), durations
+    def decode(self, frames: Tensor) -> Tensor:
+        return self.mel_decoder(frames).float()
+
+    @property
+    def reach(self) -> int:
+        return 0

@@ -16,6 +16,7 @@ from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.acoustic.prosody import Controls
 from chatterbox_es.models.acoustic.text_encoder import TextEncoder
 from chatterbox_es.models.acoustic.token_predictor import DurationPredictor
+from chatterbox_es.models.convnext import SIDE
 from chatterbox_es.models.flow.flow_decoder import Draw, FlowDecoder, FrameBlocks
 
 
@@ -69,6 +70,13 @@ class Flow(AcousticModel):
         return self.layers_of((self.text_encoder, tokens), (self.token_decoder, tokens), (self.mel_decoder, frames),
                               *[(part, frames) for part in (self.flow_decoder.input, self.flow_decoder.blocks,
                                                             self.flow_decoder.output) if flows])
+
+    def decode(self, frames: Tensor) -> Tensor:
+        return self.mel_decoder(frames, Packing.alone(frames.shape[0], frames.device))[0].float()
+
+    @property
+    def reach(self) -> int:
+        return SIDE * len(self.mel_decoder.blocks)
 
     def speak(self, tokens: Tensor, speed: float | Tensor = 1.0, conditioning: Tensor | None = None,
               controls: Controls | None = None, speaker: Tensor | None = None,

@@ -16,11 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from chatterbox_es import command_line, evaluate, export, synthesize
 from chatterbox_es.audio.vocoder import Vocoder
-from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models.acoustic.checkpoint import EMBEDDING, STATISTICS
-from chatterbox_es.models.acoustic.harmonics import harmonic_mels
 from chatterbox_es.models.families import features_of, load_checkpoint, recipe_of
 from chatterbox_es.models.flow.checkpoint import Checkpoint
 from chatterbox_es.models.flow.network import Flow
@@ -30,40 +28,22 @@ from chatterbox_es.speech.demo_voices import Shelf
 from chatterbox_es.speech.onnx_export import Agreement
 from chatterbox_es.speech.options import VoiceOptions
 from chatterbox_es.speech.voices import load_voice, newest_voice
-from chatterbox_es.text import SymbolTable
 from chatterbox_es.text.symbols import PHONES, SYMBOLS
 from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.run import run_phase
+from tests.tiny_voices import FLOW, PITCHES, flow_voice
 
-SIZES = {"symbols": 64, "width": 128, "layers": 1, "heads": 2, "feedforward": 256, "dropout": 0.1, "duration_hidden": 16,
-         "decoder_blocks": 1, "decoder_expansion": 3.0, "flow_width": 16, "flow_blocks": 1, "flow_expansion": 4.0,
-         "prosody": True}  # fmt: skip
-TINY = ("model=flow", *(f"model.{name}={size}" for name, size in SIZES.items()), "model.decoder_hidden=default",
+TINY = ("model=flow", *(f"model.{name}={size}" for name, size in FLOW.items()), "model.decoder_hidden=default",
         "model.decoder_start=default", "train.samples=0", "train.trial_steps=1")  # fmt: skip
 LARGE = 2**14  # numbers of a matrix, from which on it is rounded
-PITCHES = {"dora": 92.0, "alex": 83.0}  # semitones above 1 Hz: 203 and 121 Hz
 TEXT = "Hola, ¿qué tal?"
 BASE_RUN = Path("base")
-
-
-def base_of(symbols: tuple[str, ...] = SYMBOLS, shift: float = 0.3, pitches: dict[str, float] = PITCHES) -> Checkpoint:
-    """Random weights that move, of two speakers who are told apart."""
-    torch.manual_seed(5)
-    model = {**SIZES, "bins": 80, "speakers": list(pitches)}
-    network = Flow(**model)
-    for weight in (network.flow_decoder.output.weight, network.speaker_embedding.embedding.weight):
-        torch.nn.init.normal_(weight, std=0.5)
-    network.prosody.harmonics.copy_(harmonic_mels(MelContract()))
-    network.prosody.statistics.copy_(torch.tensor([[88.0, 3, -40, 5], *([pitch, 3, -40, 5] for pitch in pitches.values())]))
-    statistics = Statistics(torch.linspace(-6, -4, 80) + shift, torch.linspace(1.5, 2.5, 80))
-    return Checkpoint(network.state_dict(), model, "4_3", MelContract(), SymbolTable(symbols), statistics,
-                      {"dialect": "castilian", "lexicon": ""}, {"data": "mix", "content": "other", "step": 7})
 
 
 @pytest.fixture
 def base(without_base_voice) -> Checkpoint:
     """One that comes along."""
-    base_of().export(without_base_voice, small=True)
+    flow_voice().export(without_base_voice, small=True)
     return Checkpoint.load(without_base_voice)
 
 
@@ -71,7 +51,7 @@ def base(without_base_voice) -> Checkpoint:
 
 
 def test_what_is_stored_small_comes_back_within_half_a_step_of_each_row(tmp_path):
-    before = base_of()
+    before = flow_voice()
     before.export(tmp_path / "small.safetensors", small=True)
     after = load_checkpoint(tmp_path / "small.safetensors")
     assert isinstance(after, Checkpoint) and after.describe() == before.describe()
@@ -98,7 +78,7 @@ def test_what_is_stored_small_comes_back_within_half_a_step_of_each_row(tmp_path
 def test_at_its_real_size_it_stays_below_22_mb(tmp_path):
     network = Flow(speakers=("dora", "alex"))
     model = {"speakers": ["dora", "alex"], "symbols": 256, "bins": 80}
-    dataclasses.replace(base_of(), weights=network.state_dict(), model=model).export(tmp_path / "x.safetensors", small=True)
+    dataclasses.replace(flow_voice(), weights=network.state_dict(), model=model).export(tmp_path / "x.safetensors", small=True)
     assert 18e6 < (tmp_path / "x.safetensors").stat().st_size < 22e6
 
 
@@ -155,10 +135,10 @@ def test_a_voice_begins_as_its_nearest_speaker_and_in_the_base_units(base, confi
 def test_pitch_decides_whom_a_voice_begins_as(without_base_voice, config_of, caplog, nearest):
     caplog.set_level(logging.INFO)
     pitches = dict(PITCHES, **{nearest: 0.0})  # nobody's, until it is the set's own
-    base_of(pitches=pitches).export(without_base_voice, small=True)
+    flow_voice(pitches=pitches).export(without_base_voice, small=True)
     _, model, _ = begun(config_of)
     pitches[nearest] = float(model.prosody.statistics[0, 0]) + 0.5
-    base_of(pitches=pitches).export(without_base_voice, small=True)
+    flow_voice(pitches=pitches).export(without_base_voice, small=True)
     begun(config_of)
     assert f"begins as {nearest}, whose pitch is nearest: 0.5 semitones away" in caplog.text
 
@@ -177,7 +157,7 @@ def test_symbols_are_found_again_wherever_they_stand(without_base_voice, config_
     """A base that lacks the last phone, and has two others in another order."""
     order = list(SYMBOLS[:-1])
     order[20], order[21] = order[21], order[20]
-    base_of(tuple(order)).export(without_base_voice, small=True)
+    flow_voice(tuple(order)).export(without_base_voice, small=True)
     base = Checkpoint.load(without_base_voice)
     given, model, _ = begun(config_of)
     assert given.symbols.in_use == list(SYMBOLS)
@@ -217,10 +197,10 @@ def test_it_goes_on_bit_by_bit_and_not_with_the_statistics_of_another_base(base,
     at_step(3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun):
         run_phase(config("it"), tmp_path / "it/run")
-    base_of(shift=0.4).export(checkpoint_files.BASE_VOICE, small=True)
+    flow_voice(shift=0.4).export(checkpoint_files.BASE_VOICE, small=True)
     with pytest.raises(UserError, match="cannot go on like this"):
         run_phase(config("it", "resume=auto"), tmp_path / "it/run")
-    base_of().export(checkpoint_files.BASE_VOICE, small=True)
+    flow_voice().export(checkpoint_files.BASE_VOICE, small=True)
     run_phase(config("it", "resume=auto"), tmp_path / "it/run")
     final = "run/checkpoints/final_full_model.pt"
     mine, theirs = (load_checkpoint(tmp_path / name / final).weights for name in ("never", "it"))
@@ -305,11 +285,11 @@ def test_before_there_is_one_the_old_sentences_stay(said):
 
 
 def test_a_phone_that_it_never_heard_does_not_end_it(without_base_voice, caplog):
-    base_of(SYMBOLS[:-1]).export(without_base_voice, small=True)
+    flow_voice(SYMBOLS[:-1]).export(without_base_voice, small=True)
     voice = load_voice(BASE_RUN, options=VoiceOptions(vocoder="griffin_lim"))
     assert f"never heard, and that begin as a mean of its phones: {SYMBOLS[-1]}" in caplog.text
     assert len(voice.speak("Perro.").samples)
-    base_of((*SYMBOLS[:-1], "ɹ")).export(without_base_voice, small=True)
+    flow_voice((*SYMBOLS[:-1], "ɹ")).export(without_base_voice, small=True)
     with pytest.raises(UserError, match="symbol table"):
         load_voice(BASE_RUN)
 
