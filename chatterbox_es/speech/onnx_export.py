@@ -120,9 +120,9 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
     loaded, _ = checkpoint_of_mels(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
-    proto = _voice_graph(loaded)
+    proto = voice_graph(loaded)
     if isinstance(vocoder, NeuralVocoder):
-        proto = with_vocoder(proto, _vocoder_graph(vocoder))
+        proto = with_vocoder(proto, vocoder_graph(vocoder))
         facts |= {"vocoder": vocoder.name, "vocoder_source": file_digest(vocoder.path)}
     facts["format"] = EXPRESSIVE if is_expressive(loaded) else SOUNDING if "vocoder" in facts else MUTE
     onnx.helper.set_model_props(proto, facts | {"source": file_digest(checkpoint)})
@@ -142,18 +142,18 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
     return agreement
 
 
-def _voice_graph(checkpoint: Checkpoint) -> Any:
+def voice_graph(checkpoint: Checkpoint) -> Any:
     """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside."""
     model, tokens = checkpoint.build(), torch.arange(7)
     length = {0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}
     if not is_expressive(checkpoint):
-        return _to_onnx(SpeakingGraph(model, checkpoint.statistics), (tokens, torch.tensor(1.0)), (length, None), list(INPUTS),
+        return to_onnx(SpeakingGraph(model, checkpoint.statistics), (tokens, torch.tensor(1.0)), (length, None), list(INPUTS),
                         list(OUTPUTS))
     example = {"speed": torch.ones(7), **vars(plain_controls(tokens)), "tau": torch.tensor(1.0),
                "flow_noise": torch.zeros(CYCLE, checkpoint.contract.bins)}
     lengths = {name: length if value.ndim and name != "flow_noise" else None for name, value in example.items()}
     names = [name for name in inputs_of(checkpoint) if name in example]
-    return _to_onnx(ExpressiveGraph(model, checkpoint.statistics), (tokens, *(example[name] for name in names)),
+    return to_onnx(ExpressiveGraph(model, checkpoint.statistics), (tokens, *(example[name] for name in names)),
                     (length, lengths["speed"], tuple(lengths[name] for name in names[1:])), ["tokens", *names], list(OUTPUTS))
 
 
@@ -162,14 +162,14 @@ def is_expressive(checkpoint: Checkpoint) -> bool:
     return checkpoint.has_prosody or checkpoint.has_flow
 
 
-def _vocoder_graph(vocoder: NeuralVocoder) -> Any:
+def vocoder_graph(vocoder: NeuralVocoder) -> Any:
     """Log-mels to samples, likewise."""
     mels = torch.zeros(7, vocoder.contract.bins)
-    return _to_onnx(VocoderGraph(vocoder.network), (mels,), ({0: torch.export.Dim("frames", min=1, max=LONGEST)},), [MELS],
+    return to_onnx(VocoderGraph(vocoder.network), (mels,), ({0: torch.export.Dim("frames", min=1, max=LONGEST)},), [MELS],
                     [SAMPLES])
 
 
-def _to_onnx(graph: nn.Module, example: tuple[Tensor, ...], lengths: tuple, inputs: list[str], outputs: list[str]) -> Any:
+def to_onnx(graph: nn.Module, example: tuple[Tensor, ...], lengths: tuple, inputs: list[str], outputs: list[str]) -> Any:
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = registration.level
     registration.setLevel(logging.ERROR)  # it warns that torchvision, which nothing here uses, is not installed
