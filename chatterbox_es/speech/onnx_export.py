@@ -74,12 +74,17 @@ class SpeakingGraph(nn.Module):
 
 
 class ExpressiveGraph(SpeakingGraph):
-    """Likewise of a model that has prosody, or a flow."""
+    """Likewise of a model that has prosody, a flow, or several speakers."""
 
     def forward(self, tokens: Tensor, speed: Tensor, *said: Tensor) -> tuple[Tensor, Tensor]:
-        """``said`` are the values of `Controls` if it has prosody, and then of `Draw` if it has a flow."""
+        """``said`` are the values of `Controls` if it has prosody, then of `Draw` if it has a flow, and the speaker's place among
+        its speakers, (1,), if it has some."""
         count = len(CONTROLS) if self.model.prosody is not None else 0
         more: dict[str, Any] = {"controls": Controls(*said[:count])} if count else {}
+        if (speakers := self.model.named("speaker")) is not None:
+            *said, place = said
+            more["speaker"] = place.clamp(0, len(speakers.names) - 1) + 1  # row 0 is of all others
+            more["conditioning"] = self.model.conditioning(more["speaker"], None)
         if said[count:]:
             tau, noise = said[count:]
             more["draw"] = Draw(tau, noise)
@@ -112,11 +117,7 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
     Raises:
         UserError: a package is missing, the checkpoint cannot be read, the graph says something else, or it cannot be written.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  what torch writes ONNX with
-    except ImportError as error:
-        raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
+    onnx = require_onnx()
     loaded, _ = checkpoint_of_mels(checkpoint)
     loaded = loaded.as_speaker(speaker, loaded.front_end["dialect"])
     facts = {key: json.dumps(value, ensure_ascii=False) for key, value in loaded.describe().items()}
@@ -142,17 +143,33 @@ def export_voice(checkpoint: Path, out: Path, speaker: str = "", vocoder: Vocode
     return agreement
 
 
+def require_onnx() -> Any:
+    """The package onnx.
+
+    Raises:
+        UserError: it is missing, or what torch writes ONNX with.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"exporting needs packages that are not here ({error}): {INSTALL}") from None
+    return onnx
+
+
 def voice_graph(checkpoint: Checkpoint) -> Any:
-    """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside."""
+    """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside; of one with several speakers their ``sid`` is the last
+    input."""
     model, tokens = checkpoint.build(), torch.arange(7)
     length = {0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}
-    if not is_expressive(checkpoint):
+    speakers = ["sid"] if checkpoint.model.get("speakers") else []
+    if not is_expressive(checkpoint) and not speakers:
         return to_onnx(SpeakingGraph(model, checkpoint.statistics), (tokens, torch.tensor(1.0)), (length, None), list(INPUTS),
                         list(OUTPUTS))
     example = {"speed": torch.ones(7), **vars(plain_controls(tokens)), "tau": torch.tensor(1.0),
-               "flow_noise": torch.zeros(CYCLE, checkpoint.contract.bins)}
-    lengths = {name: length if value.ndim and name != "flow_noise" else None for name, value in example.items()}
-    names = [name for name in inputs_of(checkpoint) if name in example]
+               "flow_noise": torch.zeros(CYCLE, checkpoint.contract.bins), "sid": torch.zeros(1, dtype=torch.int64)}
+    lengths = {name: length if value.ndim and name not in ("flow_noise", "sid") else None for name, value in example.items()}
+    names = [name for name in (*inputs_of(checkpoint), *speakers) if name in example]
     return to_onnx(ExpressiveGraph(model, checkpoint.statistics), (tokens, *(example[name] for name in names)),
                     (length, lengths["speed"], tuple(lengths[name] for name in names[1:])), ["tokens", *names], list(OUTPUTS))
 
@@ -198,14 +215,14 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
             mel, durations, _ = voice.acoustic(ids, manner)
             graph_mel, graph_durations, samples = graph(ids, manner)
             if not np.array_equal(durations, graph_durations):
-                if not _is_tie(voice, ids, manner):
+                if not is_tie(voice, ids, manner):
                     raise UserError(f"the exported graph has other durations than the voice at speed {speed:g} for {text!r}; "
                                     f"{graph.path} was not kept")
                 ties += 1
                 continue
             largest = max(largest, float(np.abs(graph_mel - mel).max() / np.abs(mel).max()))
             if samples is not None:  # of the graph's own mels, since phases are sums over all frames before
-                sound = max(sound, _sounds_apart(voice.vocoder(graph_mel), samples, voice.checkpoint.contract))
+                sound = max(sound, sounds_apart(voice.vocoder(graph_mel), samples, voice.checkpoint.contract))
             compared += 1
     if not largest <= TOLERANCE or not compared:
         raise UserError(f"the exported graph's log-mels differ from the voice's by {largest:.2g} of their largest value "
@@ -216,7 +233,7 @@ def compare(voice: MelVoice, graph: OnnxModel, texts: Sequence[str] = TEXTS, spe
     return Agreement(largest, compared, ties, sound if graph.vocoder else None)
 
 
-def _sounds_apart(one: np.ndarray, other: np.ndarray, contract: MelContract) -> float:
+def sounds_apart(one: np.ndarray, other: np.ndarray, contract: MelContract) -> float:
     """How far two sounds (samples,) are apart: the mean absolute difference of their log-mels."""
     if len(one) != len(other):
         return float("inf")
@@ -225,11 +242,11 @@ def _sounds_apart(one: np.ndarray, other: np.ndarray, contract: MelContract) -> 
     return float((mels[0] - mels[1]).abs().mean())
 
 
-def _is_tie(voice: MelVoice, ids: Sequence[int], manner: Manner) -> bool:
+def is_tie(voice: MelVoice, ids: Sequence[int], manner: Manner, part: int = 0) -> bool:
     """Whether a token's predicted end lies so near to the middle of a frame that rounding it either way is right."""
     assert isinstance(voice.acoustic, TorchModel)
     with torch.inference_mode():
-        said = voice.acoustic.said(len(ids), manner)
+        said = voice.acoustic.said(len(ids), manner, part)
         durations = voice.acoustic.model.spoken_tokens(torch.tensor(ids), controls=said.get("controls")).durations
     ends = torch.cumsum(durations.double() / said["speed"], 0)
     return bool(((ends % 1 - 0.5).abs() < TIE).any())

@@ -57,7 +57,7 @@ class OnnxModel:
 
     def __init__(self, path: Path, threads: int | None = None):
         self.path = path
-        self.session = _session(path, threads or torch.get_num_threads())
+        self.session = start_session(path, threads or torch.get_num_threads())
         facts = self.session.get_modelmeta().custom_metadata_map
         self.format = facts.get("format", "")
         if self.format not in FORMATS:
@@ -121,7 +121,7 @@ def inputs_of(checkpoint: Checkpoint) -> dict[str, tuple[str, int]]:
     return INPUTS | {name: ("tensor(float)", rank) for name, rank in ranks.items()}
 
 
-def _session(path: Path, threads: int) -> Any:
+def start_session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:

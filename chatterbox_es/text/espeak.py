@@ -40,8 +40,9 @@ NOTHING = ""
 SIGNS = (NOTHING, START, END, " ", "ˈ", "ˌ", "ʲ", "ɛ", *PUNCTUATION, *sorted(PHONES))
 SIGN = {sign: place for place, sign in enumerate(SIGNS)}
 MARKS = frozenset((START, *PUNCTUATION))  # a sentence's or a clause's end; its start is one as well
-VOWELS = frozenset("aeiou") | {f"ˈ{vowel}" for vowel in "aeiou"}
-STRESSED = frozenset(vowel for vowel in VOWELS if len(vowel) > 1)
+UNMARKED = frozenset("aeiou")
+STRESSED = frozenset(f"ˈ{vowel}" for vowel in UNMARKED)
+VOWELS = UNMARKED | STRESSED
 BEHIND_CODA = frozenset("pbtdkɡβðɣfθxhʃmnɲlʎʝr") | {"tʃ", "dʒ"}  # where an s ends its syllable
 BEHIND = {"j": "ɪ", "w": "ʊ", "i": "ɪ", "u": "ʊ"}  # glides behind their vowel
 NASALS = frozenset("mnŋɲ")
@@ -52,13 +53,13 @@ Rule = Callable[[str, str, str], str]
 def joined(before: str, this: str, after: str) -> str:
     """The first pass."""
     match before, this, after:
-        case _, "ˈ", vowel if vowel in VOWELS:
+        case _, "ˈ", vowel if vowel in UNMARKED:
             return f"ˈ{vowel}"
         case _, "ˈ", "ɛ":
             return "ˈe"
         case "ˌ", "ɛ", "n":
             return "ˈe"  # cuarenta, mientras: a stress of its own, which espeak thinks less of
-        case "ˈ", vowel, _ if vowel in VOWELS | {"ɛ"}:
+        case "ˈ", vowel, _ if vowel in UNMARKED | {"ɛ"}:
             return NOTHING
         case _, "ɛ", _:
             return "e"

@@ -1,0 +1,196 @@
+"""A checkpoint and its vocoder as a voice of Piper, or of sherpa-onnx: the graph of `onnx_export` between what Piper gives and
+takes (`piper_graph`), and the file beside it that says what the numbers mean.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from chatterbox_es import __version__
+from chatterbox_es.audio.vocoder import Vocoder
+from chatterbox_es.errors import UserError
+from chatterbox_es.files import write_whole
+from chatterbox_es.models.acoustic.checkpoint import Checkpoint
+from chatterbox_es.models.families import checkpoint_of_mels
+from chatterbox_es.models.mel_vocoder import NeuralVocoder
+from chatterbox_es.speech import piper_graph
+from chatterbox_es.speech.manner import Manner
+from chatterbox_es.speech.onnx_export import (
+    SOUND_TOLERANCE,
+    is_tie,
+    require_onnx,
+    sounds_apart,
+    to_onnx,
+    vocoder_graph,
+    voice_graph,
+)
+from chatterbox_es.speech.onnx_vocoder import SAMPLES, with_vocoder
+from chatterbox_es.speech.onnx_voice import file_digest, start_session
+from chatterbox_es.speech.voice import MelVoice
+from chatterbox_es.text import espeak
+from chatterbox_es.text.dialects import DIALECTS, Dialect
+
+PIPER, SHERPA = "piper", "sherpa"
+TOKENS = "tokens.txt"
+COUNTRIES = {"es_ES": "Spain", "es_419": "Latin America", "es_MX": "Mexico", "es_AR": "Argentina", "es_DO": "Dominican Republic"}
+SAID = ("sˈi.", "ˈola, kˈomo estˈas?", "tɾesθjˈentos tɾˈeɪntaitɾˈes tɾˈistes tˈiɣɾes tɾaɣˈaβan tɾˈiɣo en ˈun tɾiɣˈal.")  # by es
+SPEEDS = (1.0, 0.7)
+
+
+@dataclasses.dataclass(frozen=True)
+class PiperVoice:
+    """A checkpoint of mels, in one dialect, that is to be a voice of Piper."""
+
+    checkpoint: Checkpoint  # with its speakers, if it has several
+    dialect: Dialect
+    vocoder: NeuralVocoder
+    source: str  # SHA-256 of its file
+
+    @property
+    def speakers(self) -> Sequence[str]:
+        """By the number that Piper calls them; empty where there is one voice."""
+        return self.checkpoint.model.get("speakers", ())
+
+    def graph(self) -> Any:
+        """The whole as an ``onnx.ModelProto``."""
+        import onnx
+
+        voice = with_vocoder(voice_graph(self.checkpoint), vocoder_graph(self.vocoder))
+        wanted = {value.name: len(value.type.tensor_type.shape.dim) for value in voice.graph.input if value.name != "sid"}
+        example = torch.tensor([[1, 0, 3, 0, 2]]), torch.tensor([5]), torch.tensor([piper_graph.NOISE, 1, piper_graph.NOISE_W])
+        front = to_onnx(piper_graph.PiperFront(self.dialect, wanted, self.checkpoint.contract.bins), example,
+                        ({1: torch.export.Dim("numbers", min=1, max=100_000)}, None, None), piper_graph.INPUTS, list(wanted))
+        front = onnx.compose.add_prefix(front, "piper.", rename_inputs=False)
+        sound = to_onnx(piper_graph.PiperSound(), (torch.zeros(7),), ({0: torch.export.Dim("count", min=1)},), ["loud"],
+                        [piper_graph.OUTPUT])
+        sound = onnx.compose.add_prefix(sound, "sound.", rename_inputs=False, rename_outputs=False)
+        spoken = onnx.compose.merge_models(front, voice, io_map=[(f"piper.{name}", name) for name in wanted], outputs=[SAMPLES])
+        return onnx.compose.merge_models(spoken, sound, io_map=[(SAMPLES, "loud")])
+
+    def facts(self) -> dict[str, str]:
+        """The graph's metadata: who made it of what, and what sherpa-onnx reads."""
+        described = self.checkpoint.describe()
+        return {"format": "chatterbox_es piper 1", "source": self.source, "vocoder": self.vocoder.name,
+                "vocoder_source": file_digest(self.vocoder.path), "dialect": self.dialect.name,
+                "lineage": json.dumps(described["lineage"], ensure_ascii=False), "model_type": "vits", "comment": "piper",
+                "language": "Spanish", "voice": espeak.voice_of(self.dialect), "has_espeak": "1", "version": "1",
+                "n_speakers": str(max(1, len(self.speakers))), "sample_rate": str(self.checkpoint.contract.sample_rate)}
+
+    def config(self, name: str) -> dict[str, Any]:
+        """What Piper reads beside the graph, ``.onnx.json``."""
+        contract, locale = self.checkpoint.contract, self.dialect.locale
+        return {
+            "audio": {"sample_rate": contract.sample_rate, "quality": "medium"},
+            "espeak": {"voice": espeak.voice_of(self.dialect)},
+            "language": {"code": locale, "family": "es", "region": locale.partition("_")[2], "name_native": "Español",
+                         "name_english": "Spanish", "country_english": COUNTRIES[locale]},
+            "dataset": name,
+            "inference": {"noise_scale": piper_graph.NOISE, "length_scale": 1, "noise_w": piper_graph.NOISE_W},
+            "phoneme_type": "espeak", "phoneme_map": {}, "piper_version": "1.0.0",
+            "phoneme_id_map": {character: [number] for character, number in espeak.NUMBER.items()},
+            "num_symbols": len(espeak.NUMBER), "num_speakers": max(1, len(self.speakers)),
+            "speaker_id_map": {speaker: number for number, speaker in enumerate(self.speakers)}, "hop_length": contract.hop,
+        }
+
+
+def piper_voice(path: Path, vocoder: Vocoder, speaker: str = "", dialect: str = "") -> PiperVoice:
+    """What can be exported of a checkpoint; with a ``speaker`` that one alone, in a ``dialect`` if it is not to be its own.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or is no voice yet; no such speaker or dialect; or no vocoder that a graph holds.
+    """
+    loaded, _ = checkpoint_of_mels(path)
+    if loaded.phase == "4_2":
+        raise UserError(f"{path} is of phase 4_2, which trains the encoder alone and cannot speak well: export a run of phase 4_3")
+    if not isinstance(vocoder, NeuralVocoder):
+        raise UserError(f"Piper and sherpa-onnx need the sound in the graph, and {vocoder.name} cannot be in one: no trained "
+                        f"vocoder takes this voice's mels ({loaded.contract.sample_rate} Hz, {loaded.contract.bins} bins). "
+                        "Train one: python -m chatterbox_es.train phase=vocoder model.voice=RUN")
+    dialect = dialect or loaded.front_end["dialect"]
+    if dialect not in DIALECTS:
+        raise UserError(f"dialect={dialect} is not known; use one of {', '.join(DIALECTS)}")
+    several = len(loaded.model.get("speakers", ())) > 1 and not speaker
+    loaded = loaded.fold("dialect", dialect) if several else loaded.as_speaker(speaker, dialect)
+    front_end = {**loaded.front_end, "dialect": dialect}
+    return PiperVoice(dataclasses.replace(loaded, front_end=front_end), DIALECTS[dialect], vocoder, file_digest(path))
+
+
+def export_piper(voice: PiperVoice, out: Path, kind: str = PIPER) -> str:
+    """Write a voice as ONNX and what Piper or sherpa-onnx (``kind``) reads beside it, if it says the same as the checkpoint does.
+
+    Returns:
+        How near it comes, for people.
+
+    Raises:
+        UserError: a package is missing, the graph says something else, or it cannot be written.
+    """
+    onnx = require_onnx()
+    proto = voice.graph()
+    onnx.helper.set_model_props(proto, voice.facts())
+    proto.producer_name, proto.producer_version = "chatterbox_es", __version__
+    onnx.checker.check_model(proto)
+    content = proto.SerializeToString()
+    trial = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
+    try:
+        write_whole(trial, lambda file: file.write(content))
+        agreement = compare(voice, start_session(trial, torch.get_num_threads()))
+        if kind == PIPER:
+            config = json.dumps(voice.config(out.stem), ensure_ascii=False, indent=2)
+            write_whole(out.with_name(f"{out.name}.json"), config.encode())
+        else:
+            lines = "".join(f"{character} {number}\n" for character, number in espeak.NUMBER.items())
+            write_whole(out.with_name(TOKENS), lines.encode())
+        trial.replace(out)
+    except UserError as error:
+        raise UserError(str(error).replace(str(trial), str(out))) from error
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
+    return agreement
+
+
+def numbers_of(characters: Sequence[str]) -> list[int]:
+    """Piper's numbers of what espeak-ng wrote: framed, and a pad behind each."""
+    begin, stop, pad = (espeak.NUMBER[character] for character in (espeak.BEGIN, espeak.STOP, espeak.PAD))
+    return [begin, pad, *(number for character in characters for number in (espeak.NUMBER[character], pad)), stop]
+
+
+def compare(voice: PiperVoice, session: Any) -> str:
+    """Say some sentences with the graph and with torch: without chance, with as much as usual, and at two speeds.
+
+    Raises:
+        UserError: they have other lengths, or sound otherwise.
+    """
+    apart, compared = 0.0, 0
+    places = sorted({0, len(voice.speakers) - 1}) if voice.speakers else [0]
+    for place in places:
+        own = MelVoice(voice.checkpoint, "the voice", voice.dialect.name, voice.vocoder,
+                       speaker=voice.speakers[place] if voice.speakers else "")
+        for said in SAID:
+            ids = own.front_end.table.ids_of(espeak.tokens_of(said, voice.dialect.name))
+            for speed in SPEEDS:
+                for chance in (0.0, 1.0):
+                    usual = Manner()
+                    manner = dataclasses.replace(usual, speed=speed) if chance else Manner(speed, temperature=0.0, tau=0.0)
+                    part = piper_graph.noise_part(ids)
+                    given = {"input": np.array([numbers_of(said)]), "input_lengths": np.array([2 * len(said) + 3]),
+                             "scales": np.array([chance * piper_graph.NOISE, 1 / speed, chance * piper_graph.NOISE_W], np.float32)}
+                    if voice.speakers:
+                        given["sid"] = np.array([place])
+                    samples = session.run([piper_graph.OUTPUT], given)[0][0, 0]
+                    expected = own.vocoder(own.acoustic(ids, manner, part)[0])
+                    if len(samples) != len(expected) and is_tie(own, ids, manner, part):
+                        continue
+                    apart = max(apart, sounds_apart(expected, samples, voice.checkpoint.contract))
+                    compared += 1
+    if not apart <= SOUND_TOLERANCE or not compared:
+        raise UserError(f"the exported graph sounds otherwise than the voice: the sounds' log-mels differ by {apart:.2g} on "
+                        f"average (allowed: {SOUND_TOLERANCE:g}, {compared} sayings compared); it was not kept")
+    return f"onnxruntime against torch, {compared} sayings: sounds {apart:.1e} apart (allowed: {SOUND_TOLERANCE:g})"
