@@ -82,10 +82,10 @@ class PiperFront(nn.Module):
         super().__init__()
         self.tokens, self.wanted = EspeakTokens(dialect), wanted
         self.register_buffer("noises", torch.stack([torch.from_numpy(shared_noise(NOISY, (0, part))) for part in range(PARTS)]))
-        self.register_buffer("flow_noise", torch.from_numpy(flow_noise(bins, (0, 0, 1))))
+        self.register_buffer("cycle", torch.from_numpy(flow_noise(bins, (0, 0, 1))))
 
     noises: Tensor  # (PARTS, NOISY, 3)
-    flow_noise: Tensor  # (CYCLE, bins)
+    cycle: Tensor  # (CYCLE, bins), of the flow
 
     def forward(self, numbers: Tensor, lengths: Tensor, scales: Tensor) -> tuple[Tensor, ...]:
         """Piper's ``input``, ``input_lengths`` and ``scales`` to the values of `wanted`."""
@@ -96,7 +96,7 @@ class PiperFront(nn.Module):
             return tokens, speed
         level = torch.zeros_like(tokens).float()
         values = {"tokens": tokens, "speed": level + speed, "pitch": level + 0, "range": level + 1, "energy": level * 1,
-                  "tau": (scales[0] * (TAU / NOISE)).clamp(0.0, BOUNDS["tau"][1]), "flow_noise": self.flow_noise + 0 * scales[0]}
+                  "tau": (scales[0] * (TAU / NOISE)).clamp(0.0, BOUNDS["tau"][1]), "flow_noise": self.cycle + 0 * scales[0]}
         melody, length = scales[0] * (TEMPERATURE / NOISE), scales[2] * (TEMPERATURE / NOISE_W)
         temperature = torch.maximum(melody, length).clamp(0.0, BOUNDS["temperature"][1])
         shares = torch.stack([length, melody, melody]) / temperature.clamp(min=1e-6)
