@@ -50,8 +50,8 @@ def main() -> None:
     checkpoint = voice_file(Path(options.run) if options.run else newest_voice(Path(options.outputs)))
     if (loaded := load_checkpoint(checkpoint)).output != "mels":
         if options.format != "onnx":
-            raise UserError(f"format={options.format}: {checkpoint} is of model={loaded.family}, whose speech no single graph makes;"
-                            " Piper and sherpa-onnx run voices of model=fase4 and model=flow")
+            raise UserError(f"format={options.format}: {checkpoint} is of model={loaded.family}, whose speech no single graph "
+                            "makes; Piper and sherpa-onnx run voices of model=fase4 and model=flow")
         if not options.out:
             raise UserError("out=DIR: name the folder to write")
         print(recipe_named(loaded.family).publish(loaded, Path(options.out), options.adapters, options.half, options.trim,

@@ -4,8 +4,8 @@
 
 A text a line (what follows ``|`` is left out). Needs `piper-tts`, whose espeak-ng is asked in a process of its own. Prints, in
 Markdown, a row a dialect: the share of phones and marks that differ, and of sentences that are the same; then the commonest
-differences. With ``run`` also: the largest difference between the sounds of the graph of Piper and of our own, without noise, of
-so many sentences whose tokens agree, and the seconds of processor that one of speech takes.
+differences. With ``run`` also: the largest difference between the sounds of Piper's graph and of our own, without noise, of so
+many sentences whose tokens agree, and the seconds of processor that one of speech takes.
 """
 
 import collections
@@ -28,7 +28,8 @@ from chatterbox_es.runs.checkpoint_files import vocoder_beside, voice_file
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import export_voice, is_expressive
 from chatterbox_es.speech.onnx_voice import OnnxModel, start_session
-from chatterbox_es.speech.piper_export import export_piper, numbers_of, piper_voice
+from chatterbox_es.speech.piper_export import export_piper, piper_voice
+from chatterbox_es.speech.piper_export import run as run_graph
 from chatterbox_es.text import FrontEnd, espeak
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.symbols import PHONES, PUNCTUATION
@@ -117,10 +118,9 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
             reading = front_end.read(text)
             if len(sentences) != 1 or espeak.tokens_of(sentences[0], dialect) != reading.phonemes:
                 continue
-            numbers = numbers_of([character for character in sentences[0] if character in espeak.NUMBER])
+            known = [character for character in sentences[0] if character in espeak.NUMBER]
             began = time.process_time()
-            samples = session.run(None, {"input": np.array([numbers]), "input_lengths": np.array([len(numbers)]),
-                                         "scales": np.array([0, 1, 0], np.float32)})[0].squeeze()
+            samples = run_graph(session, known, (0, 1, 0))
             processor += time.process_time() - began
             apart = max(apart, float(np.abs(samples - own(reading.ids, still)[2]).max()))
             said, samples_in_all = said + 1, samples_in_all + len(samples)

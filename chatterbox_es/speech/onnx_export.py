@@ -77,8 +77,8 @@ class ExpressiveGraph(SpeakingGraph):
     """Likewise of a model that has prosody, a flow, or several speakers."""
 
     def forward(self, tokens: Tensor, speed: Tensor, *said: Tensor) -> tuple[Tensor, Tensor]:
-        """``said`` are the values of `Controls` if it has prosody, then of `Draw` if it has a flow, and the speaker's place among
-        its speakers, (1,), if it has some."""
+        """``said`` are the values of `Controls` if it has prosody, then of `Draw` if it has a flow, and the place of who
+        speaks among its speakers, (1,), if it has some."""
         count = len(CONTROLS) if self.model.prosody is not None else 0
         more: dict[str, Any] = {"controls": Controls(*said[:count])} if count else {}
         if (speakers := self.model.named("speaker")) is not None:

@@ -110,7 +110,7 @@ class PiperSound(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """(samples,) to (1, 1, samples)."""
-        return (samples / samples.abs().amax().clamp(min=1))[None, None]
+        return (samples / samples.abs().amax(0).clamp(min=1.0))[None, None]
 
 
 def noise_part(tokens: Any) -> int:

@@ -1,12 +1,12 @@
 """What espeak-ng writes for Spanish, one Unicode character after the other as Piper passes it on, in our own phones.
 
 A program such as Piper asks espeak-ng how a text is said and gives a voice numbers of characters; an exported voice makes its
-own tokens of them. Two passes do that, each a table of windows of three: what becomes of a sign, seen with the one before it and
-the one behind. The first joins what is one sound to us (a stress mark and its vowel, affricates); the second turns
-espeak's phones into the dialect's. The same tables work in Python (`tokens_of`) and as lookups in a graph.
+own tokens of them. Three passes do that, each a table of windows of three: what becomes of a sign, seen with the one before it
+and the one behind. The first joins what is one sound to us (a stress mark and its vowel, affricates), the second makes the
+dialect's phones of espeak's, the third links words. The same rules work in Python (`tokens_of`) and as lookups in a graph.
 
-The phones of espeak-ng 1.52: `es` tells θ from s and ʎ from ʝ, `es-419` does not. It drops ¿ and ¡; they are put back before the
-clause that their partner ends.
+The phones of espeak-ng 1.52: `es` tells θ from s and ʎ from ʝ, `es-419` does not. It drops ¿ and ¡; they are put back before
+the clause that their partner ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,15 +22,11 @@ PAD, BEGIN, STOP = "_", "^", "$"  # what Piper frames and fills a sentence with
 # Characters that Spanish has, and what each is to us; what stands for nothing is dropped.
 PLAIN = {character: character for character in " .,;:?!aeioujwɪʊpbβtdðkɡɣfθszxhʃʒmnɲŋlʎʝɾrˈˌʲɛ"}
 # … and those of other languages, whose words espeak says in their own phones: the nearest of ours.
-FOREIGN = {
-    "g": "ɡ", "ɔ": "o", "ə": "e", "ɐ": "a", "ʌ": "a", "æ": "a", "ɑ": "a", "ɒ": "o", "ɜ": "e", "ɚ": "e", "ɝ": "e",
-    "ᵻ": "i", "ɨ": "i", "ʉ": "u", "ɯ": "u", "y": "u", "ʏ": "u", "ø": "e", "œ": "e", "ɵ": "o", "ɘ": "e", "ɤ": "o", "ɞ": "o", "ɶ": "a",
-    "v": "b", "ʋ": "b", "ɸ": "f", "c": "k", "q": "k", "ɟ": "ʝ", "ɢ": "ɡ", "ç": "x", "χ": "x", "ħ": "x", "ɦ": "h", "ʁ": "r", "ʀ": "r",
-    "ɹ": "ɾ", "ɻ": "ɾ", "ɽ": "ɾ", "ɺ": "ɾ", "ɫ": "l", "ɭ": "l", "ɬ": "l", "ʟ": "l", "ɱ": "m", "ɳ": "n", "ɴ": "ŋ", "ʂ": "ʃ", "ɕ": "ʃ",
-    "ʐ": "ʒ", "ʑ": "ʒ", "ʈ": "t", "ɖ": "d", "ɓ": "b", "ɗ": "d", "ɠ": "ɡ", "ʍ": "w", "ɥ": "j", "ɰ": "ɣ", "ʦ": "s",
-    "¿": "", "¡": "", "—": "—", "…": "…",
-}
-DROPPED = "ːˑ'\"()-ʔʰʷ˞̧̩̪̯̝̥̃̊̍"  # length, syllables, aspiration and the like
+NEAREST = {"a": "ɐʌæɑɶ", "e": "əɜɚɝøœɘɞ", "i": "ᵻɨyʏ", "o": "ɔɒɵɤ", "u": "ʉɯ", "j": "ɥ", "w": "ʍ", "b": "vʋɓ", "d": "ɖɗ",
+           "f": "ɸ", "h": "ɦ", "k": "cq", "l": "ɫɭɬʟ", "m": "ɱ", "n": "ɳ", "r": "ʁʀ", "s": "ʦ", "t": "ʈ", "x": "çχħ", "ŋ": "ɴ",
+           "ɡ": "gɢɠ", "ɣ": "ɰ", "ɾ": "ɹɻɽɺ", "ʃ": "ʂɕ", "ʒ": "ʐʑ", "ʝ": "ɟ", "—": "—", "…": "…"}
+FOREIGN = {character: ours for ours, characters in NEAREST.items() for character in characters}
+DROPPED = "¿¡ːˑ'\"()-ʔʰʷ˞̧̩̪̯̝̥̃̊̍"  # length, syllables, aspiration and the like
 MEANING = PLAIN | FOREIGN | dict.fromkeys(DROPPED, "")
 # Piper's number of each character; its frame has the numbers that all its voices give it.
 NUMBER = {character: number for number, character in enumerate((PAD, BEGIN, STOP, *MEANING))}

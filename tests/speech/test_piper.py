@@ -205,8 +205,8 @@ def phonemes_of(text: str, espeak_voice: str = "es") -> list[list[str]]:
 
 @needs_piper
 def test_piper_speaks(exported, ours, tmp_path):
-    output = subprocess.run([PIPER, "-m", exported["piper"], "-f", tmp_path / "said.wav", "--noise-scale", "0", "--noise-w", "0",
-                             "--no-normalize", "--", TEXT], capture_output=True, text=True, timeout=500)
+    output = subprocess.run([PIPER, "-m", exported["piper"], "-f", tmp_path / "said.wav", "--noise-scale", "0", "--noise-w",
+                             "0", "--no-normalize", "--", TEXT], capture_output=True, text=True, timeout=500)
     assert output.returncode == 0 and "Missing phoneme" not in output.stderr, output.stderr
     with wave.open(str(tmp_path / "said.wav")) as sound:
         assert sound.getframerate() == 24_000
