@@ -74,7 +74,9 @@ class PiperVoice:
                         [piper_graph.OUTPUT])
         sound = onnx.compose.add_prefix(sound, "sound.", rename_inputs=False, rename_outputs=False)
         spoken = onnx.compose.merge_models(front, voice, io_map=[(f"piper.{name}", name) for name in wanted], outputs=[SAMPLES])
-        return onnx.compose.merge_models(spoken, sound, io_map=[(SAMPLES, "loud")])
+        whole = onnx.compose.merge_models(spoken, sound, io_map=[(SAMPLES, "loud")])
+        del whole.graph.value_info[:]  # in which lengths of one part have the names that those of another have
+        return whole
 
     def facts(self) -> dict[str, str]:
         """The graph's metadata: who made it of what, and what sherpa-onnx reads."""
@@ -187,8 +189,8 @@ def compare(voice: PiperVoice, session: Any) -> str:
                 apart.append(sounds_apart(expected, samples, voice.checkpoint.contract))
     if not apart or not max(apart) <= SOUND_TOLERANCE:
         raise UserError("the exported graph sounds otherwise than the voice: the sounds' log-mels differ by "
-                        f"{max(apart, default=0):.2g} on average (allowed: {SOUND_TOLERANCE:g}, {len(apart)} sayings compared); "
-                        "it was not kept")
+                        f"{max(apart, default=0):.2g} on average (allowed: {SOUND_TOLERANCE:g}, {len(apart)} sayings compared)"
+                        "; it was not kept")
     return f"onnxruntime against torch, {len(apart)} sayings: sounds {max(apart):.1e} apart (allowed: {SOUND_TOLERANCE:g})"
 
 
