@@ -120,7 +120,7 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
                 continue
             known = [character for character in sentences[0] if character in espeak.NUMBER]
             began = time.process_time()
-            samples = run_graph(session, known, (0, 1, 0))
+            samples = run_graph(session, known, (0, 1, 0))[0].squeeze()
             processor += time.process_time() - began
             apart = max(apart, float(np.abs(samples - own(reading.ids, still)[2]).max()))
             said, samples_in_all = said + 1, samples_in_all + len(samples)

@@ -25,6 +25,7 @@ from chatterbox_es.speech import piper_graph
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import (
     SOUND_TOLERANCE,
+    TOLERANCE,
     is_tie,
     require_onnx,
     sounds_apart,
@@ -39,7 +40,7 @@ from chatterbox_es.text import espeak
 from chatterbox_es.text.dialects import DIALECTS, Dialect
 
 PIPER, SHERPA = "piper", "sherpa"
-TOKENS = "tokens.txt"
+TOKENS, MELS = "tokens.txt", "log_mels"
 COUNTRIES = {"es_ES": "Spain", "es_419": "Latin America", "es_MX": "Mexico", "es_AR": "Argentina",
              "es_DO": "Dominican Republic"}
 SAID = ("sˈi.", "ˈola, kˈomo estˈas?", "tɾesθjˈentos tɾˈeɪntaitɾˈes tɾˈistes tˈiɣɾes tɾaɣˈaβan tɾˈiɣo en ˈun tɾiɣˈal.")  # by es
@@ -61,7 +62,7 @@ class PiperVoice:
         return self.checkpoint.model.get("speakers", ())
 
     def graph(self) -> Any:
-        """The whole as an ``onnx.ModelProto``."""
+        """The whole as an ``onnx.ModelProto``, whose second output are the log-mels (frames, bins)."""
         import onnx
 
         voice = with_vocoder(voice_graph(self.checkpoint), vocoder_graph(self.vocoder))
@@ -73,8 +74,10 @@ class PiperVoice:
         sound = to_onnx(piper_graph.PiperSound(), (torch.zeros(7),), ({0: torch.export.Dim("count", min=1)},), ["loud"],
                         [piper_graph.OUTPUT])
         sound = onnx.compose.add_prefix(sound, "sound.", rename_inputs=False, rename_outputs=False)
-        spoken = onnx.compose.merge_models(front, voice, io_map=[(f"piper.{name}", name) for name in wanted], outputs=[SAMPLES])
-        whole = onnx.compose.merge_models(spoken, sound, io_map=[(SAMPLES, "loud")])
+        spoken = onnx.compose.merge_models(front, voice, io_map=[(f"piper.{name}", name) for name in wanted],
+                                           outputs=[SAMPLES, MELS])
+        whole = onnx.compose.merge_models(spoken, sound, io_map=[(SAMPLES, "loud")], outputs=[piper_graph.OUTPUT, MELS])
+        whole.graph.output.sort(key=lambda value: value.name != piper_graph.OUTPUT)
         del whole.graph.value_info[:]  # in which lengths of one part have the names that those of another have
         return whole
 
@@ -142,18 +145,20 @@ def export_piper(voice: PiperVoice, out: Path, kind: str = PIPER) -> str:
     onnx.helper.set_model_props(proto, voice.facts())
     proto.producer_name, proto.producer_version = "chatterbox_es", __version__
     onnx.checker.check_model(proto)
-    content = proto.SerializeToString()
+    whole = proto.SerializeToString()
     trial = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
     try:
-        write_whole(trial, lambda file: file.write(content))
+        write_whole(trial, lambda file: file.write(whole))
         agreement = compare(voice, start_session(trial, torch.get_num_threads()))
+        del proto.graph.output[1]
+        content = proto.SerializeToString()
         if kind == PIPER:
             config = json.dumps(voice.config(out.stem), ensure_ascii=False, indent=2)
             write_whole(out.with_name(f"{out.name}.json"), config.encode())
         else:
             lines = "".join(f"{character} {number}\n" for character, number in espeak.NUMBER.items())
             write_whole(out.with_name(TOKENS), lines.encode())
-        trial.replace(out)
+        write_whole(out, lambda file: file.write(content))
     except UserError as error:
         raise UserError(str(error).replace(str(trial), str(out))) from error
     finally:
@@ -172,9 +177,9 @@ def compare(voice: PiperVoice, session: Any) -> str:
     """Say some sentences with the graph and with torch: without chance, with as much as usual, and at two speeds.
 
     Raises:
-        UserError: they have other lengths, or sound otherwise.
+        UserError: they have other lengths, log-mels by more than `TOLERANCE` apart, or sounds by more than `SOUND_TOLERANCE`.
     """
-    apart: list[float] = []
+    mels_apart, apart = [], []
     for place in sorted({0, max(0, len(voice.speakers) - 1)}):
         own = MelVoice(voice.checkpoint, "the voice", voice.dialect.name, voice.vocoder,
                        speaker=voice.speakers[place] if voice.speakers else "")
@@ -182,22 +187,29 @@ def compare(voice: PiperVoice, session: Any) -> str:
             ids = own.front_end.table.ids_of(espeak.tokens_of(said, voice.dialect.name))
             manner = Manner(speed) if chance else Manner(speed, temperature=0.0, tau=0.0)
             part = piper_graph.noise_part(ids)
-            samples = run(session, said, (chance * piper_graph.NOISE, 1 / speed, chance * piper_graph.NOISE_W),
-                          place if voice.speakers else None)
-            expected = own.vocoder(own.acoustic(ids, manner, part)[0])
-            if len(samples) == len(expected) or not is_tie(own, ids, manner, part):
-                apart.append(sounds_apart(expected, samples, voice.checkpoint.contract))
-    if not apart or not max(apart) <= SOUND_TOLERANCE:
-        raise UserError("the exported graph sounds otherwise than the voice: the sounds' log-mels differ by "
+            samples, *mels = run(session, said, (chance * piper_graph.NOISE, 1 / speed, chance * piper_graph.NOISE_W),
+                                 place if voice.speakers else None)
+            expected = own.acoustic(ids, manner, part)[0]
+            if len(mels[0]) == len(expected):
+                mels_apart.append(float(np.abs(mels[0] - expected).max() / np.abs(expected).max()))
+                # of the graph's own mels, since phases are sums over all frames before
+                apart.append(sounds_apart(own.vocoder(mels[0]), samples[0, 0], voice.checkpoint.contract))
+            elif not is_tie(own, ids, manner, part):
+                mels_apart.append(float("inf"))
+    if not apart or not max(mels_apart) <= TOLERANCE or not max(apart) <= SOUND_TOLERANCE:
+        raise UserError("the exported graph sounds otherwise than the voice: log-mels differ by "
+                        f"{max(mels_apart, default=0):.2g} of their largest value (allowed: {TOLERANCE:g}), the sounds' by "
                         f"{max(apart, default=0):.2g} on average (allowed: {SOUND_TOLERANCE:g}, {len(apart)} sayings compared)"
                         "; it was not kept")
-    return f"onnxruntime against torch, {len(apart)} sayings: sounds {max(apart):.1e} apart (allowed: {SOUND_TOLERANCE:g})"
+    return (f"onnxruntime against torch, {len(apart)} sayings: log-mels at most {max(mels_apart):.1e} apart (allowed: "
+            f"{TOLERANCE:g}), sounds {max(apart):.1e} (allowed: {SOUND_TOLERANCE:g})")
 
 
-def run(session: Any, characters: Sequence[str], scales: tuple[float, float, float], place: int | None = None) -> np.ndarray:
-    """The samples (samples,) that the graph makes of what espeak-ng wrote; ``place`` is who speaks, of several."""
+def run(session: Any, characters: Sequence[str], scales: tuple[float, float, float],
+        place: int | None = None) -> list[np.ndarray]:
+    """What the graph makes of what espeak-ng wrote; ``place`` is who speaks, of several."""
     numbers = numbers_of(characters)
     given = {"input": np.array([numbers]), "input_lengths": np.array([len(numbers)]), "scales": np.array(scales, np.float32)}
     if place is not None:
         given["sid"] = np.array([place])
-    return session.run([piper_graph.OUTPUT], given)[0][0, 0]
+    return session.run(None, given)

@@ -82,10 +82,10 @@ class PiperFront(nn.Module):
         super().__init__()
         self.tokens, self.wanted = EspeakTokens(dialect), wanted
         self.register_buffer("noises", torch.stack([torch.from_numpy(shared_noise(NOISY, (0, part))) for part in range(PARTS)]))
-        self.register_buffer("cycle", torch.from_numpy(flow_noise(bins, (0, 0, 1))))
+        self.register_buffer("cycles", torch.stack([torch.from_numpy(flow_noise(bins, (0, part, 1))) for part in range(PARTS)]))
 
     noises: Tensor  # (PARTS, NOISY, 3)
-    cycle: Tensor  # (CYCLE, bins), of the flow
+    cycles: Tensor  # (PARTS, CYCLE, bins), of the flow
 
     def forward(self, numbers: Tensor, lengths: Tensor, scales: Tensor) -> tuple[Tensor, ...]:
         """Piper's ``input``, ``input_lengths`` and ``scales`` to the values of `wanted`."""
@@ -94,13 +94,14 @@ class PiperFront(nn.Module):
         speed = (1 / scales[1].clamp(min=1e-3)).clamp(least, most)
         if not self.wanted["speed"]:
             return tokens, speed
+        part = tokens.sum() % PARTS
         level = torch.zeros_like(tokens).float()
         values = {"tokens": tokens, "speed": level + speed, "pitch": level + 0, "range": level + 1, "energy": level * 1,
-                  "tau": (scales[0] * (TAU / NOISE)).clamp(0.0, BOUNDS["tau"][1]), "flow_noise": self.cycle + 0 * scales[0]}
+                  "tau": (scales[0] * (TAU / NOISE)).clamp(0.0, BOUNDS["tau"][1]), "flow_noise": self.cycles[part]}
         melody, length = scales[0] * (TEMPERATURE / NOISE), scales[2] * (TEMPERATURE / NOISE_W)
         temperature = torch.maximum(melody, length).clamp(0.0, BOUNDS["temperature"][1])
         shares = torch.stack([length, melody, melody]) / temperature.clamp(min=1e-6)
-        noise = self.noises[tokens.sum() % PARTS][torch.arange(tokens.shape[0]) % NOISY]
+        noise = self.noises[part][torch.arange(tokens.shape[0]) % NOISY]
         values |= {"temperature": temperature, "noise": noise * shares.clamp(0.0, 1.0)}
         return tuple(values[name] for name in self.wanted)
 

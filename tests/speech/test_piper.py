@@ -16,16 +16,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
+from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models import mel_vocoder
 from chatterbox_es.models.acoustic.prosody import TEMPERATURE
 from chatterbox_es.models.families import load_checkpoint
+from chatterbox_es.models.flow import network as flow
+from chatterbox_es.models.flow.checkpoint import Checkpoint as FlowCheckpoint
+from chatterbox_es.models.vocoder.checkpoint import Checkpoint
+from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import final_checkpoint, vocoder_beside
 from chatterbox_es.speech import piper_export, piper_graph
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import export_voice
 from chatterbox_es.speech.onnx_voice import OnnxModel
 from chatterbox_es.speech.piper_export import numbers_of
+from chatterbox_es.speech.voice import MelVoice
 from chatterbox_es.text import FrontEnd, espeak
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.symbols import SymbolTable
@@ -49,10 +56,6 @@ print(json.dumps(EspeakPhonemizer().phonemize(sys.argv[1], sys.argv[2])))
 @pytest.fixture(scope="module")
 def voice(road, tmp_path_factory) -> Path:
     """A checkpoint with a tiny vocoder of its own beside it."""
-    from chatterbox_es.mel_contract import MelContract
-    from chatterbox_es.models.vocoder.checkpoint import Checkpoint
-    from chatterbox_es.models.vocoder.network import Vocoder
-
     checkpoint = tmp_path_factory.mktemp("voice") / "voice.pt"
     checkpoint.write_bytes(final_checkpoint(road.whole_run).read_bytes())
     sizes = {"n_fft": 960, "upsampling": 2, "width": 16, "slow_blocks": 1, "blocks": 1, "expansion": 3.0, "pitch_width": 16,
@@ -85,12 +88,12 @@ def ours(voice, tmp_path_factory) -> OnnxModel:
     return OnnxModel(path)
 
 
-def run_graph(path: Path, characters: str, scales: tuple[float, float, float] = (0, 1, 0)) -> np.ndarray:
+def run_graph(path: Path, characters: str, scales: tuple[float, float, float] = (0, 1, 0), **more: np.ndarray) -> np.ndarray:
     """The samples (samples,) of a graph, as Piper runs it."""
     numbers = numbers_of(characters)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     samples, = session.run(None, {"input": np.array([numbers]), "input_lengths": np.array([len(numbers)]),
-                                  "scales": np.array(scales, np.float32)})
+                                  "scales": np.array(scales, np.float32), **more})
     assert samples.ndim == 3 and samples.dtype == np.float32
     return samples[0, 0]
 
@@ -170,6 +173,35 @@ def test_the_file_beside_says_what_the_numbers_mean(exported):
     facts = onnxruntime.InferenceSession(str(exported["sherpa"])).get_modelmeta().custom_metadata_map
     assert (facts["model_type"], facts["comment"], facts["voice"], facts["n_speakers"], facts["sample_rate"]) == (
         "vits", "piper", "es", "1", "24000")
+
+
+def test_several_speakers_are_numbers(voice, tmp_path):
+    """Of a voice with prosody and a flow; each says what it says alone in our own engine, in the other dialect as well."""
+    sizes = {"symbols": len(SymbolTable()), "width": 32, "layers": 1, "heads": 2, "feedforward": 64, "decoder_blocks": 1,
+             "flow_width": 32, "flow_blocks": 1, "duration_hidden": 16, "speakers": ["Ana", "Bea"], "dialects": [],
+             "prosody": True}
+    model = flow.Flow(**sizes)
+    for weight in (model.speaker_embedding.embedding.weight, model.flow_decoder.output.weight, model.prosody.embedding.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    statistics = Statistics(torch.full((80,), -5.0), torch.full((80,), 2.0))
+    path = tmp_path / "voice.pt"
+    FlowCheckpoint(model.state_dict(), sizes, "4_3", MelContract(), SymbolTable(), statistics,
+                   {"dialect": "castilian", "lexicon": ""}, {"content": "x"}).save(path)
+    trained = mel_vocoder.trained_for(MelContract(), vocoder_beside(voice))
+    piper = piper_export.piper_voice(path, trained, dialect="mexican")
+    piper_export.export_piper(piper, tmp_path / "both.onnx")
+    config = json.loads((tmp_path / "both.onnx.json").read_text(encoding="utf-8"))
+    assert config["speaker_id_map"] == {"Ana": 0, "Bea": 1} and config["num_speakers"] == 2
+    assert config["espeak"]["voice"] == "es-419" and config["language"]["code"] == "es_MX"
+    ids = SymbolTable().ids_of(espeak.tokens_of(WRITTEN, "mexican"))
+    said = [run_graph(tmp_path / "both.onnx", WRITTEN, sid=np.array([place])) for place in (0, 1)]
+    for samples, name in zip(said, ("Ana", "Bea"), strict=True):
+        own = MelVoice(load_checkpoint(path), "own", "mexican", trained, speaker=name)
+        mel, _, _ = own.acoustic(ids, Manner(temperature=0.0, tau=0.0))
+        assert len(samples) == len(mel) * MelContract().hop
+    assert len(said[0]) != len(said[1]) or not np.allclose(*said, atol=1e-3)
+    alone = piper_export.piper_voice(path, trained, speaker="Bea")
+    assert not alone.speakers and alone.config("Bea")["num_speakers"] == 1
 
 
 def test_melody_is_that_of_our_engine_with_as_much_chance():
