@@ -82,7 +82,7 @@ class ExpressiveGraph(SpeakingGraph):
         count = len(CONTROLS) if self.model.prosody is not None else 0
         more: dict[str, Any] = {"controls": Controls(*said[:count])} if count else {}
         if (speakers := self.model.named("speaker")) is not None:
-            *said, place = said
+            said, place = said[:-1], said[-1]
             more["speaker"] = place.clamp(0, len(speakers.names) - 1) + 1  # row 0 is of all others
             more["conditioning"] = self.model.conditioning(more["speaker"], None)
         if said[count:]:

@@ -18,6 +18,7 @@ from chatterbox_es.models.flow.flow_decoder import TAU, flow_noise
 from chatterbox_es.speech.manner import BOUNDS
 from chatterbox_es.text import espeak
 from chatterbox_es.text.dialects import Dialect
+from chatterbox_es.text.symbols import END, START
 
 INPUTS = ["input", "input_lengths", "scales"]
 OUTPUT = "output"
@@ -32,7 +33,7 @@ class EspeakTokens(nn.Module):
     def __init__(self, dialect: Dialect):
         super().__init__()
         meaning = [0, 0, 0, *(espeak.SIGN[sign] for sign in espeak.MEANING.values())]
-        edges = [sign in espeak.MARKS or sign == espeak.END for sign in espeak.SIGNS]
+        edges = [sign in espeak.MARKS or sign == END for sign in espeak.SIGNS]
         openings = [espeak.SIGN[espeak.OPENING.get(sign, espeak.NOTHING)] for sign in espeak.SIGNS]
         tables = [torch.from_numpy(espeak.table_of(rule)).flatten().to(torch.uint8) for rule in espeak.passes(dialect)]
         self.register_buffer("meaning", torch.tensor(meaning))
@@ -51,8 +52,8 @@ class EspeakTokens(nn.Module):
         """(numbers,) and () to (tokens,)."""
         told = (torch.arange(numbers.shape[0]) < length) & (numbers >= 0) & (numbers < len(self.meaning))
         inner = self.meaning[torch.where(told, numbers, 0)]
-        signs = functional.pad(inner, (1, 0), value=espeak.SIGN[espeak.START])
-        signs = functional.pad(signs, (0, 1), value=espeak.SIGN[espeak.END])
+        signs = functional.pad(inner, (1, 0), value=espeak.SIGN[START])
+        signs = functional.pad(signs, (0, 1), value=espeak.SIGN[END])
         for table in self.tables:
             signs = _where(signs, signs > 0)
             framed, count = functional.pad(signs, (1, 1)), len(espeak.SIGNS)
