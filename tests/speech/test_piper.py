@@ -257,6 +257,7 @@ def test_sherpa_speaks(exported, ours, tmp_path):
         noise_scale_w=0.0, **({} if is_new(sherpa) else {"data_dir": str(data)}))))
     assert config.validate()
     speaker, asked = sherpa.OfflineTts(config), sherpa.GenerationConfig()
+    asked.silence_scale = 1.0  # it shortens pauses otherwise
     if is_new(sherpa):
         asked.phoneme_codepoints = [[ord(character) for character in sentence] for sentence in phonemes_of(TEXT)]
     said = speaker.generate(TEXT, asked)
