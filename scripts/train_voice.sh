@@ -70,6 +70,7 @@ else
         echo "error: from $from, two minutes are given: of 4_3, vocoder. For three, 4_2, 4_3, vocoder: FROM=nothing" >&2; exit 2; }
     minutes_4_3=${minutes[0]:-7} minutes_vocoder=${minutes[1]:-3}
     trained=("${from_base[@]}")
+    if [[ "$model" == flow ]]; then trained+=(model.adversarial_from=0); fi
 fi
 if [[ "$model" == chatterbox ]]; then
     trained+=(model.lora_dropout=0 model.perceiver_dropout=0)

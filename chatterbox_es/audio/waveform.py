@@ -9,7 +9,7 @@ import soundfile
 import soxr
 
 from chatterbox_es.audio.containers import foreign_format, misnamed, shortfall, with_length
-from chatterbox_es.errors import sentence_of
+from chatterbox_es.errors import UserError, sentence_of
 from chatterbox_es.files import write_whole
 
 SILENCE_PEAK = 1e-4
@@ -166,14 +166,18 @@ def write_audio(path: Path | str, samples: np.ndarray, rate: int) -> None:
     """Write mono samples (samples,) in [-1, 1] as a 16-bit PCM WAV file; what goes past full scale is clipped.
 
     The file appears whole or not at all.
-    Raises ValueError for samples of another shape, or that are not finite.
+
+    Raises:
+        ValueError: samples of another shape.
+        UserError: they are not finite, or the file cannot be written.
     """
     path = Path(path)
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise ValueError(f"samples must be one-dimensional (samples,), not of shape {samples.shape}")
     if not np.isfinite(samples).all():
-        raise ValueError("samples hold values that are infinite or not numbers")
+        raise UserError(f"{path}: this sound holds values that are infinite or not numbers. What made it has diverged in "
+                        "training: try a smaller phase.lr")
     # 32768 is what readers divide by, so that samples read from 16-bit files are written back unchanged.
     integers = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
     encoded = io.BytesIO()

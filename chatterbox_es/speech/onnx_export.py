@@ -32,6 +32,7 @@ from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_vocoder import LONGEST, MELS, SAMPLES, VocoderGraph, with_vocoder
 from chatterbox_es.speech.onnx_voice import (
     CONTROLS,
+    DRAW,
     EXPRESSIVE,
     INPUTS,
     INSTALL,
@@ -157,9 +158,9 @@ def require_onnx() -> Any:
     return onnx
 
 
-def voice_graph(checkpoint: Checkpoint) -> Any:
+def voice_graph(checkpoint: Checkpoint, flows: bool = True) -> Any:
     """Tokens to log-mels, as an ``onnx.ModelProto``, weights inside; of one with several speakers their ``sid`` is the last
-    input."""
+    input. Without ``flows`` a flow is left out, and with it its inputs."""
     model, tokens = checkpoint.build(), torch.arange(7)
     length = {0: torch.export.Dim("tokens", min=1, max=LONGEST_TEXT)}
     speakers = ["sid"] if checkpoint.model.get("speakers") else []
@@ -169,7 +170,7 @@ def voice_graph(checkpoint: Checkpoint) -> Any:
     example = {"speed": torch.ones(7), **vars(plain_controls(tokens)), "tau": torch.tensor(1.0),
                "flow_noise": torch.zeros(CYCLE, checkpoint.contract.bins), "sid": torch.zeros(1, dtype=torch.int64)}
     lengths = {name: length if value.ndim and name not in ("flow_noise", "sid") else None for name, value in example.items()}
-    names = [name for name in (*inputs_of(checkpoint), *speakers) if name in example]
+    names = [name for name in (*inputs_of(checkpoint), *speakers) if name in example and (flows or name not in DRAW)]
     return to_onnx(ExpressiveGraph(model, checkpoint.statistics), (tokens, *(example[name] for name in names)),
                     (length, lengths["speed"], tuple(lengths[name] for name in names[1:])), ["tokens", *names], list(OUTPUTS))
 

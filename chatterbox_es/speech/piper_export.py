@@ -65,10 +65,11 @@ class PiperVoice:
         """The whole as an ``onnx.ModelProto``, whose second output are the log-mels (frames, bins)."""
         import onnx
 
-        voice = with_vocoder(voice_graph(self.checkpoint), vocoder_graph(self.vocoder))
+        # a flow would cost two thirds of the time for nothing: no slider stands for `tau`, which is 0 where nothing is said
+        voice = with_vocoder(voice_graph(self.checkpoint, flows=False), vocoder_graph(self.vocoder))
         wanted = {value.name: len(value.type.tensor_type.shape.dim) for value in voice.graph.input if value.name != "sid"}
         example = torch.tensor([[1, 0, 3, 0, 2]]), torch.tensor([5]), torch.tensor([piper_graph.NOISE, 1, piper_graph.NOISE_W])
-        front = to_onnx(piper_graph.PiperFront(self.dialect, wanted, self.checkpoint.contract.bins), example,
+        front = to_onnx(piper_graph.PiperFront(self.dialect, wanted), example,
                         ({1: torch.export.Dim("numbers", min=1, max=100_000)}, None, None), piper_graph.INPUTS, list(wanted))
         front = onnx.compose.add_prefix(front, "piper.", rename_inputs=False)
         sound = to_onnx(piper_graph.PiperSound(), (torch.zeros(7),), ({0: torch.export.Dim("count", min=1)},), ["loud"],
@@ -179,13 +180,13 @@ def compare(voice: PiperVoice, session: Any) -> str:
     Raises:
         UserError: they have other lengths, log-mels by more than `TOLERANCE` apart, or sounds by more than `SOUND_TOLERANCE`.
     """
-    mels_apart, apart = [], []
+    mels_apart, apart, tau = [], [], 0.0 if voice.checkpoint.has_flow else None
     for place in sorted({0, max(0, len(voice.speakers) - 1)}):
         own = MelVoice(voice.checkpoint, "the voice", voice.dialect.name, voice.vocoder,
                        speaker=voice.speakers[place] if voice.speakers else "")
         for said, speed, chance in itertools.product(SAID, SPEEDS, CHANCES):
             ids = own.front_end.table.ids_of(espeak.tokens_of(said, voice.dialect.name))
-            manner = Manner(speed) if chance else Manner(speed, temperature=0.0, tau=0.0)
+            manner = Manner(speed, tau=tau) if chance else Manner(speed, temperature=0.0, tau=tau)
             part = piper_graph.noise_part(ids)
             samples, *mels = run(session, said, (chance * piper_graph.NOISE, 1 / speed, chance * piper_graph.NOISE_W),
                                  place if voice.speakers else None)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatterbox_es.models.acoustic.prosody import TEMPERATURE, shared_noise
-from chatterbox_es.models.flow.flow_decoder import TAU, flow_noise
 from chatterbox_es.speech.manner import BOUNDS
 from chatterbox_es.text import espeak
 from chatterbox_es.text.dialects import Dialect
@@ -78,15 +77,13 @@ def _where(values: Tensor, wanted: Tensor) -> Tensor:
 class PiperFront(nn.Module):
     """What Piper gives a voice to what ours takes (`onnx_voice`): tokens, speed and, where it has them, chance and manner."""
 
-    def __init__(self, dialect: Dialect, wanted: dict[str, int], bins: int):
+    def __init__(self, dialect: Dialect, wanted: dict[str, int]):
         """``wanted`` are the inputs of the voice's graph in their order, and how many dimensions each has."""
         super().__init__()
         self.tokens, self.wanted = EspeakTokens(dialect), wanted
         self.register_buffer("noises", torch.stack([torch.from_numpy(shared_noise(NOISY, (0, part))) for part in range(PARTS)]))
-        self.register_buffer("cycles", torch.stack([torch.from_numpy(flow_noise(bins, (0, part, 1))) for part in range(PARTS)]))
 
     noises: Tensor  # (PARTS, NOISY, 3)
-    cycles: Tensor  # (PARTS, CYCLE, bins), of the flow
 
     def forward(self, numbers: Tensor, lengths: Tensor, scales: Tensor) -> tuple[Tensor, ...]:
         """Piper's ``input``, ``input_lengths`` and ``scales`` to the values of `wanted`."""
@@ -97,8 +94,7 @@ class PiperFront(nn.Module):
             return tokens, speed
         part = tokens.sum() % PARTS
         level = torch.zeros_like(tokens).float()
-        values = {"tokens": tokens, "speed": level + speed, "pitch": level + 0, "range": level + 1, "energy": level * 1,
-                  "tau": (scales[0] * (TAU / NOISE)).clamp(0.0, BOUNDS["tau"][1]), "flow_noise": self.cycles[part]}
+        values = {"tokens": tokens, "speed": level + speed, "pitch": level + 0, "range": level + 1, "energy": level * 1}
         melody, length = scales[0] * (TEMPERATURE / NOISE), scales[2] * (TEMPERATURE / NOISE_W)
         temperature = torch.maximum(melody, length).clamp(0.0, BOUNDS["temperature"][1])
         shares = torch.stack([length, melody, melody]) / temperature.clamp(min=1e-6)

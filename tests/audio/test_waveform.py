@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from chatterbox_es.audio.waveform import AudioError, normalise_loudness, read_audio, trim_silence, write_audio
+from chatterbox_es.errors import UserError
 
 
 def tone(rate: int, seconds: float = 0.5, frequency: float = 440.0, amplitude: float = 0.5) -> np.ndarray:
@@ -125,11 +126,11 @@ def test_writing_clips_what_is_past_full_scale(tmp_path):
     assert soundfile.read(tmp_path / "a.wav", dtype="int16")[0].tolist() == [32767, -32768, 0]
 
 
-@pytest.mark.parametrize("samples", [np.zeros((2, 10)), np.array([0.0, np.nan])])
-def test_writing_refuses_what_is_no_waveform_and_keeps_the_old_file(tmp_path, samples):
+@pytest.mark.parametrize(("samples", "error"), [(np.zeros((2, 10)), ValueError), (np.array([0.0, np.nan]), UserError)])
+def test_writing_refuses_what_is_no_waveform_and_keeps_the_old_file(tmp_path, samples, error):
     write_audio(tmp_path / "a.wav", tone(24000), 24000)
     before = (tmp_path / "a.wav").read_bytes()
-    with pytest.raises(ValueError, match="samples"):
+    with pytest.raises(error, match=r"samples|a\.wav: .*not numbers"):
         write_audio(tmp_path / "a.wav", samples, 24000)
     assert (tmp_path / "a.wav").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]

@@ -16,16 +16,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_es.dataset.feature_set import Statistics
 from chatterbox_es.errors import UserError
 from chatterbox_es.mel_contract import MelContract
 from chatterbox_es.models import mel_vocoder
 from chatterbox_es.models.acoustic.prosody import TEMPERATURE
 from chatterbox_es.models.families import load_checkpoint
-from chatterbox_es.models.flow import network as flow
-from chatterbox_es.models.flow.checkpoint import Checkpoint as FlowCheckpoint
-from chatterbox_es.models.vocoder.checkpoint import Checkpoint
-from chatterbox_es.models.vocoder.network import Vocoder
 from chatterbox_es.runs.checkpoint_files import final_checkpoint, vocoder_beside
 from chatterbox_es.speech import piper_export, piper_graph
 from chatterbox_es.speech.manner import Manner
@@ -36,6 +31,7 @@ from chatterbox_es.speech.voice import MelVoice
 from chatterbox_es.text import FrontEnd, espeak
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.symbols import SymbolTable
+from tests.tiny_voices import flow_voice, write_vocoder
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -58,13 +54,7 @@ def voice(road, tmp_path_factory) -> Path:
     """A checkpoint with a tiny vocoder of its own beside it."""
     checkpoint = tmp_path_factory.mktemp("voice") / "voice.pt"
     checkpoint.write_bytes(final_checkpoint(road.whole_run).read_bytes())
-    sizes = {"n_fft": 960, "upsampling": 2, "width": 16, "slow_blocks": 1, "blocks": 1, "expansion": 3.0, "pitch_width": 16,
-             "pitch_blocks": 1}
-    torch.manual_seed(1)
-    vocoder = Vocoder(MelContract(), **sizes)
-    torch.nn.init.normal_(vocoder.head.weight, std=0.02)
-    Checkpoint(vocoder.state_dict(), sizes, "vocoder", MelContract(), {"dialect": "castilian", "lexicon": ""}, {}).export(
-        vocoder_beside(checkpoint), half=True)
+    write_vocoder(vocoder_beside(checkpoint))
     return checkpoint
 
 
@@ -177,16 +167,8 @@ def test_the_file_beside_says_what_the_numbers_mean(exported):
 
 def test_several_speakers_are_numbers(voice, tmp_path):
     """Of a voice with prosody and a flow; each says what it says alone in our own engine, in the other dialect as well."""
-    sizes = {"symbols": len(SymbolTable()), "width": 32, "layers": 1, "heads": 2, "feedforward": 64, "decoder_blocks": 1,
-             "flow_width": 32, "flow_blocks": 1, "duration_hidden": 16, "speakers": ["Ana", "Bea"], "dialects": [],
-             "prosody": True}
-    model = flow.Flow(**sizes)
-    for weight in (model.speaker_embedding.embedding.weight, model.flow_decoder.output.weight, model.prosody.embedding.weight):
-        torch.nn.init.normal_(weight, std=0.1)
-    statistics = Statistics(torch.full((80,), -5.0), torch.full((80,), 2.0))
     path = tmp_path / "voice.pt"
-    FlowCheckpoint(model.state_dict(), sizes, "4_3", MelContract(), SymbolTable(), statistics,
-                   {"dialect": "castilian", "lexicon": ""}, {"content": "x"}).save(path)
+    flow_voice(pitches={"Ana": 92, "Bea": 83}).save(path)
     trained = mel_vocoder.trained_for(MelContract(), vocoder_beside(voice))
     piper = piper_export.piper_voice(path, trained, dialect="mexican")
     piper_export.export_piper(piper, tmp_path / "both.onnx")
@@ -207,7 +189,7 @@ def test_several_speakers_are_numbers(voice, tmp_path):
 def test_melody_is_that_of_our_engine_with_as_much_chance():
     """`noise_scale` is melody and loudness, `noise_w` length; Piper's own values stand for our own."""
     wanted = {"tokens": 1, "speed": 1, "temperature": 0, "noise": 2, "pitch": 1, "range": 1, "energy": 1}
-    front = piper_graph.PiperFront(DIALECTS["castilian"], wanted, 80)
+    front = piper_graph.PiperFront(DIALECTS["castilian"], wanted)
     numbers = torch.tensor([numbers_of(WRITTEN)])
 
     def said(*scales: float) -> dict:

@@ -34,6 +34,7 @@ class Prediction:
     prosody: Tensor | None = None  # (tokens,), negative log-likelihood of the recorded prosody; of a model that has one
     flow: Tensor | None = None  # (frames,), squared error of the flow; likewise
     states: Tensor | None = None  # (frames, width), what a flow is told beside the mels
+    contest: tuple[Tensor, ...] | None = None  # of a model that is trained against a discriminator, what comes of it
 
 
 @dataclasses.dataclass

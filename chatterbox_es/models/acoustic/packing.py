@@ -37,6 +37,15 @@ class Packing:
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Packing":
         return Packing(self.lengths, change(self.places), None if self.mask is None else change(self.mask))
 
+    def first(self, count: int) -> "Packing":
+        """That of the first ``count`` sequences alone."""
+        if count >= len(self.lengths):
+            return self
+        lengths, places = self.lengths[:count], self.places[:sum(self.lengths[:count])]
+        longest, own = max(self.lengths), max(lengths)
+        mask = None if self.mask is None else self.mask[:count, :own]
+        return Packing(lengths, places // longest * own + places % longest, mask)
+
     def rows(self) -> Tensor:
         """(rows,) the sequence that each packed row belongs to."""
         return self.places // max(self.lengths)

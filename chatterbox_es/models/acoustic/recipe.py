@@ -15,9 +15,10 @@ from chatterbox_es.dataset.f0 import F0
 from chatterbox_es.dataset.feature_set import CARD, FeatureSet, read_card
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.errors import UserError
+from chatterbox_es.models import recipe
 from chatterbox_es.models.acoustic.batches import Batch, PitchedSet, collate
 from chatterbox_es.models.acoustic.checkpoint import Checkpoint
-from chatterbox_es.models.acoustic.loss import Losses, losses_of
+from chatterbox_es.models.acoustic.loss import losses_of
 from chatterbox_es.models.acoustic.memory import plan_memory
 from chatterbox_es.models.acoustic.network import AcousticModel, plain_controls
 from chatterbox_es.models.acoustic.prosody import TEMPERATURE, shared_noise
@@ -109,12 +110,16 @@ class AcousticRecipe:
         model.load_state_dict(weights)
 
     def parameter_groups(self, model: AcousticModel) -> list[dict[str, Any]]:
-        apart = {"prosody": model.prosody} if model.prosody is not None else {}  # whose gradients are clipped by themselves
+        apart = self.apart(model)
         theirs = {weight for part in apart.values() for weight in part.parameters()}
         rest = [weight for weight in model.parameters() if weight.requires_grad and weight not in theirs]
         return [{"params": rest}, *({"params": list(part.parameters()), "part": name} for name, part in apart.items())]
 
-    def losses(self, fabric: "Fabric", model: nn.Module, micro_batch: Batch, step: Step) -> Losses:
+    def apart(self, model: AcousticModel) -> dict[str, nn.Module]:
+        """Children whose gradients are clipped by themselves."""
+        return {"prosody": model.prosody} if model.prosody is not None else {}
+
+    def losses(self, fabric: "Fabric", model: nn.Module, micro_batch: Batch, step: Step) -> recipe.Losses:
         prediction = model(*micro_batch.inputs())
         return losses_of(prediction, micro_batch.mels, step.tokens, step.frames, self.absolute)
 
@@ -145,9 +150,13 @@ class AcousticRecipe:
         return f"with its own durations {metrics['val_own_durations']:.4f} (the mean scores {metrics['baseline']:.3f})"
 
     def checkpoint(self, model: AcousticModel, config: AcousticRun, features: FeatureSet, lineage: dict) -> Checkpoint:
-        return self.kind({name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()},
+        return self.kind({name: weight.detach().cpu().clone() for name, weight in self.stored(model).items()},
                          self.sizes(config, features), config.phase.name, features.contract, features.symbols,
                          features.statistics, front_end_facts(config.data), lineage)
+
+    def stored(self, model: AcousticModel) -> dict[str, Tensor]:
+        """The weights that speaking needs."""
+        return model.state_dict()
 
     def check_speaks(self, config: AcousticRun) -> None:
         """Griffin-Lim is always there."""
@@ -161,8 +170,11 @@ class AcousticRecipe:
             check()
             utterance, tokens = features.utterance(number), features.token_ids(number)
             mels, durations = speak(fabric, model, features, number, **self.manner(model, len(tokens), features.contract.bins))
-            samples = vocoder(features.statistics.restore(mels).numpy())
             name = utterance["id"].replace("/", "_")
+            if not mels.isfinite().all():
+                raise UserError(f"what the model says of {name} is infinite or not numbers: the run has diverged; try a "
+                                "smaller phase.lr")
+            samples = vocoder(features.statistics.restore(mels).numpy())
             sounds[name] = samples, rate
             if folder is None:
                 continue

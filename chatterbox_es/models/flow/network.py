@@ -7,6 +7,7 @@ Encoder, alignment, durations and prosody are `models.acoustic`'s; the prior is 
 learns from it without changing it. So what is spoken without noise (``tau`` 0) is the prior, whatever the flow does.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from chatterbox_es.models.acoustic.text_encoder import TextEncoder
 from chatterbox_es.models.acoustic.token_predictor import DurationPredictor
 from chatterbox_es.models.convnext import SIDE
 from chatterbox_es.models.flow.flow_decoder import Draw, FlowDecoder, FrameBlocks
+from chatterbox_es.models.flow.mel_discriminator import MelDiscriminator
 
 
 class PriorDecoder(nn.Module):
@@ -49,21 +51,28 @@ class Flow(AcousticModel):
         self.flow_decoder = FlowDecoder(bins, width, flow_width, flow_blocks, flow_expansion)
         self.duration_predictor = DurationPredictor(width, duration_hidden, dropout)
         self.condition(speakers, dialects, prosody, duration_hidden, dropout, bins)
+        self.discriminator: MelDiscriminator | None = None  # of a model that is trained against one; none is stored with it
 
     def token_mels(self, states: Tensor) -> Tensor:
         return self.token_decoder(states)
 
     def forward(self, tokens: Tensor, text: Packing, mels: Tensor, speech: Packing, speakers: Tensor | None = None,
-                dialects: Tensor | None = None, recorded: Tensor | None = None) -> Prediction:
+                dialects: Tensor | None = None, recorded: Tensor | None = None, flow_share: float = 1.0,
+                contested: bool = False) -> Prediction:
         """Predict the recorded ``mels`` under their best alignment to the tokens; `AcousticModel.align` says of what. The flow
-        takes part where it is not frozen."""
+        takes part where it is not frozen, with a share of the sentences, whose errors stand for all; ``contested`` is what the
+        discriminator says, where the model has one."""
         found = self.align(tokens, text, mels, speech, speakers, dialects, recorded)
         prior, states = self.mel_decoder(found.frames, speech)
         flow = None
         if self.flow_decoder.output.weight.requires_grad:
-            flow = self.flow_decoder.loss(mels, prior.detach(), states.detach(), speech)
-        return Prediction(found.token_mels, prior, found.durations, found.log_durations, found.prosody, flow,
-                          states)
+            some = speech.first(math.ceil(flow_share * len(speech.lengths)))
+            rows = sum(some.lengths)
+            flow = self.flow_decoder.loss(mels[:rows], prior[:rows].detach(), states[:rows].detach(), some) * (len(mels) / rows)
+        contest = None
+        if contested and self.discriminator is not None:
+            contest = self.discriminator.contest(prior.float(), mels.float(), speech.lengths)
+        return Prediction(found.token_mels, prior, found.durations, found.log_durations, found.prosody, flow, states, contest)
 
     def products(self, tokens: int, frames: int) -> Iterator[tuple[nn.Linear, int]]:
         flows = self.flow_decoder.output.weight.requires_grad

@@ -1,12 +1,10 @@
 """The vocoder and its discriminators, as they are trained: against each other, in one backward pass."""
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
-from chatterbox_es.models.vocoder.discriminators import Discriminators, Judgement
+from chatterbox_es.models.adversarial import feature_distance, standing_still
+from chatterbox_es.models.vocoder.discriminators import Discriminators
 from chatterbox_es.models.vocoder.loss import Losses, SpectralLoss, hinge
 from chatterbox_es.models.vocoder.network import Vocoder, standardised
 
@@ -14,9 +12,7 @@ OWN_F0 = 0.5  # share of the utterances whose source has the F0 that the vocoder
 
 
 class AdversarialVocoder(nn.Module):
-    """Both sides take their step at once: what the discriminators learn from is cut off from the vocoder, and while they judge
-    for the vocoder their own weights stand still. So one loss has the gradients of both, and each side has its own group of
-    the optimiser."""
+    """Both sides, which `models.adversarial` keeps apart."""
 
     def __init__(self, vocoder: Vocoder, discriminators: Discriminators, judged: float):
         """``judged``: share of a micro-batch that the discriminators see."""
@@ -59,24 +55,3 @@ class AdversarialVocoder(nn.Module):
                        start=made.new_zeros(()))
         discriminator = hinge([scores for scores, _ in of_recorded], [scores for scores, _ in of_made])
         return adversarial / judges, features / judges, discriminator
-
-
-def feature_distance(made: Judgement, recorded: Judgement) -> Tensor:
-    """Mean absolute difference of a discriminator's features (Larsen et al. 2016), layer by layer, relative to how large
-    those of recordings are."""
-    distances = [(ours.float() - theirs.detach().float()).abs().mean() / theirs.detach().float().abs().mean().clamp(min=1e-6)
-                 for ours, theirs in zip(made[1], recorded[1], strict=True)]
-    return torch.stack(distances).mean()
-
-
-@contextlib.contextmanager
-def standing_still(module: nn.Module) -> Iterator[None]:
-    """What is computed inside has no gradient for a module's weights, and has one for what it is computed of."""
-    weights = [weight for weight in module.parameters() if weight.requires_grad]
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(True)

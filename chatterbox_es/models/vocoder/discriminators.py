@@ -8,19 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from chatterbox_es.models.adversarial import Judgement, judge
 from chatterbox_es.models.vocoder.loss import magnitudes
 
 SLOPE = 0.1  # of the rectifiers below 0
-Judgement = tuple[Tensor, list[Tensor]]  # scores, and what each layer made before them
-
-
-def judge(layers: nn.ModuleList, score: nn.Module, x: Tensor) -> Judgement:
-    """Scores (B, …) of an image (B, 1, …, …), above 0 for recordings, and the layers' features."""
-    features = []
-    for layer in layers:
-        x = functional.leaky_relu(layer(x), SLOPE)
-        features.append(x)
-    return score(x).flatten(1), features
 
 
 class PeriodDiscriminator(nn.Module):
@@ -37,7 +28,7 @@ class PeriodDiscriminator(nn.Module):
     def forward(self, samples: Tensor) -> Judgement:
         """Of (B, samples)."""
         padded = functional.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        return judge(self.layers, self.score, padded.unflatten(2, (-1, self.period)))
+        return judge(self.layers, self.score, padded.unflatten(2, (-1, self.period)), SLOPE)
 
 
 class SpectrogramDiscriminator(nn.Module):
@@ -58,7 +49,7 @@ class SpectrogramDiscriminator(nn.Module):
     def forward(self, samples: Tensor) -> Judgement:
         """Of (B, samples)."""
         found = magnitudes(samples, self.window, len(self.window) // 4).clamp(min=1e-5).log()
-        return judge(self.layers, self.score, found[:, None])
+        return judge(self.layers, self.score, found[:, None], SLOPE)
 
 
 class Discriminators(nn.Module):

@@ -15,10 +15,10 @@ from tests.pretend_gpu import PretendGpu
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
-@pytest.mark.parametrize("phase", ["4_2", "4_3"])
-def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, precision, config_of):
+@pytest.mark.parametrize(("phase", "adversarial_from"), [("4_2", 0), ("4_3", 1), ("4_3", 0)])
+def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, adversarial_from, precision, config_of):
     with PretendGpu() as gpu:
-        config = config_of(*TINY, f"phase={phase}", "phase.encoder_from=null")
+        config = config_of(*TINY, f"phase={phase}", "phase.encoder_from=null", f"model.adversarial_from={adversarial_from}")
         recipe = recipe_of(config)
         features = recipe.prepare(config)
         model, fabric = recipe.build(config, features, None), gpu.fabric(precision)
@@ -28,7 +28,8 @@ def test_a_training_step_waits_twice_and_all_else_stays_on_its_device(phase, pre
         for step in Batches(features, features.train, 3, 0, collate).steps(1, pin=True):
             count = len(gpu.waits)
             metrics = training_step(fabric, recipe, wrapped, optimizer, step, 1e-3, clip=0.05)
-            assert unnumbered(gpu.since(count)) == WAITS and not metrics["skipped"]
+            assert unnumbered(gpu.since(count)) == WAITS
+        assert not metrics["skipped"]  # the last: fp16 may first have to find its scale
         assert all(map(np.isfinite, validate(fabric, recipe, model, features).values()))
         number = int(features.validation[0])
         told = recipe.manner(model, len(features.token_ids(number)), features.contract.bins)

@@ -20,7 +20,8 @@ from chatterbox_es.training.interruption import InterruptedRun
 from chatterbox_es.training.run import run_phase
 
 TINY = ("model=flow", "model.symbols=64", "model.decoder_blocks=1", "model.flow_width=16", "model.flow_blocks=1",
-        "model.decoder_hidden=default", "model.decoder_start=default", "train.samples=0", "train.trial_steps=1")
+        "model.discriminator_width=2", "model.adversarial_from=0.3", "model.decoder_hidden=default",
+        "model.decoder_start=default", "train.samples=0", "train.trial_steps=1")
 TEXT = "Hola, ¿qué tal estás?"
 
 
@@ -52,6 +53,9 @@ def test_4_2_leaves_the_flow_as_it_was_and_4_3_takes_all_and_trains_all(runs, co
     assert read_card(runs / "4_3/1")["lineage"]["encoder_from"] == str(runs / "4_2/1/checkpoints/final_text_encoder.pt")
     rows = RunDirectory(runs / "4_3/1").metrics()
     assert {"train_flow_loss", "train_prosody_loss", "grad_norm_flow"} <= {key for row in rows for key in row}
+    contest = [row["train_discriminator_loss"] for row in rows if "train_discriminator_loss" in row]
+    assert contest[0] == 0 and contest[-1] > 0.1  # from a third of the run on
+    assert not any(name.startswith("discriminator") for name in second)
     assert all(np.isfinite(row["val_flow"]) for row in rows if "val_loss" in row)
     assert not any("train_flow_loss" in row for row in RunDirectory(runs / "4_2/1").metrics())
     losses = [row["val_loss"] for row in RunDirectory(runs / "4_2/1").metrics() if "val_loss" in row]
