@@ -13,8 +13,8 @@ from pathlib import Path
 from chatterbox_es import __version__, command_line
 from chatterbox_es.errors import UserError
 
-COMMANDS = ("phonemize", "prepare", "lint", "train", "review", "select", "synthesize", "demo", "export", "evaluate", "refine",
-            "listening_test")  # in the order of the work
+COMMANDS = ("phonemize", "prepare", "lint", "train", "review", "select", "synthesize", "demo", "serve", "export", "evaluate",
+            "refine", "listening_test")  # in the order of the work
 
 
 def main() -> None:

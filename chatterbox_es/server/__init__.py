@@ -1,0 +1,1 @@
+"""Voices over HTTP, by OpenAI's interface of speech."""
