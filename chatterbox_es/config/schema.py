@@ -136,11 +136,11 @@ class FlowConfig(AcousticConfig):
     flow_width: int = setting(at_least=8, at_most=65_536)
     flow_blocks: int = setting(at_least=1, at_most=1000)
     flow_expansion: float = setting(above=0, at_most=64)
-    flow_share: float = setting(above=0, at_most=1)  # of a batch's sentences, that the flow learns from
-    adversarial_from: float = setting(at_least=0, at_most=1)  # share of a 4_3 run, then a discriminator takes part
-    adversarial_weight: float = setting(at_least=0)  # what its scores count
-    feature_weight: float = setting(at_least=0)  # what the distance of its features counts
-    discriminator_width: int = setting(at_least=1, at_most=4096)
+    flow_share: float = setting(0.25, above=0, at_most=1)  # of a batch's sentences, that the flow learns from
+    adversarial_from: float = setting(0.5, at_least=0, at_most=1)  # share of a 4_3 run, then a discriminator takes part
+    adversarial_weight: float = setting(0.1, at_least=0)  # what its scores count
+    feature_weight: float = setting(0.5, at_least=0)  # what the distance of its features counts
+    discriminator_width: int = setting(32, at_least=1, at_most=4096)
 
 
 @dataclass

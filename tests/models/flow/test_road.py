@@ -1,6 +1,7 @@
 """``model=flow`` as a user meets it: both phases, resumption, fine-tuning, speech, selection, export."""
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from chatterbox_es.config import compose
 from chatterbox_es.errors import UserError
-from chatterbox_es.models.families import load_checkpoint, recipe_of, release
+from chatterbox_es.models.families import features_of, load_checkpoint, recipe_of, release
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
 from chatterbox_es.selection.choosing import choose
 from chatterbox_es.speech.manner import Manner
@@ -175,3 +176,15 @@ def test_a_vocoder_is_given_the_mels_that_the_voice_draws(runs, config_of, monke
         assert drawn[number].shape == features.stored_mel(number).shape == prior[number].shape
     roughness = [np.abs(np.diff(mels[numbers[0]], axis=0)).mean() for mels in (prior, drawn)]
     assert roughness[1] > 1.1 * roughness[0]  # noise, after a flow that has hardly learnt
+
+
+def test_a_run_from_before_there_were_discriminators_is_still_read(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "4_3/1", run)
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    old = "".join(line for line in config.splitlines(keepends=True)
+                  if not line.strip().startswith(("flow_share", "adversarial_", "feature_weight", "discriminator_width")))
+    assert len(old) < len(config)
+    (run / "config.yaml").write_text(old, encoding="utf-8")
+    content = load_checkpoint(run / "checkpoints/final_full_model.pt").lineage["content"]
+    assert len(features_of(run, content)) == len(features_of(runs / "4_3/1", content))
