@@ -16,8 +16,8 @@ RESEMBLE := chatterbox-tts==0.1.7 s3tokenizer==0.3.0 resemble-perth==1.0.1 confo
 # What evaluation hears with, without the torchaudio and the compiler that they ask for and do not need.
 EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 resemblyzer==0.1.4
 
-# Minutes of `make demo`: of phase 4_3 and the vocoder where a base voice comes along, else of 4_2 first.
-DEMO_MINUTES := $(if $(wildcard chatterbox_es/weights/voice_base.safetensors),3 1,1.5 3 0)
+# Minutes of `make demo`: of phase 4_3 and its vocoder where a base voice comes along, else of 4_2 first.
+DEMO_MINUTES := $(if $(wildcard chatterbox_es/weights/voice_base.safetensors),4 0,1.5 3 0)
 
 .PHONY: help install wheel demo chatterbox ears test typecheck test-slow test-lowest docs clean
 

@@ -85,7 +85,7 @@ from pathlib import Path
 from chatterbox_es.models.families import release
 from chatterbox_es.models.vocoder.checkpoint import BASE
 
-release(Path(sys.argv[1]), BASE)
+release(Path(sys.argv[1]), BASE, half=True)
 print(f"{BASE}: {BASE.stat().st_size / 1e6:.1f} MB")
 END
 exit

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The voice that comes along, from speech to its file: a table of speakers, three trainings, 8-bit weights.
+# The voice that comes along, from speech to its file: a table of speakers, two trainings, 8-bit weights.
 set -euo pipefail
 
 { # bash reads to the closing brace before it starts
@@ -12,14 +12,14 @@ usage: scripts/make_base_voice.sh [SHARED] [FOLDER] [KEY=VALUE …]
   FOLDER     where speech and runs are written                            [default: outputs/base_voice]
   KEY=VALUE  for both phases: hw=t4 phase.batch_size=32 …
 
-  MINUTES=35,30,22 in the environment: of phase 4_2, of phase 4_3, and of the base vocoder's fine-tuning to this voice.
+  MINUTES=35,70 in the environment: of phase 4_2, and of phase 4_3, in whose second half the discriminator takes part.
   VOICES=DIR in the environment: folders of speech, each a speaker: those that scripts/make_base_vocoder.sh leaves in spoken/,
   whose accents are others', but whose voices are what a new one may be near.
   MORE="NAME:VOICE:DIALECT:LIST …" in the environment: more speech, read by Kokoro. NAME is the speaker that the base will have,
   VOICE one of Kokoro's (ef_dora, em_alex …), DIALECT es (castilian) or es-419 (latin_american), LIST a file of id<TAB>text.
 
 The speakers are dora and alex of corpora/kokoro_es, in Castilian, and those of VOICES and MORE. What is there already is not made again, and
-a training that was ended goes on. Writes chatterbox_es/weights/voice_base.safetensors and voice_base_vocoder.safetensors.
+a training that was ended goes on. Writes chatterbox_es/weights/voice_base.safetensors.
 END_OF_USAGE
 }
 
@@ -33,7 +33,7 @@ for argument in "$@"; do
 done
 shared=$(realpath -m "$shared") folder=$(realpath -m "$folder")
 python=${PYTHON:-$root/.venv/bin/python}
-IFS=, read -r minutes_4_2 minutes_4_3 minutes_vocoder <<<"${MINUTES:-35,30,22}"
+IFS=, read -r minutes_4_2 minutes_4_3 <<<"${MINUTES:-35,70}"
 corpora=$shared/corpora/kokoro_es teacher=$shared/teacher/kokoro_es.py
 [[ -d "$corpora" ]] || { echo "error: there is no $corpora" >&2; exit 2; }
 
@@ -41,7 +41,6 @@ corpora=$shared/corpora/kokoro_es teacher=$shared/teacher/kokoro_es.py
 trained=(model=flow model.use_speaker=true model.speaker_minimum=5 model.dropout=0.05 phase.batch_size=8 phase.validate_every=4)
 phase_4_2=("${trained[@]}" phase.lr=1e-3 train.ema=0.999)
 phase_4_3=("${trained[@]}" phase.lr=6e-4 train.ema=0.995)
-phase_vocoder=(train.finetune=base model.adversarial_from=0 phase.lr=3e-4 phase.validate_every=1000)
 
 declare -A dialects=([es]=castilian [es-419]=latin_american)
 add() { # NAME SPEAKER DIALECT FOLDER: its rows to the table, under ids that begin with NAME, and its sounds beside that
@@ -89,22 +88,15 @@ train() { # PHASE MINUTES KEY=VALUE …: a run in FOLDER/PHASE, gone on with whe
 }
 train 4_2 "$minutes_4_2" "${phase_4_2[@]}" "$@"
 train 4_3 "$minutes_4_3" "${phase_4_3[@]}" train.encoder="$folder/4_2" "$@"
-of_machine=()  # what is said of the machine; the vocoder is another model
-for argument in "$@"; do
-    [[ "$argument" =~ ^(--)?(model|phase|train)[.=] ]] || of_machine+=("$argument")
-done
-train vocoder "$minutes_vocoder" "${phase_vocoder[@]}" model.voice="$folder/4_2" "${of_machine[@]}"  # the prior's mels: 4_3 has them, too
-
-"$python" - "$folder/4_3" "$folder/vocoder" <<'END'
+"$python" - "$folder/4_3" <<'END'
 import sys
 from pathlib import Path
 
 from chatterbox_es.models.families import release
-from chatterbox_es.runs.checkpoint_files import BASE_VOICE, vocoder_beside
+from chatterbox_es.runs.checkpoint_files import BASE_VOICE
 
-for run, path in zip(sys.argv[1:], (BASE_VOICE, vocoder_beside(BASE_VOICE)), strict=True):
-    release(Path(run), path)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+release(Path(sys.argv[1]), BASE_VOICE, small=True)
+print(f"{BASE_VOICE}: {BASE_VOICE.stat().st_size / 1e6:.1f} MB")
 END
 exit
 }

@@ -10,7 +10,7 @@ usage: scripts/train_voice.sh DIR [MINUTES …] [KEY=VALUE …]
 
   DIR        a folder with metadata.csv and wavs/ (docs/training.md), or "demo": Kokoro's speech, which comes along (or "espeak")
   MINUTES    from the base voice, two numbers: how long phase 4_3 fine-tunes it, and how long the base vocoder is fine-tuned to
-             the voice, 0: not at all                       [default: 7 3]
+             the voice, 0: not at all, since minutes of that win nothing    [default: 10 0]
              from nothing, three: how long the text encoder trains alone (4_2), the whole model (4_3), and the base vocoder
                                                             [default: 3 12 5]
   KEY=VALUE  any key of the configuration, for all steps: data.dialect=mexican hw=t4 …; model=flow where no model= is given
@@ -68,7 +68,7 @@ if [[ "$from" == nothing ]]; then
 else
     [[ ${#minutes[@]} -le 2 ]] || {
         echo "error: from $from, two minutes are given: of 4_3, vocoder. For three, 4_2, 4_3, vocoder: FROM=nothing" >&2; exit 2; }
-    minutes_4_3=${minutes[0]:-7} minutes_vocoder=${minutes[1]:-3}
+    minutes_4_3=${minutes[0]:-10} minutes_vocoder=${minutes[1]:-0}
     trained=("${from_base[@]}")
     if [[ "$model" == flow ]]; then trained+=(model.adversarial_from=0); fi
 fi
@@ -110,11 +110,7 @@ if [[ "$minutes_vocoder" =~ [1-9] ]] && came_along vocoder_base.safetensors; the
     for argument in "$@"; do
         [[ "$argument" =~ ^(--)?(model|phase|train)[.=] ]] || shared+=("$argument")
     done
-    begins=base
-    if [[ "$from" == base ]] && came_along voice_base_vocoder.safetensors; then  # it knows mels that the base voice predicts
-        begins=$package/weights/voice_base_vocoder.safetensors
-    fi
-    "$python" -m chatterbox_es.train phase=vocoder "${data[@]}" train.finetune="$begins" model.voice="$voice_run" \
+    "$python" -m chatterbox_es.train phase=vocoder "${data[@]}" train.finetune=base model.voice="$voice_run" \
         "${tuned_vocoder[@]}" train.epochs=1000000 train.max_minutes="$minutes_vocoder" hydra.run.dir="outputs/vocoder/$name" \
         "${shared[@]}"
 fi

@@ -101,8 +101,9 @@ def load_checkpoint(path: Path, mmap: bool = False) -> Any:
     return checkpoint.read(stored, path)
 
 
-def release(run: Path, path: Path) -> None:
-    """Write a run's final checkpoint as one that comes along: in 8 bits, and without this machine's paths.
+def release(run: Path, path: Path, **precision: bool) -> None:
+    """Write a run's final checkpoint as one that comes along: without this machine's paths, in 8 bits (``small``) or, of a
+    vocoder, in half precision (``half``).
 
     Raises:
         UserError: as `load_checkpoint`, the run has no final checkpoint, or the disk is full.
@@ -110,7 +111,7 @@ def release(run: Path, path: Path) -> None:
     made = load_checkpoint(final_checkpoint(run))
     kept = {key: made.lineage[key] for key in ("data", "content", "step", "epoch", "metrics") if key in made.lineage}
     path.parent.mkdir(exist_ok=True)
-    dataclasses.replace(made, lineage=kept).export(path, small=True)
+    dataclasses.replace(made, lineage=kept).export(path, **precision)
 
 
 def checkpoint_of_mels(run: Path) -> tuple[Any, str]:

@@ -20,7 +20,6 @@ BEST, VOICE = "best", "voice.pt"  # what a selection leaves below outputs/
 VOCODER = "vocoder.safetensors"  # of a voice's own
 BASE = "base"  # the name of the voice that comes along
 BASE_VOICE = Path(__file__).parents[1] / "weights" / "voice_base.safetensors"
-BASE_VOICE_VOCODER = "voice_base_vocoder.safetensors"  # beside it
 FULL_MODEL = "full_model"  # what a phase trains that trains all
 PATTERNS = ("best_*.pt", "final_*.pt", "ema_*.pt")
 STATE = re.compile(r"state_(\d+)-([0-9a-f]{16})\.pt")
@@ -106,7 +105,7 @@ def voice_file(run: Path) -> Path:
 
 def vocoder_beside(voice: Path) -> Path:
     """Where the vocoder of its own lies that a voice has, if it has one: beside its checkpoint's file."""
-    return voice.with_name(BASE_VOICE_VOCODER if voice.name == BASE_VOICE.name else VOCODER)
+    return voice.with_name(VOCODER)
 
 
 def states(folder: Path) -> list[Path]:

@@ -299,7 +299,7 @@ def test_the_one_that_comes_along(monkeypatch, path=checkpoint_files.BASE_VOICE)
     monkeypatch.setattr(checkpoint_files, "BASE_VOICE", path)
     assert path.stat().st_size <= 22_000_000
     voice = load_voice(BASE_RUN)
-    assert {"dora", "alex"} <= set(voice.speakers) and voice.sounds_by == "its own vocoder"
+    assert {"dora", "alex"} <= set(voice.speakers) and voice.sounds_by == "the base vocoder"
     assert voice.unfolded.contract == MelContract() and not any("/" in str(fact) for fact in voice.unfolded.lineage.values())
     speech = voice.speak(TEXT)
     assert 0.5 < len(speech.samples) / speech.rate < 3 and 0.01 < np.abs(speech.samples).max() <= 1

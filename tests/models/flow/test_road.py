@@ -98,7 +98,7 @@ def test_fine_tuning_says_the_same_on_other_data(runs, config_of, make_corpus, t
 
 
 def test_what_is_released_says_nothing_of_this_machine(runs, tmp_path):
-    release(runs / "4_3/1", tmp_path / "weights/voice.safetensors")
+    release(runs / "4_3/1", tmp_path / "weights/voice.safetensors", small=True)
     given = load_checkpoint(tmp_path / "weights/voice.safetensors")
     made = load_checkpoint(runs / "4_3/1/checkpoints/final_full_model.pt")
     assert str(runs) in str(made.lineage) and str(runs) not in str(given.describe())
