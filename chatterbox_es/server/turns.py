@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -46,7 +45,7 @@ class Turns:
     async def pieces(self, pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
         """Each piece when it is its turn; the next is not begun before this one has been taken, so that a slow reader neither
         fills the memory nor keeps a thread."""
-        for _ in itertools.count():
+        while True:
             piece = await self.take(lambda: next(pieces, END))
             if piece is END:
                 return
