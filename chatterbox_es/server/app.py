@@ -32,7 +32,7 @@ from chatterbox_es.errors import UserError
 from chatterbox_es.server.api_error import ApiError
 from chatterbox_es.server.encoding import MEDIA_TYPES, Encoder
 from chatterbox_es.server.offered_voices import Offer, OfferedVoices
-from chatterbox_es.server.speech_request import SpeechRequest, read_request
+from chatterbox_es.server.speech_request import EVENTS, SpeechRequest, read_request
 from chatterbox_es.server.turns import Turns
 from chatterbox_es.speech.subtitles import written
 from chatterbox_es.speech.voice import Voice
@@ -91,7 +91,7 @@ class Server:
                 answer = await self.turns.take(lambda: with_times(asked, voice))
                 saying.end("whole")
                 return JSONResponse(answer)
-            pieces = self.turns.pieces(saying.encoded(voice))
+            pieces = self.turns.pieces(saying.sent(voice))
             first = await anext(pieces)
         except UserError as error:
             saying.end("refused")
@@ -157,6 +157,18 @@ class Saying:
         if content := encoder.finish():
             yield content
 
+    def sent(self, voice: Voice) -> Iterator[bytes]:
+        """What a client is sent: the bytes, or OpenAI's events with them in base64. Its counts of tokens are of characters and
+        of frames here."""
+        if self.asked.stream_format != EVENTS:
+            yield from self.encoded(voice)
+            return
+        for content in self.encoded(voice):
+            yield event(type="speech.audio.delta", audio=base64.b64encode(content).decode())
+        contract = voice.checkpoint.contract
+        read, made = len(self.asked.input), round(self.seconds * contract.sample_rate / contract.hop)
+        yield event(type="speech.audio.done", usage={"input_tokens": read, "output_tokens": made, "total_tokens": read + made})
+
     def end(self, how: str) -> None:
         """Give back its place, and write a line without a word of the text; once."""
         if self.is_over:
@@ -172,7 +184,9 @@ class Sound(StreamingResponse):
 
     def __init__(self, first: bytes, pieces: AsyncIterator[bytes], saying: Saying):
         ignored = {"Cache-Control": "no-store"}
-        super().__init__(self._joined(first, pieces), media_type=MEDIA_TYPES[saying.asked.response_format], headers=ignored)
+        asked = saying.asked
+        kind = "text/event-stream" if asked.stream_format == EVENTS else MEDIA_TYPES[asked.response_format]
+        super().__init__(self._joined(first, pieces), media_type=kind, headers=ignored)
         self.saying, self.how = saying, "left"
 
     async def _joined(self, first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -195,6 +209,11 @@ class Sound(StreamingResponse):
             self.how = f"failed ({type(error).__name__}: {error})"
         finally:
             self.saying.end(self.how)
+
+
+def event(**fields: Any) -> bytes:
+    """A server-sent event (WHATWG's HTML standard, 9.2)."""
+    return f"data: {json.dumps(fields)}\n\n".encode()
 
 
 def with_times(asked: SpeechRequest, voice: Voice) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from chatterbox_es.text.script import AUTO, Marks
 
 SLOWEST, FASTEST = 0.25, 4.0  # OpenAI's
 IGNORED = ("instructions", "stream", "user")  # of OpenAI's or its clients'; they have no meaning here
+AUDIO, EVENTS = "audio", "sse"  # how a sound is sent: as a file, or as server-sent events that hold parts of it
 OF_MANNER = ("pitch", "range", "energy", "temperature", "seed")
 
 
@@ -29,7 +30,7 @@ class SpeechRequest:
     model: str = ""
     response_format: str = MP3
     speed: float = 1.0
-    stream_format: str = "audio"
+    stream_format: str = AUDIO
     marks: str = AUTO  # of ours, as all below
     times: bool = False  # answer with JSON: the whole sound, and when each word is heard
     pitch: float = 0.0
@@ -103,7 +104,7 @@ def _value(name: str, value: Any) -> Any:
 def _check(request: SpeechRequest) -> None:
     if not SLOWEST <= request.speed <= FASTEST:
         raise ApiError(400, f"speed={request.speed:g}: must be from {SLOWEST:g} to {FASTEST:g}", "speed", "invalid_value")
-    for name, choices in (("response_format", FORMATS), ("marks", get_args(Marks)), ("stream_format", ("audio",))):
+    for name, choices in (("response_format", FORMATS), ("marks", get_args(Marks)), ("stream_format", (AUDIO, EVENTS))):
         if (value := getattr(request, name)) not in choices:
             raise ApiError(400, f"{name}={value[:40]}: must be one of {', '.join(choices)}", name, "invalid_value")
     try:

@@ -113,6 +113,18 @@ def test_every_format_holds_what_the_voice_says(kind, client, expected):
         assert levels[0] == pytest.approx(levels[1], rel=0.3)
 
 
+def test_events_hold_the_same_sound(port):
+    fields = {"input": TEXT, "voice": "alex", "response_format": "pcm"}
+    status, body, headers = ask(port, fields | {"stream_format": "sse"})
+    assert status == 200 and headers["Content-Type"].startswith("text/event-stream")
+    *parts, done = [json.loads(line.removeprefix("data: ")) for line in body.decode().split("\n\n")[:-1]]
+    assert {part["type"] for part in parts} == {"speech.audio.delta"} and done["type"] == "speech.audio.done"
+    sound = b"".join(base64.b64decode(part["audio"]) for part in parts)
+    assert sound == ask(port, fields)[1]
+    assert done["usage"] == {"input_tokens": len(TEXT), "output_tokens": len(sound) // 2 // 480,
+                             "total_tokens": len(TEXT) + len(sound) // 2 // 480}
+
+
 def test_sound_comes_before_all_of_it_is_made(client):
     with client.audio.speech.with_streaming_response.create(model="tts-1", voice="dora", input=LONG[:9000],
                                                             response_format="pcm") as answer:
@@ -169,7 +181,7 @@ def test_models_are_listed_and_found(client):
     ({"input": TEXT, "speed": "fast"}, 400, "speed", "must be a number"),
     ({"input": TEXT, "speed": True}, 400, "speed", "must be a number"),
     ({"input": TEXT, "response_format": "ogg"}, 400, "response_format", "must be one of mp3"),
-    ({"input": TEXT, "stream_format": "sse"}, 400, "stream_format", "must be one of audio"),
+    ({"input": TEXT, "stream_format": "ws"}, 400, "stream_format", "must be one of audio, sse"),
     ({"input": TEXT, "pitch": 99}, 400, "pitch", "from -24 to 24"),
     ({"input": TEXT, "seed": 1.5}, 400, "seed", "whole number"),
     ({"input": TEXT, "sped": 1}, 400, "sped", "did you mean speed"),

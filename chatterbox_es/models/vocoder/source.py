@@ -40,7 +40,7 @@ def pulses(f0: Tensor, phase: Tensor, rate: int) -> Tensor:
         (B, samples) float32.
     """
     count = (rate / 2 / f0).floor().clamp(min=1)
-    turn = torch.pi * phase.to(f0.dtype)
+    turn = torch.pi * (phase - phase.round()).to(f0.dtype)  # small on both sides of a peak, where rounding would be seen
     below = turn.sin()
     at_peak = below.abs() < 1e-4
     ratio = ((2 * count + 1) * turn).sin() / torch.where(at_peak, torch.ones_like(below), below)
