@@ -1,6 +1,7 @@
 """Ask people how a voice sounds: MOS, AB, CMOS and MUSHRA listening tests, in Spanish, in a browser.
 
     python -m chatterbox_es.listening_test build systems=mine:DIR,other:DIR reference=DIR method=mos out=TEST
+    python -m chatterbox_es.listening_test build evaluation=DIR method=cmos out=TEST     what evaluate run=A,B has written
     python -m chatterbox_es.listening_test serve test=TEST                  listeners open the address it prints
     python -m chatterbox_es.listening_test analyse test=TEST                means, intervals, exclusions, a page
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from chatterbox_es import command_line
 from chatterbox_es.errors import UserError
+from chatterbox_es.evaluation.sounds import RECORDINGS, REFERENCES
 from chatterbox_es.files import read_utf8
 from chatterbox_es.listening.analysis import analyse as analysis_of
 from chatterbox_es.listening.answers import DATABASE, gather
@@ -28,9 +30,10 @@ LONG_MINUTES = 30
 
 @dataclasses.dataclass
 class BuildOptions:
-    systems: str = dataclasses.field(metadata={"help": "NAME:DIR,NAME:DIR, each DIR with the same file names"})
     method: str = dataclasses.field(metadata={"help": "mos | ab | cmos | mushra"})
     out: str = command_line.path_field("a new folder for the test", default=dataclasses.MISSING)
+    systems: str = dataclasses.field(default="", metadata={"help": "NAME:DIR,NAME:DIR, each DIR with the same file names"})
+    evaluation: str = command_line.path_field("DIR of an evaluation: its voices and peers, against its recordings")
     reference: str = command_line.path_field("DIR of the natural recordings of the same sentences")
     anchor: bool = dataclasses.field(default=True, metadata={"help": "a low-passed copy of the reference, where there is one"})
     items: int | None = dataclasses.field(default=None, metadata={"help": "sentences, drawn by chance; none: all"})
@@ -68,15 +71,13 @@ def build(options: BuildOptions) -> None:
     out = Path(options.out)
     if (out / DATABASE).exists():
         raise UserError(f"out={out} holds answers to an earlier test: choose another folder")
-    systems = command_line.named_folders("systems", options.systems)
-    if not systems:
-        raise UserError("systems= names none: write NAME:DIR,NAME:DIR")
-    folders = systems | ({REFERENCE: Path(options.reference)} if options.reference else {})
+    systems, reference = _evaluated(options) if options.evaluation else _named(options)
+    folders = systems | ({REFERENCE: reference} if reference else {})
     common, lacking, files = stimuli.find_items(folders, options.missing)
     items, training = stimuli.choose_items(common, options.items, options.seed)
-    anchor = options.anchor and bool(options.reference)
+    anchor = options.anchor and reference is not None
     texts = _read_texts(Path(options.texts), items) if options.texts else {}
-    design = plan(options.method, list(systems), items, reference=bool(options.reference), anchor=anchor, heard=options.heard,
+    design = plan(options.method, list(systems), items, reference=reference is not None, anchor=anchor, heard=options.heard,
                   pairs=options.pairs, checks=options.checks, seed=options.seed, question=options.question, texts=texts)
     sounds = stimuli.read_sounds(files, [*items, training])
     complete, level = stimuli.complete(design, sounds)
@@ -91,6 +92,26 @@ def build(options: BuildOptions) -> None:
                               form=options.format, limit_mb=options.limit_mb, contact=options.contact)
     design.write(out)
     _describe(design, written, level, lacking, training in items, options.listeners)
+
+
+def _named(options: BuildOptions) -> tuple[dict[str, Path], Path | None]:
+    """The folders of the systems and of the reference that the command line names."""
+    systems = command_line.named_folders("systems", options.systems)
+    if not systems:
+        raise UserError("systems= names none: write NAME:DIR,NAME:DIR, or evaluation=DIR in its place")
+    return systems, Path(options.reference) if options.reference else None
+
+
+def _evaluated(options: BuildOptions) -> tuple[dict[str, Path], Path | None]:
+    """Likewise of an evaluation: all that were judged there, but the recordings' round trips."""
+    sounds = Path(options.evaluation) / "sounds"
+    if options.systems or options.reference:
+        raise UserError("evaluation= brings its systems and its reference: leave out systems= and reference=")
+    systems = {folder.name: folder for folder in sorted(sounds.glob("*/")) if folder.name not in REFERENCES}
+    if not systems:
+        raise UserError(f"evaluation={options.evaluation} holds no voice's sounds (sounds/NAME/): what python -m "
+                        "chatterbox_es.evaluate run=RUN out=DIR has written is wanted")
+    return systems, sounds / RECORDINGS if (sounds / RECORDINGS).is_dir() else None
 
 
 def _describe(design: Design, page: Path, level: float, lacking: list[str], trained_on_judged: bool,

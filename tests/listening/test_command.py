@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,18 @@ def test_build_serve_and_analyse_as_a_user_types_them(sounds, tmp_path, command)
     assert [estimate["name"] for estimate in content["all"]["conditions"]] == ["one", "two", "reference", "anchor"]
     assert sorted(path.name for path in (tmp_path / "test" / "results").iterdir()) == [
         "exclusions.csv", "means.csv", "ratings.csv", "results.html", "results.json"]
+
+
+def test_an_evaluation_brings_its_systems_and_its_reference(sounds, tmp_path, command):
+    for name, folder in {"recordings": "reference", "round trip": "reference", "outputs_4_3_a": "one", "b": "two"}.items():
+        shutil.copytree(sounds / folder, tmp_path / "heard" / "sounds" / name)
+    built = command("listening_test", "build", "evaluation=heard", "method=cmos", "out=test", "checks=0", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    design = Design.read(tmp_path / "test")
+    assert set(design.conditions) == {"b", "outputs_4_3_a", "reference"} and len(design.items) == 5
+    for wrong, words in ((["evaluation=nothing"], "voice's sounds"), (["evaluation=heard", "reference=a"], "leave out")):
+        output = command("listening_test", "build", *wrong, "method=cmos", "out=other", cwd=tmp_path)
+        assert output.returncode == 2 and words in output.stderr and not (tmp_path / "other").exists()
 
 
 def test_verbs_and_help(command, tmp_path):
