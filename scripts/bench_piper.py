@@ -4,8 +4,9 @@
 
 A text a line (what follows ``|`` is left out). Needs `piper-tts`, whose espeak-ng is asked in a process of its own. Prints, in
 Markdown, a row a dialect: the share of phones and marks that differ, and of sentences that are the same; then the commonest
-differences. With ``run`` also: the largest difference between the sounds of Piper's graph and of our own, without noise, of so
-many sentences whose tokens agree, and the seconds of processor that one of speech takes.
+differences. With ``run`` also, of so many sentences whose tokens agree, without chance: how far the samples of Piper's graph
+and of sherpa-onnx (where it is installed) are from those of our own engine, and the seconds of processor that one of speech
+takes.
 """
 
 import collections
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from chatterbox_es.runs.checkpoint_files import vocoder_beside, voice_file
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.onnx_export import export_voice, is_expressive
 from chatterbox_es.speech.onnx_voice import OnnxModel, start_session
-from chatterbox_es.speech.piper_export import export_piper, piper_voice
+from chatterbox_es.speech.piper_export import PIPER, SHERPA, TOKENS, export_piper, piper_voice
 from chatterbox_es.speech.piper_export import run as run_graph
 from chatterbox_es.text import FrontEnd, espeak
 from chatterbox_es.text.dialects import DIALECTS
@@ -101,34 +102,75 @@ def differing(one: list[str], two: list[str]) -> Iterator[tuple[list[str], list[
 
 
 def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
-    """The sounds of the graph of Piper and of our own, without noise."""
+    """The sounds of Piper's graph, and of sherpa-onnx with its own, beside those of our engine: all without chance."""
     checkpoint = voice_file(run)
     loaded = load_checkpoint(checkpoint)
     vocoder = vocoder_for(loaded.contract, vocoder_beside(checkpoint))
+    still = Manner(temperature=0.0, tau=0.0) if is_expressive(loaded) else Manner()
+    lines = ["| program | sentences | seconds of speech | largest difference of a sample | of its median sentence | sentences "
+             "above 1e-3 | processor, a second of speech |", "|---" * 7 + "|"]
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = Path(folder, "ours.onnx"), Path(folder, "piper.onnx")
-        export_voice(checkpoint, ours, vocoder=vocoder)
+        export_voice(checkpoint, Path(folder, "ours.onnx"), vocoder=vocoder)
+        own = OnnxModel(Path(folder, "ours.onnx"), 1)
+        expected = {text: (known, own(ids, still)[2]) for text, known, ids in agreeing(texts, dialect, count)}
         voice = piper_voice(checkpoint, vocoder, next(iter(loaded.model.get("speakers", ())), ""), dialect)
-        export_piper(voice, theirs)
-        own, session = OnnxModel(ours, 1), start_session(theirs, 1)
-        front_end = FrontEnd(dialect)
-        still = Manner(temperature=0.0, tau=0.0) if is_expressive(loaded) else Manner()
-        apart, said, samples_in_all, processor = 0.0, 0, 0, 0.0
-        for text, sentences in zip(texts, espeaks(texts, dialect), strict=True):
-            reading = front_end.read(text)
-            if len(sentences) != 1 or espeak.tokens_of(sentences[0], dialect) != reading.phonemes:
+        for kind, speaker in ((PIPER, in_piper), (SHERPA, in_sherpa)):
+            Path(folder, kind).mkdir()
+            export_piper(voice, Path(folder, kind, "model.onnx"), kind)
+            if (program := speaker(Path(folder, kind, "model.onnx"))) is None:
                 continue
-            known = [character for character in sentences[0] if character in espeak.NUMBER]
-            began = time.process_time()
-            samples = run_graph(session, known, (0, 1, 0))[0].squeeze()
-            processor += time.process_time() - began
-            apart = max(apart, float(np.abs(samples - own(reading.ids, still)[2]).max()))
-            said, samples_in_all = said + 1, samples_in_all + len(samples)
-            if said == count:
-                break
-    seconds = samples_in_all / loaded.contract.sample_rate
-    return (f"\n{said} sentences whose tokens agree, {seconds:.0f} s of speech: samples at most {apart:.1e} apart; "
-            f"{processor / seconds:.3f} s of processor a second, one thread")
+            name, say = program
+            apart, length, processor = [], 0, 0.0
+            for text, (known, samples) in expected.items():
+                began = time.process_time()
+                said = say(text, known)
+                processor += time.process_time() - began
+                apart.append(float(np.abs(said - samples).max()) if len(said) == len(samples) else float("inf"))
+                length += len(samples)
+            seconds = length / loaded.contract.sample_rate
+            lines.append(f"| {name} | {len(apart)} | {seconds:.0f} | {max(apart):.1e} | {np.median(apart):.1e} | "
+                         f"{sum(one > 1e-3 for one in apart)} | {processor / seconds:.3f} |")
+    return "\n" + "\n".join(lines)
+
+
+def agreeing(texts: Sequence[str], dialect: str, count: int) -> Iterator[tuple[str, list[str], tuple[int, ...]]]:
+    """So many texts of one sentence whose tokens agree: each with espeak-ng's characters and our ids."""
+    front_end, found = FrontEnd(dialect), 0
+    for text, sentences in zip(texts, espeaks(texts, dialect), strict=True):
+        reading = front_end.read(text)
+        if found < count and len(sentences) == 1 and espeak.tokens_of(sentences[0], dialect) == reading.phonemes:
+            found += 1
+            yield text, [character for character in sentences[0] if character in espeak.NUMBER], tuple(reading.ids)
+
+
+Program = tuple[str, Callable[[str, list[str]], np.ndarray]]
+
+
+def in_piper(model: Path) -> Program:
+    """The graph as piper-tts runs it: in onnxruntime."""
+    session = start_session(model, 1)
+    return "Piper's graph in onnxruntime", lambda text, known: run_graph(session, known, (0, 1, 0))[0].squeeze()
+
+
+def in_sherpa(model: Path) -> Program | None:
+    """sherpa-onnx from version 2 on, which brings an onnxruntime of its own; none where it is not installed."""
+    try:
+        import sherpa_onnx as sherpa
+    except ImportError:
+        return None
+    if int(sherpa.__version__.partition(".")[0]) < 2:
+        return None
+    of_model = sherpa.OfflineTtsVitsModelConfig(model=str(model), tokens=str(model.with_name(TOKENS)), noise_scale=0.0,
+                                                noise_scale_w=0.0)
+    speaker = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=of_model, num_threads=1)))
+
+    def say(text: str, known: list[str]) -> np.ndarray:
+        asked = sherpa.GenerationConfig()
+        asked.silence_scale = 1.0  # it shortens pauses otherwise
+        asked.phoneme_codepoints = [[ord(character) for character in known]]
+        return np.array(speaker.generate(text, asked).samples, np.float32)
+
+    return f"sherpa-onnx {sherpa.__version__}", say
 
 
 if __name__ == "__main__":
