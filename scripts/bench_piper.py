@@ -1,12 +1,12 @@
 """How well a voice in Piper reads: espeak-ng's phones, as the exported graph reads them, against those of our front end.
 
-    python scripts/bench_piper.py [texts=FILE] [dialects=castilian,latin_american] [run=RUN] [sentences=50]
+    python scripts/bench_piper.py [texts=FILE] [dialects=castilian,latin_american] [run=RUN] [sentences=50] [out=FOLDER]
 
 A text a line (what follows ``|`` is left out). Needs `piper-tts`, whose espeak-ng is asked in a process of its own. Prints, in
 Markdown, a row a dialect: the share of phones and marks that differ, and of sentences that are the same; then the commonest
 differences. With ``run`` also, of so many sentences whose tokens agree, without chance: how far the samples of Piper's graph
 and of sherpa-onnx (where it is installed) are from those of our own engine, and the seconds of processor that one of speech
-takes.
+takes. ``out`` keeps these sounds, a list of each program's beside them (file<TAB>words) that a recogniser can be given.
 """
 
 import collections
@@ -16,12 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from chatterbox_es import command_line
+from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.mel_vocoder import vocoder_for
@@ -61,7 +62,9 @@ def main() -> None:
         print(f"\n{dialect}: " + "; ".join(f"{ours or '–'} → {theirs or '–'} ({count}: {example})"
                                              for (ours, theirs), (count, example) in differences))
     if "run" in options:
-        print(sound(Path(options["run"]), texts, dialects[0], int(options.get("sentences", "50"))))
+        for dialect in dialects:
+            out = Path(options["out"], dialect) if "out" in options else None
+            print(sound(Path(options["run"]), texts, dialect, int(options.get("sentences", "50")), out))
 
 
 def espeaks(texts: Sequence[str], dialect: str) -> list[list[list[str]]]:
@@ -101,7 +104,7 @@ def differing(one: list[str], two: list[str]) -> Iterator[tuple[list[str], list[
             yield one[start:end], two[begin:stop], start
 
 
-def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
+def sound(run: Path, texts: Sequence[str], dialect: str, count: int, out: Path | None) -> str:
     """The sounds of Piper's graph, and of sherpa-onnx with its own, beside those of our engine: all without chance."""
     checkpoint = voice_file(run)
     loaded = load_checkpoint(checkpoint)
@@ -111,8 +114,9 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
              "above 1e-3 | processor, a second of speech |", "|---" * 7 + "|"]
     with tempfile.TemporaryDirectory() as folder:
         export_voice(checkpoint, Path(folder, "ours.onnx"), vocoder=vocoder)
-        own = OnnxModel(Path(folder, "ours.onnx"), 1)
+        own, rate = OnnxModel(Path(folder, "ours.onnx"), 1), loaded.contract.sample_rate
         expected = {text: (known, own(ids, still)[2]) for text, known, ids in agreeing(texts, dialect, count)}
+        keep(out, "ours", {text: samples for text, (_, samples) in expected.items()}, dialect, rate)
         voice = piper_voice(checkpoint, vocoder, next(iter(loaded.model.get("speakers", ())), ""), dialect)
         for kind, speaker in ((PIPER, in_piper), (SHERPA, in_sherpa)):
             Path(folder, kind).mkdir()
@@ -120,17 +124,28 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int) -> str:
             if (program := speaker(Path(folder, kind, "model.onnx"))) is None:
                 continue
             name, say = program
-            apart, length, processor = [], 0, 0.0
-            for text, (known, samples) in expected.items():
-                began = time.process_time()
-                said = say(text, known)
-                processor += time.process_time() - began
-                apart.append(float(np.abs(said - samples).max()) if len(said) == len(samples) else float("inf"))
-                length += len(samples)
-            seconds = length / loaded.contract.sample_rate
+            began = time.process_time()
+            said = {text: say(text, known) for text, (known, _) in expected.items()}
+            processor = time.process_time() - began
+            keep(out, kind, said, dialect, rate)
+            apart = [float(np.abs(said[text] - samples).max()) if len(said[text]) == len(samples) else float("inf")
+                     for text, (_, samples) in expected.items()]
+            seconds = sum(map(len, said.values())) / rate
             lines.append(f"| {name} | {len(apart)} | {seconds:.0f} | {max(apart):.1e} | {np.median(apart):.1e} | "
                          f"{sum(one > 1e-3 for one in apart)} | {processor / seconds:.3f} |")
-    return "\n" + "\n".join(lines)
+    return f"\n{dialect}, without chance:\n\n" + "\n".join(lines)
+
+
+def keep(out: Path | None, name: str, said: Mapping[str, np.ndarray], dialect: str, rate: int) -> None:
+    """Write what one program said, and the list of it."""
+    if out is not None:
+        front_end, lines = FrontEnd(dialect), []
+        (out / name).mkdir(parents=True, exist_ok=True)
+        for number, (text, samples) in enumerate(said.items()):
+            file = out / name / f"{number:03d}.wav"
+            write_audio(file, samples, rate)
+            lines.append(f"{file}\t{front_end.read(text).words}\n")
+        (out / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
 
 
 def agreeing(texts: Sequence[str], dialect: str, count: int) -> Iterator[tuple[str, list[str], tuple[int, ...]]]:

@@ -28,23 +28,27 @@ def phase_of(f0: Tensor, rate: int, place: int = 0, known: float = 0.0) -> Tenso
 
 
 def pulses(f0: Tensor, phase: Tensor, rate: int) -> Tensor:
-    """Band-limited pulses of unit power: all harmonics below half of the ``rate``, of equal amplitude and in phase.
+    """Band-limited pulses of unit power: all harmonics up to half of the ``rate``, in phase, of equal amplitude but for the
+    highest, which fades out as it nears that: a sample does not depend on how F0 is rounded.
 
     The sum of K cosines has a closed form (Dirichlet's kernel), so that it costs the same for any number of them.
 
     Args:
-        f0: (B, samples) Hz, above 0.
+        f0: (B, samples) Hz, above 0 and at most a quarter of the rate.
         phase: (B, samples) cycles.
 
     Returns:
         (B, samples) float32.
     """
-    count = (rate / 2 / f0).floor().clamp(min=1)
+    room = rate / 2 / f0
+    count = room.floor()
     turn = torch.pi * (phase - phase.round()).to(f0.dtype)  # small on both sides of a peak, where rounding would be seen
     below = turn.sin()
-    at_peak = below.abs() < 1e-4
-    ratio = ((2 * count + 1) * turn).sin() / torch.where(at_peak, torch.ones_like(below), below)
-    return (torch.where(at_peak, 2 * count + 1, ratio) - 1) / (2 * count).sqrt()
+    at_peak = below.abs() < 1e-7
+    ratio = ((2 * count - 1) * turn).sin() / torch.where(at_peak, torch.ones_like(below), below)
+    all_but_highest = torch.where(at_peak, 2 * count - 1, ratio) - 1
+    highest = 2 * (room - count) * (2 * count * turn).cos()
+    return (all_but_highest + highest) / (2 * (room - 1)).sqrt()
 
 
 def noise_table(lines: int, seed: int = 0) -> Tensor:
