@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.runs import checkpoint_files
 from chatterbox_es.training.tracking import Tracker
+from tests.fork_server import COMMANDS, ForkServer
 
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
 settings.register_profile("same_examples", derandomize=True, deadline=None)
@@ -105,16 +106,37 @@ def features(config_of: Callable[..., Config]) -> FeatureSet:
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., subprocess.CompletedProcess]:
-    """``python -m chatterbox_es.MODULE …`` as a user runs it, in ``cwd``; nothing is checked, everything is returned."""
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with ForkServer(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def command(fork_server: ForkServer) -> Callable[..., subprocess.CompletedProcess]:
+    """``python -m chatterbox_es.MODULE …`` as a user runs it, in ``cwd``; nothing is checked, everything is returned.
+
+    A process that has imported everything forks it, which saves seconds; one that is to find other packages is begun anew.
+    """
+    began_with = dict(os.environ)
+
     def run(module: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-        paths = [environment.pop("PYTHONPATH", ""), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-        machine = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONIOENCODING": "utf-8",
-                   "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-        return subprocess.run([sys.executable, "-m", f"chatterbox_es.{module}", *arguments], cwd=cwd, text=True,
-                              capture_output=True, encoding="utf-8", timeout=900, env=os.environ | machine | environment)
+        if module not in COMMANDS or "PYTHONPATH" in environment:
+            return begun_anew(module, *arguments, cwd=cwd, **environment)
+        changed = {name: os.environ.get(name) for name in began_with.keys() | os.environ.keys()
+                   if os.environ.get(name) != began_with.get(name) and not name.startswith("PYTEST")}
+        ended = fork_server.run(module, *arguments, cwd=cwd, environment=changed | environment, cpu_seconds=900)
+        return subprocess.CompletedProcess([module, *arguments], ended.returncode, ended.out, ended.errors)
 
     return run
+
+
+def begun_anew(module: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """The same by an interpreter of its own."""
+    paths = [environment.pop("PYTHONPATH", ""), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    machine = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONIOENCODING": "utf-8",
+               "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    return subprocess.run([sys.executable, "-m", f"chatterbox_es.{module}", *arguments], cwd=cwd, text=True,
+                          capture_output=True, encoding="utf-8", timeout=900, env=os.environ | machine | environment)
 
 
 class Road(NamedTuple):

@@ -28,8 +28,10 @@ from typing import Any, NamedTuple, Self
 
 CPU_SECONDS = 300  # of one command, before it is ended
 SECONDS = 1500  # likewise by the clock, for one that waits for ever: a busy machine's are long
-PRELOADED = ("train", "prepare", "lint", "phonemize", "synthesize", "export", "evaluate", "refine", "listening_test", "review",
-             "select", "demo", "models.fase4.recipe", "selection.sweeper", "runs.report", "listening.page", "listening.stimuli")
+COMMANDS = ("train", "prepare", "lint", "phonemize", "synthesize", "export", "evaluate", "refine", "listening_test", "review",
+            "select", "demo", "serve")
+PRELOADED = (*COMMANDS, "models.fase4.recipe", "models.flow.recipe", "models.vocoder.recipe", "selection.sweeper",
+             "runs.report", "listening.page", "listening.stimuli")
 
 
 class Ended(NamedTuple):
@@ -137,13 +139,18 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _child(module: str, arguments: list[str], cwd: str, file_bytes: int | None = None,
-           encoding: str = "utf-8", environment: dict[str, str] | None = None, cpu_seconds: int = CPU_SECONDS,
+           encoding: str = "utf-8", environment: dict[str, str | None] | None = None, cpu_seconds: int = CPU_SECONDS,
            memory: int | None = None) -> int:
-    """The command's process: with files of ``file_bytes`` and ``memory`` bytes at most, in a terminal of an encoding."""
+    """The command's process: with files of ``file_bytes`` and ``memory`` bytes at most, in a terminal of an encoding. Of the
+    ``environment`` a variable that is None is taken away."""
     signal.alarm(SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    os.environ.update(environment or {})
+    for name, value in (environment or {}).items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     os.chdir(cwd)
+    sys.path[0] = cwd  # as python -m has it
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if file_bytes is not None:

@@ -13,9 +13,8 @@ from tests.fork_server import ForkServer
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    with ForkServer(tmp_path_factory.mktemp("home")) as server:
-        yield server
+def server(fork_server: ForkServer) -> ForkServer:
+    return fork_server
 
 
 @pytest.fixture(scope="session")
