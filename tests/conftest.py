@@ -3,6 +3,7 @@
 import collections
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ from tests.fork_server import COMMANDS, ForkServer
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
 settings.register_profile("same_examples", derandomize=True, deadline=None)
 settings.load_profile("same_examples")
+
+# Where the tests themselves were begun in the background, Ctrl-C would be ignored by all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -110,7 +110,7 @@ seen(event="finished", step=step)
 """
 
 # In place of cp: a slow network, and one that can be made to fail.
-SLOW_CP = """#!/usr/bin/env python3
+SLOW_CP = f"""#!{sys.executable} -SE
 import os, sys, time
 *_, source, target = sys.argv
 if "/bucket/" in target:
