@@ -36,9 +36,12 @@ class PitchHead(nn.Module):
         likely = logits[..., :CLASSES].sigmoid()
         best = likely.argmax(-1, keepdim=True)
         places = torch.arange(CLASSES, device=logits.device)
-        near = likely * ((places - best).abs() <= NEAR)
         # From the best class on, so that rounding is that of a small number: phases are sums of it over minutes.
-        offset = (near * (places - best)).sum(-1) / near.sum(-1).clamp(min=1e-9)
+        away = places - best
+        near = (likely * (away.abs() <= NEAR)).square()
+        # Two classes may be as likely as each other, and which is the best hang on rounding; their middle does not.
+        middle = _mean(near, away)
+        offset = _mean(likely * (NEAR + 1 - (away - middle[..., None]).abs()).clamp(0, 1), away)
         return self.logs[best[..., 0]].exp() * (offset * STEP).exp()
 
     def loss(self, logits: Tensor, f0: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,3 +56,8 @@ class PitchHead(nn.Module):
         of_class = functional.binary_cross_entropy_with_logits(logits[..., :CLASSES], target, reduction="none").sum(-1)
         of_voicing = functional.binary_cross_entropy_with_logits(logits[..., CLASSES], voiced, reduction="none")
         return of_class * voiced, of_voicing
+
+
+def _mean(weights: Tensor, values: Tensor) -> Tensor:
+    """Over the last dimension; 0 where nothing weighs."""
+    return (weights * values).sum(-1) / weights.sum(-1).clamp(min=1e-9)

@@ -40,7 +40,8 @@ def test_as_many_samples_as_the_frames_stand_for(vocoder, frames):
     assert samples.shape == (1, frames * CONTRACT.hop)
     assert samples.isfinite().all()
     assert samples.dtype == torch.float32
-    assert torch.equal(vocoder.vocode(speechlike(frames)), samples[0])
+    # Fourier transforms of some libraries hang on where in memory the samples lie.
+    torch.testing.assert_close(vocoder.vocode(speechlike(frames)), samples[0], atol=1e-6, rtol=0)
 
 
 def test_the_same_mels_give_the_same_samples(vocoder):
@@ -168,6 +169,20 @@ def test_f0_lies_between_classes_and_keeps_to_one_octave():
     assert (1200 * (head.f0(logits) / hertz).log2()).abs().max() < 3  # cents
     either = torch.maximum(likely[:, 1], 0.5 * likely[:, 2])  # a frame that might be 220 Hz, and is rather 119
     assert head.f0(torch.cat([either.logit(eps=1e-6), torch.ones(1, 1)], 1)[:, None]).item() == pytest.approx(119, rel=1e-2)
+
+
+def test_f0_does_not_depend_on_which_of_two_classes_is_the_best():
+    """Where two are as likely as each other, rounding decides, and every later sample's phase hangs on F0."""
+    head, chance = PitchHead(80, 8, torch.nn.Identity()), torch.Generator().manual_seed(0)
+    noise = -6 + 0.5 * torch.randn(20, len(head.logs) + 1, generator=chance)
+    places = torch.arange(len(head.logs))
+    lower = torch.randint(10, 180, (20, 1), generator=chance)
+    noise[:, :-1] = torch.logaddexp(noise[:, :-1], 3 - 0.5 * (places - lower - 0.5) ** 2)
+    one, other = noise.clone(), noise.clone()
+    one.scatter_(1, lower, noise.gather(1, lower + 1) + 1e-6)
+    other.scatter_(1, lower, noise.gather(1, lower + 1) - 1e-6)
+    torch.testing.assert_close(head.f0(one[None]), head.f0(other[None]), rtol=2e-6, atol=0)
+    assert not torch.equal(one[:, :-1].argmax(1), other[:, :-1].argmax(1))
 
 
 def test_f0_is_learnt_from_mels_of_tones():
