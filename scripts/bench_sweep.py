@@ -26,8 +26,8 @@ import optuna
 from chatterbox_es import command_line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.append(str(REPOSITORY / "tests"))
-from conftest import TINY, write_corpus  # noqa: E402, they are the tests'
+sys.path.append(str(REPOSITORY))
+from tests.conftest import TINY, write_corpus  # noqa: E402, they are the tests'
 
 LR = "phase.lr=tag(log,interval(1e-5,3e-2))"
 
