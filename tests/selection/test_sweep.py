@@ -271,12 +271,12 @@ def test_all_trials_of_4_3_start_from_one_text_encoder(road, command, arguments,
 
 
 def test_a_budget_ends_a_study(command, arguments, tmp_path):
-    result = command("train", "-m", "sweep=4_2", *arguments("phase.lr=interval(1e-4,1e-2)", "train.samples=0"),
-                     "sweep.n_trials=500", "sweep.budget=8s", "sweep.select=false", cwd=tmp_path)
+    written = arguments("phase.lr=interval(1e-4,1e-2)", "train.samples=0", "train.epochs=1")
+    result = command("train", "-m", "sweep=4_2", *written, "sweep.n_trials=500", "sweep.budget=8s", "sweep.select=false",
+                     cwd=tmp_path)
     said = result.stdout + result.stderr
+    assert result.returncode == 0, said  # a trial's only validation is its last, so that none is pruned on a busy machine
     study = optuna.load_study(study_name="4_2_folder", storage=f"sqlite:///{tmp_path}/outputs/studies/4_2_folder/study.db")
-    has_finished = any(trial.state is optuna.trial.TrialState.COMPLETE for trial in study.trials)
-    assert result.returncode == (0 if has_finished else 2), said  # a busy machine may spend it on a trial that is pruned
     assert 0 < len(ended(study)) < 500
     assert spent(study) >= 8
     assert "not begun" in said
