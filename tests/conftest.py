@@ -16,12 +16,13 @@ import soundfile
 import torch
 from hypothesis import settings
 
+from chatterbox_es.__main__ import COMMANDS
 from chatterbox_es.config import Config, compose
 from chatterbox_es.dataset.feature_set import FeatureSet
 from chatterbox_es.dataset.preparation.prepare import prepare
 from chatterbox_es.runs import checkpoint_files
 from chatterbox_es.training.tracking import Tracker
-from tests.fork_server import COMMANDS, ForkServer
+from tests.fork_server import ForkServer
 
 # Every run tries the same examples, so that a change is judged by itself; tests marked slow look for new ones.
 settings.register_profile("same_examples", derandomize=True, deadline=None)

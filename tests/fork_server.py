@@ -26,10 +26,10 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from chatterbox_es.__main__ import COMMANDS
+
 CPU_SECONDS = 300  # of one command, before it is ended
 SECONDS = 1500  # likewise by the clock, for one that waits for ever: a busy machine's are long
-COMMANDS = ("train", "prepare", "lint", "phonemize", "synthesize", "export", "evaluate", "refine", "listening_test", "review",
-            "select", "demo", "serve")
 PRELOADED = (*COMMANDS, "models.fase4.recipe", "models.flow.recipe", "models.vocoder.recipe", "selection.sweeper",
              "runs.report", "listening.page", "listening.stimuli")
 
@@ -146,8 +146,9 @@ def _child(module: str, arguments: list[str], cwd: str, file_bytes: int | None =
     signal.alarm(SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     for name, value in (environment or {}).items():
-        os.environ.pop(name, None)
-        if value is not None:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
             os.environ[name] = value
     os.chdir(cwd)
     sys.path[0] = cwd  # as python -m has it
