@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from said_texts import DEMO, keep, texts_of
 
 from chatterbox_es import command_line
-from chatterbox_es.audio.waveform import write_audio
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.mel_vocoder import vocoder_for
@@ -32,11 +32,10 @@ from chatterbox_es.speech.onnx_export import export_voice, is_expressive
 from chatterbox_es.speech.onnx_voice import OnnxModel, start_session
 from chatterbox_es.speech.piper_export import PIPER, SHERPA, TOKENS, export_piper, piper_voice
 from chatterbox_es.speech.piper_export import run as run_graph
-from chatterbox_es.text import FrontEnd, espeak
+from chatterbox_es.text import FrontEnd, Reading, espeak
 from chatterbox_es.text.dialects import DIALECTS
 from chatterbox_es.text.symbols import PHONES, PUNCTUATION
 
-TEXTS = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 PHONEMIZE = """
 import json, sys
 from piper.phonemize_espeak import EspeakPhonemizer
@@ -48,9 +47,7 @@ COMMONEST = 12
 
 def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    file = Path(options.get("texts", TEXTS))
-    lines = (line.partition("|")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
-    texts = [line for line in lines if line and not line.startswith("#")]
+    texts = texts_of(options.get("texts", DEMO))
     dialects = options.get("dialects", ",".join(DIALECTS)).split(",")
     found = {dialect: compared(texts, dialect) for dialect in dialects}
     print("| dialect | espeak-ng's | phones | differ | marks | differ | sentences that are the same |\n" + "|---" * 7 + "|")
@@ -115,8 +112,9 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int, out: Path |
     with tempfile.TemporaryDirectory() as folder:
         export_voice(checkpoint, Path(folder, "ours.onnx"), vocoder=vocoder)
         own, rate = OnnxModel(Path(folder, "ours.onnx"), 1), loaded.contract.sample_rate
-        expected = {text: (known, own(ids, still)[2]) for text, known, ids in agreeing(texts, dialect, count)}
-        keep(out, "ours", {text: samples for text, (_, samples) in expected.items()}, dialect, rate)
+        sentences = list(agreeing(texts, dialect, count))
+        expected = [own(reading.ids, still)[2] for reading, _ in sentences]
+        said = {"ours": expected}
         voice = piper_voice(checkpoint, vocoder, next(iter(loaded.model.get("speakers", ())), ""), dialect)
         for kind, speaker in ((PIPER, in_piper), (SHERPA, in_sherpa)):
             Path(folder, kind).mkdir()
@@ -125,37 +123,28 @@ def sound(run: Path, texts: Sequence[str], dialect: str, count: int, out: Path |
                 continue
             name, say = program
             began = time.process_time()
-            said = {text: say(text, known) for text, (known, _) in expected.items()}
+            said[kind] = [say(reading.text, known) for reading, known in sentences]
             processor = time.process_time() - began
-            keep(out, kind, said, dialect, rate)
-            apart = [float(np.abs(said[text] - samples).max()) if len(said[text]) == len(samples) else float("inf")
-                     for text, (_, samples) in expected.items()]
-            seconds = sum(map(len, said.values())) / rate
+            apart = [float(np.abs(one - other).max()) if len(one) == len(other) else float("inf")
+                     for one, other in zip(said[kind], expected, strict=True)]
+            seconds = sum(map(len, said[kind])) / rate
             lines.append(f"| {name} | {len(apart)} | {seconds:.0f} | {max(apart):.1e} | {np.median(apart):.1e} | "
                          f"{sum(one > 1e-3 for one in apart)} | {processor / seconds:.3f} |")
+        if out is not None:
+            for program, sounds in said.items():
+                keep(out, program, [(reading.words, samples) for (reading, _), samples in zip(sentences, sounds, strict=True)],
+                     rate)
     return f"\n{dialect}, without chance:\n\n" + "\n".join(lines)
 
 
-def keep(out: Path | None, name: str, said: Mapping[str, np.ndarray], dialect: str, rate: int) -> None:
-    """Write what one program said, and the list of it."""
-    if out is not None:
-        front_end, lines = FrontEnd(dialect), []
-        (out / name).mkdir(parents=True, exist_ok=True)
-        for number, (text, samples) in enumerate(said.items()):
-            file = out / name / f"{number:03d}.wav"
-            write_audio(file, samples, rate)
-            lines.append(f"{file}\t{front_end.read(text).words}\n")
-        (out / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
-
-
-def agreeing(texts: Sequence[str], dialect: str, count: int) -> Iterator[tuple[str, list[str], tuple[int, ...]]]:
-    """So many texts of one sentence whose tokens agree: each with espeak-ng's characters and our ids."""
+def agreeing(texts: Sequence[str], dialect: str, count: int) -> Iterator[tuple[Reading, list[str]]]:
+    """So many texts of one sentence whose tokens agree: our reading, and espeak-ng's characters."""
     front_end, found = FrontEnd(dialect), 0
     for text, sentences in zip(texts, espeaks(texts, dialect), strict=True):
         reading = front_end.read(text)
         if found < count and len(sentences) == 1 and espeak.tokens_of(sentences[0], dialect) == reading.phonemes:
             found += 1
-            yield text, [character for character in sentences[0] if character in espeak.NUMBER], tuple(reading.ids)
+            yield reading, [character for character in sentences[0] if character in espeak.NUMBER]
 
 
 Program = tuple[str, Callable[[str, list[str]], np.ndarray]]

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from said_texts import DEMO, keep, texts_of
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.f0 import world
@@ -21,7 +22,6 @@ from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voices import load_voice
 
-TEXTS = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 FEWEST_WORDS = 6  # of a sentence that has a melody
 
 
@@ -29,9 +29,7 @@ def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
     voice = load_voice(Path(options.get("run", "base")), speaker=options.get("speaker", ""))
     higher, seeds = float(options.get("pitch", "3")), int(options.get("seeds", "10"))
-    lines = (line.partition("|")[0].strip()
-             for line in Path(options.get("texts", TEXTS)).read_text(encoding="utf-8").splitlines())
-    texts = [line for line in lines if line and not line.startswith("#") and len(line.split()) >= FEWEST_WORDS]
+    texts = [text for text in texts_of(options.get("texts", DEMO)) if len(text.split()) >= FEWEST_WORDS]
     texts = [texts[place] for place in np.linspace(0, len(texts) - 1, int(options.get("sentences", "20"))).astype(int)]
     usual = [voice.speak(text, manner=Manner(temperature=0.0)) for text in texts]
     moved = [voice.speak(text, manner=Manner(temperature=0.0, pitch=higher)) for text in texts]
@@ -44,7 +42,7 @@ def main() -> None:
           "least")
     if "out" in options:
         for name, said in (("usual", usual), ("moved", moved), ("seeds", sayings)):
-            keep(Path(options["out"]), name, said)
+            keep(Path(options["out"]), name, [(speech.reading.words, speech.samples) for speech in said], said[0].rate)
 
 
 def semitones(speech: Speech) -> np.ndarray:
@@ -68,17 +66,6 @@ def contour(speech: Speech) -> np.ndarray:
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean((one - other) ** 2)))
-
-
-def keep(folder: Path, name: str, said: list[Speech]) -> None:
-    """Write some sayings, and the list of them."""
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    lines = []
-    for number, speech in enumerate(said):
-        file = folder / name / f"{number:03d}.wav"
-        speech.save(file)
-        lines.append(f"{file}\t{speech.reading.words}\n")
-    (folder / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
