@@ -45,9 +45,9 @@ def _hann(away: np.ndarray) -> np.ndarray:
 
 
 def harmonics_at(table: Tensor, pitch: Tensor) -> Tensor:
-    """Rows of a `harmonic_mels` for ``pitch`` (frames,) in semitones above 1 Hz, between two in straight lines: (frames,
+    """Rows of a `harmonic_mels` for ``pitch`` (frames,) in semitones above `LOWEST`, between two in straight lines: (frames,
     bins)."""
-    place = ((pitch - LOWEST) / STEP).clamp(min=0.0).clamp(max=ROWS - 1.001)
+    place = (pitch / STEP).clamp(min=0.0).clamp(max=ROWS - 1.001)
     below = place.floor()
     row = below.long()
     return torch.lerp(table[row], table[row + 1], (place - below)[:, None])

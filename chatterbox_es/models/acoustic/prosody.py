@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatterbox_es.models.acoustic.alignment import frame_positions
-from chatterbox_es.models.acoustic.harmonics import ROWS, harmonics_at
+from chatterbox_es.models.acoustic.harmonics import LOWEST, ROWS, harmonics_at
 from chatterbox_es.models.acoustic.packing import Packing
 from chatterbox_es.models.acoustic.token_predictor import TokenPredictor
 
@@ -25,7 +25,7 @@ DRAWN = 3  # values of a token that are drawn: duration, pitch, energy
 COMPONENTS = 4  # of each mixture
 LEAST_DEVIATION = 0.1  # of a component, so that durations, which are whole frames, have no density without bound
 LARGEST = 6.0  # deviations: where quantiles are looked for
-HALVINGS = 20  # of that range
+HALVINGS = 12  # of that range
 TEMPERATURE = 0.8  # of speech where nothing else is said
 # How alike the noises of neighbouring tokens are, of duration, pitch and energy: a melody goes on over a syllable and more, a
 # sound's length is nearly its own.
@@ -72,7 +72,7 @@ class TokenProsody:
     pitch: Tensor  # 0 where unvoiced
     voiced: Tensor  # 1 or 0
     energy: Tensor
-    height: Tensor  # pitch again, in semitones above 1 Hz
+    height: Tensor  # pitch again, in semitones above `LOWEST`: above 1 Hz rounding would be coarser
 
     def stretched(self, text: Packing, durations: Tensor, frames: int | None = None) -> Tensor:
         """(frames, 4): pitch, voicing, energy and height of each frame. They are what they are in a token's middle and go
@@ -104,15 +104,20 @@ class Mixtures:
         return (self.log_weights - 0.5 * away.square() - self.deviations.log() - 0.5 * math.log(2 * math.pi)).logsumexp(2)
 
     def quantiles(self, normal: Tensor) -> Tensor:
-        """The values (tokens, values) below which as much lies as below ``normal`` of a normal distribution, by bisection."""
+        """The values (tokens, values) below which as much lies as below ``normal`` of a normal distribution: by bisection, and
+        straight on between the last two ends. So they hardly move where rounding decides which half is taken."""
         share = self._below(normal)
         low, high = torch.full_like(normal, -LARGEST), torch.full_like(normal, LARGEST)
+        below_low, below_high = torch.zeros_like(normal), torch.ones_like(normal)
         weights = self.log_weights.exp()
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            is_below = (weights * self._below((middle[..., None] - self.means) / self.deviations)).sum(2) < share
+            found = (weights * self._below((middle[..., None] - self.means) / self.deviations)).sum(2)
+            is_below = found < share
             low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
-        return (low + high) / 2
+            below_low, below_high = torch.where(is_below, found, below_low), torch.where(is_below, below_high, found)
+        between = (share - below_low) / (below_high - below_low).clamp(min=1e-9)
+        return torch.lerp(low, high, between.clamp(0, 1))
 
     @staticmethod
     def _below(normal: Tensor) -> Tensor:
@@ -149,9 +154,9 @@ class Prosody(nn.Module):
         pitch, count, energy = (sums[ends] - sums[ends - durations]).unbind(1)
         is_voiced = (count > 0.5 * durations).float()
         pitch_mean, pitch_spread, energy_mean, energy_spread = statistics.unbind(1)
-        height = (pitch / count.clamp(min=1)).float()
-        return TokenProsody((height - pitch_mean) / pitch_spread * is_voiced, is_voiced,
-                            ((energy / durations).float() - energy_mean) / energy_spread, height)
+        mean = pitch / count.clamp(min=1)
+        return TokenProsody((mean.float() - pitch_mean) / pitch_spread * is_voiced, is_voiced,
+                            ((energy / durations).float() - energy_mean) / energy_spread, (mean - LOWEST).float())
 
     def predict(self, states: Tensor, text: Packing) -> tuple[Mixtures, Tensor]:
         """The distributions of duration (its logarithm, relative to the expected one), pitch and energy, and the logit of being
@@ -174,7 +179,7 @@ class Prosody(nn.Module):
         mean = (pitch * voiced).sum() / voiced.sum().clamp(min=1)
         pitch = mean + (pitch - mean) * controls.range + controls.pitch / statistics[1]
         return longer.exp(), TokenProsody(pitch * voiced, voiced, energy + controls.energy / statistics[3],
-                                          statistics[0] + pitch * statistics[1])
+                                          statistics[0] - LOWEST + pitch * statistics[1])
 
     def loss(self, states: Tensor, text: Packing, recorded: TokenProsody, log_durations: Tensor, durations: Tensor) -> Tensor:
         """(tokens,) negative log-likelihood of the recorded prosody; ``log_durations`` are the expected ones."""
@@ -190,7 +195,7 @@ class Prosody(nn.Module):
         takes them, voiced frames have their own pitch: mels then have their harmonics where they are told."""
         pitch, voiced, energy, height = prosody.stretched(text, durations, frames).unbind(1)
         if recorded is not None:
-            own = recorded[:, 0].float() / UNIT
-            height = torch.where(own > 0, own, height)
+            own = recorded[:, 0]
+            height = torch.where(own > 0, (own - LOWEST * UNIT) / UNIT, height)
         harmonics = harmonics_at(self.harmonics, height) * voiced[:, None]
         return self.embedding(torch.cat([torch.stack([pitch, voiced, energy], 1), harmonics], 1))
