@@ -49,13 +49,14 @@ class Ended(NamedTuple):
 class ForkServer:
     """The process that forks."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *modules: str):
+        """``modules`` of the package: what it imports beside the commands."""
         self.home = folder
         environment = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUTF8": "1", "HOME": str(folder),
                        "NUMBA_CACHE_DIR": str(folder / "numba"), "MPLCONFIGDIR": str(folder / "matplotlib")}
         root = str(Path(__file__).resolve().parent.parent)
         self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            [sys.executable, __file__, *modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
             env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))})
 
     def __enter__(self) -> Self:
@@ -94,7 +95,7 @@ def serve() -> None:
     """Commands from standard input, a line each, and how they ended to standard output."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    for name in PRELOADED:
+    for name in (*PRELOADED, *sys.argv[1:]):
         with contextlib.suppress(ImportError):
             importlib.import_module(f"chatterbox_es.{name}")
     for line in sys.stdin:
@@ -142,7 +143,7 @@ def _child(module: str, arguments: list[str], cwd: str, file_bytes: int | None =
            encoding: str = "utf-8", environment: dict[str, str | None] | None = None, cpu_seconds: int = CPU_SECONDS,
            memory: int | None = None) -> int:
     """The command's process: with files of ``file_bytes`` and ``memory`` bytes at most, in a terminal of an encoding. Of the
-    ``environment`` a variable that is None is taken away."""
+    ``environment`` a variable that is None is taken away; what its PYTHONPATH adds hides nothing that is imported already."""
     signal.alarm(SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     for name, value in (environment or {}).items():
@@ -151,7 +152,8 @@ def _child(module: str, arguments: list[str], cwd: str, file_bytes: int | None =
         else:
             os.environ[name] = value
     os.chdir(cwd)
-    sys.path[0] = cwd  # as python -m has it
+    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [cwd, *(path for path in added if path and path not in sys.path)]  # as python -m has it
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if file_bytes is not None:

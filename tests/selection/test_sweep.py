@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -55,30 +56,27 @@ def is_filled_once(study: optuna.Study, n_trials: int) -> bool:
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory):
+def postgres():
     """The address of a database on a real server."""
     if POSTGRES is None:
         pytest.skip("no PostgreSQL server is installed (/usr/lib/postgresql/*/bin)")
     pytest.importorskip("psycopg", reason="psycopg, the PostgreSQL driver, is not installed")
-    folder = tmp_path_factory.mktemp("postgres")
     root = os.geteuid() == 0  # the server refuses to run as root
-    if root:
-        if subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode:
-            pytest.skip("a PostgreSQL server does not run as root, and there is no user postgres")
-        for parent in (folder, *folder.parents[:3]):
-            if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-                parent.chmod(0o755)
-        subprocess.run(["chown", "postgres", folder], check=True)
+    if root and subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode:
+        pytest.skip("a PostgreSQL server does not run as root, and there is no user postgres")
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if root else []
     port = str(20_000 + os.getpid() % 20_000)
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others, by whatever other pytest begins
+        if root:
+            subprocess.run(["chown", "postgres", folder], check=True)
 
-    def server(program: str, *arguments: str) -> None:
-        subprocess.run([*as_user, str(POSTGRES / program), *arguments], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        def server(program: str, *arguments: str) -> None:
+            subprocess.run([*as_user, str(POSTGRES / program), *arguments], check=True, cwd=folder, stdout=subprocess.DEVNULL)
 
-    server("initdb", "-D", "db", "-U", "tester", "-A", "trust")
-    server("pg_ctl", "-D", "db", "-w", "-l", "server.log", "-o", f"-p {port} -k {folder} -h 127.0.0.1 -F", "start")
-    yield f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
-    server("pg_ctl", "-D", "db", "-m", "immediate", "stop")
+        server("initdb", "-D", "db", "-U", "tester", "-A", "trust")
+        server("pg_ctl", "-D", "db", "-w", "-l", "server.log", "-o", f"-p {port} -k {folder} -h 127.0.0.1 -F", "start")
+        yield f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+        server("pg_ctl", "-D", "db", "-m", "immediate", "stop")
 
 
 # ---- who takes part, and what is killed

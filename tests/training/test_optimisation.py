@@ -40,7 +40,7 @@ def test_the_optimiser_sees_gradients_unscaled_once_and_clipped(phase, kind, ste
     check_what_the_optimiser_sees(lambda precision: run_of(precision, phase, kind=kind, clip=0.05), step)
 
 
-@pytest.mark.parametrize("phase", ["4_2", "4_3"])
+@pytest.mark.parametrize("phase", [pytest.param("4_2", marks=pytest.mark.slow), "4_3"])
 def test_two_hundred_steps_in_fp16_end_where_those_in_fp32_end(phase):
     check_two_hundred_steps(lambda precision: run_of(precision, phase), step_of(sixteen_sentences()))
 

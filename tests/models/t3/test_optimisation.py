@@ -38,6 +38,7 @@ def test_the_optimiser_sees_gradients_unscaled_once_and_clipped(phase, kind, run
     check_what_the_optimiser_sees(lambda precision: run_of(precision, phase, kind=kind, clip=0.01), step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_two_hundred_steps_in_fp16_end_where_those_in_fp32_end(phase, run_of, step):
     check_two_hundred_steps(lambda precision: run_of(precision, phase), step)

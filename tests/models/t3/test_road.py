@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from chatterbox_es.models.families import load_checkpoint, recipe_of
 from chatterbox_es.models.t3.validation import utterance_values
 from chatterbox_es.models.t3.weights import load_t3
 from chatterbox_es.runs.run_directory import RunDirectory, read_card
+from tests.fork_server import ForkServer
 
 HERE = Path(__file__).resolve().parent
 CODEC = "codec=standin_codec:load"
@@ -33,9 +35,17 @@ FAST = ("hw.threads=1", "hw.precision=32-true", "model.lora_dropout=0", "model.p
         "phase.lr=3e-3", "train.epochs=2", "model.rank=4")  # fmt: skip
 
 
-def run_command(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command_of(module, *arguments), cwd=cwd, text=True, capture_output=True, encoding="utf-8",
-                          timeout=900, env=environment())
+@pytest.fixture(scope="module")
+def run_command(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """A command that finds the stand-in, forked: Hugging Face's packages alone take seconds to import."""
+    with ForkServer(tmp_path_factory.mktemp("home"), "models.t3.recipe", "models.t3.preparation", "speech.t3_voice",
+                    "models.t3.lora") as server:
+        def run(module: str, *arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
+            ended = server.run(module, *arguments, cwd=cwd, environment={"PYTHONPATH": environment()["PYTHONPATH"]} | more,
+                               cpu_seconds=900)
+            return subprocess.CompletedProcess([module, *arguments], ended.returncode, ended.out, ended.errors)
+
+        yield run
 
 
 def command_of(module: str, *arguments: str) -> list[str]:
@@ -61,7 +71,7 @@ class Road(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory, make_corpus, make_weights) -> Road:
+def road(tmp_path_factory, make_corpus, make_weights, run_command) -> Road:
     folder = tmp_path_factory.mktemp("chatterbox")
     weights = make_weights(folder / "weights")
     corpus = make_corpus(folder / "corpus")
@@ -74,7 +84,7 @@ def road(tmp_path_factory, make_corpus, make_weights) -> Road:
     return Road(folder, weights, arguments, *runs)
 
 
-def test_tokens_are_prepared_once_and_kept_small(road):
+def test_tokens_are_prepared_once_and_kept_small(road, run_command):
     card, = road.folder.glob("outputs/prepared/*/tokens-*/card.json")
     told = json.loads(card.read_text(encoding="utf-8"))
     assert told["tags"] == {"mexican": "es-mx"} and told["left_out"] == {}
@@ -118,7 +128,7 @@ def test_phase_4_2_keeps_what_it_trains_and_the_rest_stays_as_published(road):
     assert torch.equal(merged["text_head.weight"][tag], published["text_head.weight"][10])
 
 
-def test_a_run_ended_half_way_goes_on_to_the_same_weights(road, tmp_path):
+def test_a_run_ended_half_way_goes_on_to_the_same_weights(road, tmp_path, run_command):
     """Two of four epochs, ended; gone on with: bit for bit the run that was not ended."""
     longer = [*road.arguments, "train.epochs=4", "train.samples=0", f"outputs={tmp_path}", "data.prepared=outputs/prepared"]
     well(run_command("train", "phase=4_2", *longer, cwd=road.folder))
@@ -140,7 +150,7 @@ def test_a_run_ended_half_way_goes_on_to_the_same_weights(road, tmp_path):
     assert whole.keys() == resumed.keys() and all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_run_goes_on_in_its_own_precision_alone(road, tmp_path):
+def test_a_run_goes_on_in_its_own_precision_alone(road, tmp_path, run_command):
     """Its frozen weights are kept in the type that is computed in: in another they would be others."""
     arguments = [*road.arguments, f"outputs={tmp_path}", "data.prepared=outputs/prepared", "train.samples=0", "train.epochs=30",
                  "phase.validate_every=1"]
@@ -173,7 +183,7 @@ def test_two_processes_have_the_losses_of_one(road, tmp_path, phase):
             assert two.get(key, 0) == pytest.approx(one.get(key, 0), rel=1e-4)
 
 
-def test_weights_that_moved_are_found_and_others_are_refused(road, tmp_path, make_weights):
+def test_weights_that_moved_are_found_and_others_are_refused(road, tmp_path, make_weights, run_command):
     moved = shutil.copytree(road.weights, tmp_path / "moved")
     arguments = [argument for argument in road.arguments if not argument.startswith("model.weights=")]
     arguments += [f"outputs={tmp_path / 'outputs'}", "data.prepared=outputs/prepared", "train.samples=0", "train.epochs=1",
@@ -184,7 +194,7 @@ def test_weights_that_moved_are_found_and_others_are_refused(road, tmp_path, mak
     assert refused.returncode == 2 and "holds another T3" in refused.stdout + refused.stderr
 
 
-def test_checkpoints_are_chosen_and_speak(road):
+def test_checkpoints_are_chosen_and_speak(road, run_command):
     chosen = well(run_command("select", "outputs/4_2", "outputs/4_3", "by=val_loss", "average=0", "threads=1", cwd=road.folder))
     assert "best by val_loss" in chosen.stdout
     best = road.folder / "outputs/best"
@@ -202,13 +212,13 @@ def test_checkpoints_are_chosen_and_speak(road):
     (["reference=nowhere.wav"], "reference=nowhere.wav cannot be used"), (["speaker=Eva"], "speaker=Eva is not known"),
     (["weights=nowhere"], "weights=DIR"),
 ])  # fmt: skip
-def test_what_a_voice_cannot_do_is_said(road, arguments, said):
+def test_what_a_voice_cannot_do_is_said(road, arguments, said, run_command):
     run = road.adapters if "weights" in said else road.whole
     output = run_command("synthesize", "text=Hola.", "out=x.wav", f"run={run}", CODEC, *arguments, cwd=road.folder)
     assert output.returncode == 2 and said in output.stderr and "Traceback" not in output.stderr
 
 
-def test_code_that_a_file_names_is_not_run(road, tmp_path):
+def test_code_that_a_file_names_is_not_run(road, tmp_path, run_command):
     """A checkpoint, and the configuration of a run whose tokens are gone, name a module: whoever reads them decides."""
     (tmp_path / "hostile.py").write_text("from pathlib import Path\nPath('mark').touch()\nfrom standin_codec import load\n")
     run = shutil.copytree(road.whole, tmp_path / "outputs/4_3/run")
@@ -221,9 +231,8 @@ def test_code_that_a_file_names_is_not_run(road, tmp_path):
     assert "hostile:load" in config
 
     def command(module, *arguments, **more):
-        return subprocess.run(command_of(module, f"run={run}" if module != "select" else str(run), *arguments), cwd=tmp_path,
-                              text=True, capture_output=True, timeout=900,
-                              env=environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{environment()['PYTHONPATH']}"} | more)
+        return run_command(module, f"run={run}" if module != "select" else str(run), *arguments, cwd=tmp_path,
+                           PYTHONPATH=f"{tmp_path}{os.pathsep}{environment()['PYTHONPATH']}", **more)
 
     for refused in (command("synthesize", "text=Hola.", "out=x.wav"), command("evaluate", "measures=prosody"),
                     command("select", "average=0", "threads=1")):
@@ -237,7 +246,7 @@ def test_code_that_a_file_names_is_not_run(road, tmp_path):
     well(command("synthesize", "text=Hola.", "out=x.wav", "temperature=1", CHATTERBOX_CODEC="hostile:load"))
 
 
-def test_a_run_is_exported_for_resembles_loader_and_for_peft(road, tmp_path):
+def test_a_run_is_exported_for_resembles_loader_and_for_peft(road, tmp_path, run_command):
     out = tmp_path / "spanish"
     well(run_command("export", f"run={road.adapters}", f"out={out}", cwd=road.folder))
     state = load_file(out / "t3_mtl23ls_v2.safetensors")
@@ -253,7 +262,7 @@ def test_a_run_is_exported_for_resembles_loader_and_for_peft(road, tmp_path):
     assert refused.returncode == 2 and "all of T3" in refused.stderr
 
 
-def test_a_voice_is_evaluated_beside_its_recordings(road):
+def test_a_voice_is_evaluated_beside_its_recordings(road, run_command):
     output = well(run_command("evaluate", f"run={road.whole}", "measures=prosody", "out=judged", CODEC, cwd=road.folder))
     rows = [json.loads(line) for line in (road.folder / "judged/rows.jsonl").read_text(encoding="utf-8").splitlines()]
     systems = {row["system"] for row in rows}
@@ -261,13 +270,13 @@ def test_a_voice_is_evaluated_beside_its_recordings(road):
     assert all(row["metrics"] for row in rows), [row["failures"] for row in rows]
 
 
-def test_runs_of_both_kinds_are_reviewed_together(road):
+def test_runs_of_both_kinds_are_reviewed_together(road, run_command):
     listed = well(run_command("review", cwd=road.folder)).stdout
     assert "4_2" in listed and "4_3" in listed
     well(run_command("review", "format=html", f"out={road.folder / 'report.html'}", str(road.whole), cwd=road.folder))
 
 
-def test_other_vocabularies_and_phases_are_refused_by_name(road, tmp_path):
+def test_other_vocabularies_and_phases_are_refused_by_name(road, tmp_path, run_command):
     plain = [argument for argument in road.arguments if "dialect_tags" not in argument]
     other = run_command("train", "phase=4_3", *plain, f"train.encoder={road.adapters}", cwd=road.folder)
     assert other.returncode == 2 and "vocabulary" in other.stdout + other.stderr
@@ -290,7 +299,7 @@ SHARED = HERE.parent.parent.parent / "shared/corpora/dona"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the recordings of ../shared/corpora/dona")
-def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_weights):
+def test_twenty_real_utterances_are_learnt_by_heart(tmp_path, monkeypatch, make_weights, run_command):
     """4_2, then 4_3 ended by a limit of steps and gone on with: 99 % of the speech tokens of 20 recordings."""
     rows = [line.split("|")[0] for line in (SHARED / "metadata.csv").read_text(encoding="utf-8").splitlines()]
     files = {row: next(SHARED.glob(f"wavs/{row}.*")) for row in rows}
