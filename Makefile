@@ -6,8 +6,8 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_DOCS := $(VENV)/.installed-docs
 
-# Most tests wait for one process of the command line: two at a time take half as long as one after the other.
-TEST_PROCESSES ?= 2
+# Most tests wait for a process of the command line, and some for a clock: three at a time keep two cores busy.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 # Resemble's Chatterbox as published, without the old versions (torch 2.6 and others) that it asks for.
