@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from said_texts import DEMO, keep, texts_of
+from said_texts import keep
 
 from chatterbox_es import command_line
+from chatterbox_es.corpus.espeak_demo import SENTENCES, read_sentences
 from chatterbox_es.errors import UserError
 from chatterbox_es.models.families import load_checkpoint
 from chatterbox_es.models.mel_vocoder import vocoder_for
@@ -47,7 +48,7 @@ COMMONEST = 12
 
 def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    texts = texts_of(options.get("texts", DEMO))
+    texts = [sentence.text for sentence in read_sentences(Path(options.get("texts", SENTENCES)))]
     dialects = options.get("dialects", ",".join(DIALECTS)).split(",")
     found = {dialect: compared(texts, dialect) for dialect in dialects}
     print("| dialect | espeak-ng's | phones | differ | marks | differ | sentences that are the same |\n" + "|---" * 7 + "|")

@@ -14,10 +14,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from said_texts import DEMO, keep, texts_of
+from said_texts import keep
 
 from chatterbox_es import command_line
 from chatterbox_es.audio.f0 import world
+from chatterbox_es.corpus.espeak_demo import SENTENCES, read_sentences
 from chatterbox_es.speech.manner import Manner
 from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voices import load_voice
@@ -29,7 +30,8 @@ def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
     voice = load_voice(Path(options.get("run", "base")), speaker=options.get("speaker", ""))
     higher, seeds = float(options.get("pitch", "3")), int(options.get("seeds", "10"))
-    texts = [text for text in texts_of(options.get("texts", DEMO)) if len(text.split()) >= FEWEST_WORDS]
+    texts = [sentence.text for sentence in read_sentences(Path(options.get("texts", SENTENCES)))
+             if len(sentence.text.split()) >= FEWEST_WORDS]
     texts = [texts[place] for place in np.linspace(0, len(texts) - 1, int(options.get("sentences", "20"))).astype(int)]
     usual = [voice.speak(text, manner=Manner(temperature=0.0)) for text in texts]
     moved = [voice.speak(text, manner=Manner(temperature=0.0, pitch=higher)) for text in texts]

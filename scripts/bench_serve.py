@@ -17,16 +17,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
 
 from chatterbox_es import command_line
+from chatterbox_es.corpus.espeak_demo import read_sentences
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import commit
 
-SENTENCES = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 LETTERS = 60
 SLOW_BYTES = 2000  # a second
 
@@ -115,8 +114,7 @@ async def load(port: int, texts: list[str], options: Options,
 
 def main() -> None:
     options = command_line.parse(Options, sys.argv[1:], __doc__)
-    lines = [line.strip() for line in SENTENCES.read_text(encoding="utf-8").splitlines()]
-    texts = [line for line in lines if abs(len(line) - LETTERS) <= 12]
+    texts = [sentence.text for sentence in read_sentences() if abs(len(sentence.text) - LETTERS) <= 12]
     before = os.getloadavg()[0]
     process = subprocess.Popen([sys.executable, "-m", "chatterbox_es.serve", f"run={options.run}", "port=0",
                                 f"threads={options.threads}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

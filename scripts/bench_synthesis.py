@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from chatterbox_es import command_line
+from chatterbox_es.corpus.espeak_demo import read_sentences
 from chatterbox_es.errors import UserError
 from chatterbox_es.runs.run_directory import commit
 from chatterbox_es.speech.manner import Manner
@@ -28,7 +29,6 @@ from chatterbox_es.speech.options import GRIFFIN_LIM, VoiceOptions
 from chatterbox_es.speech.voice import Voice
 from chatterbox_es.speech.voices import ENGINES, load_voice
 
-SENTENCES = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 LONG = 400  # characters
 
 
@@ -37,8 +37,8 @@ def main() -> None:
     if "run" not in options:
         raise UserError(f"which voice? run=PATH\n{__doc__}")
     torch.set_num_threads(int(options.get("threads", 2)))
-    lines = [line.strip() for line in SENTENCES.read_text(encoding="utf-8").splitlines() if line.strip()]
-    texts = [lines[place] for place in np.linspace(0, len(lines) - 1, int(options.get("sentences", 20))).astype(int)]
+    sentences = [sentence.text for sentence in read_sentences()]
+    texts = [sentences[place] for place in np.linspace(0, len(sentences) - 1, int(options.get("sentences", 20))).astype(int)]
     print(f"commit {commit()}, {torch.get_num_threads()} threads, load before: {os.getloadavg()[0]:.1f}, "
           f"{len(texts)} sentences")
     print("| engine | start | mels (bar: ≤ 0.01) | processor | sound (bar: ≤ 0.1) | processor | first sound |")
@@ -50,7 +50,7 @@ def main() -> None:
         voices[engine] = voice = load_voice(Path(options["run"]), engine=engine)
         start = time.perf_counter() - began
         mute = load_voice(Path(options["run"]), engine=engine, options=VoiceOptions(vocoder=GRIFFIN_LIM))
-        print(row(engine, voice, mute, start, texts, " ".join(lines)[:LONG], int(options.get("repeats", 5))), flush=True)
+        print(row(engine, voice, mute, start, texts, " ".join(sentences)[:LONG], int(options.get("repeats", 5))), flush=True)
     if len(voices) == len(ENGINES):
         print(compare(voices["torch"], voices["onnx"].acoustic, texts))
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from chatterbox_es import command_line
+from chatterbox_es.corpus.espeak_demo import read_sentences
 from chatterbox_es.errors import UserError
 from chatterbox_es.evaluation.recognisers import load_recogniser
 from chatterbox_es.evaluation.sphinx import Sphinx
 from chatterbox_es.runs.run_directory import commit
 from chatterbox_es.speech.speech import Speech
 from chatterbox_es.speech.voices import load_voice
-
-SENTENCES = Path(__file__).resolve().parent.parent / "chatterbox_es/corpus/demo_sentences.txt"
 
 
 @dataclasses.dataclass
@@ -37,8 +36,8 @@ def main() -> None:
     sphinx = load_recogniser(options.recogniser, voice.front_end.dialect.name)
     if not isinstance(sphinx, Sphinx):
         raise UserError(f"recogniser={options.recogniser}: only PocketSphinx aligns; write pocketsphinx:DIR")
-    lines = [line.strip() for line in SENTENCES.read_text(encoding="utf-8").splitlines() if line.strip()]
-    texts = [lines[place] for place in np.linspace(0, len(lines) - 1, options.sentences).astype(int)]
+    sentences = [sentence.text for sentence in read_sentences()]
+    texts = [sentences[place] for place in np.linspace(0, len(sentences) - 1, options.sentences).astype(int)]
     away, failed = [], 0
     for text in texts:
         try:

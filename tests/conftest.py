@@ -130,8 +130,7 @@ def command(fork_server: ForkServer) -> Callable[..., subprocess.CompletedProces
             return begun_anew(module, *arguments, cwd=cwd, **environment)
         changed = {name: os.environ.get(name) for name in began_with.keys() | os.environ.keys()
                    if os.environ.get(name) != began_with.get(name) and not name.startswith("PYTEST")}
-        ended = fork_server.run(module, *arguments, cwd=cwd, environment=changed | environment, cpu_seconds=900)
-        return subprocess.CompletedProcess([module, *arguments], ended.returncode, ended.out, ended.errors)
+        return fork_server.completed(module, *arguments, cwd=cwd, environment=changed | environment)
 
     return run
 

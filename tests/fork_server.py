@@ -72,6 +72,12 @@ class ForkServer:
         self.process.stdin.flush()
         return Ended(**json.loads(self.process.stdout.readline()))
 
+    def completed(self, module: str, *arguments: str, cwd: Path,
+                  environment: dict[str, str | None]) -> subprocess.CompletedProcess:
+        """The same of a command that may take long, told as `subprocess` does."""
+        ended = self.run(module, *arguments, cwd=cwd, environment=environment, cpu_seconds=3 * CPU_SECONDS)
+        return subprocess.CompletedProcess([module, *arguments], ended.returncode, ended.out, ended.errors)
+
 
 def drop_rights() -> None:
     """Let permissions hold for root too, here and in what is started here: without the capabilities that override them.

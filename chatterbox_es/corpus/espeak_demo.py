@@ -43,9 +43,9 @@ class Sentence(NamedTuple):
     spoken: str
 
 
-def read_sentences() -> list[Sentence]:
-    """The project's sentences in order; blank lines and lines that begin with `#` are none."""
-    lines = SENTENCES.read_text(encoding="utf-8").splitlines()
+def read_sentences(file: Path = SENTENCES) -> list[Sentence]:
+    """The project's sentences in order, or those of another file; blank lines and lines that begin with `#` are none."""
+    lines = file.read_text(encoding="utf-8").splitlines()
     parts = [line.strip().partition("|") for line in lines if line.strip() and not line.startswith("#")]
     return [Sentence(text, spoken or text) for text, _, spoken in parts]
 

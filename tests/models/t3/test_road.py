@@ -38,12 +38,9 @@ FAST = ("hw.threads=1", "hw.precision=32-true", "model.lora_dropout=0", "model.p
 @pytest.fixture(scope="module")
 def run_command(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
     """A command that finds the stand-in, forked: Hugging Face's packages alone take seconds to import."""
-    with ForkServer(tmp_path_factory.mktemp("home"), "models.t3.recipe", "models.t3.preparation", "speech.t3_voice",
-                    "models.t3.lora") as server:
+    with ForkServer(tmp_path_factory.mktemp("home"), "models.t3.recipe", "speech.t3_voice") as server:
         def run(module: str, *arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
-            ended = server.run(module, *arguments, cwd=cwd, environment={"PYTHONPATH": environment()["PYTHONPATH"]} | more,
-                               cpu_seconds=900)
-            return subprocess.CompletedProcess([module, *arguments], ended.returncode, ended.out, ended.errors)
+            return server.completed(module, *arguments, cwd=cwd, environment={"PYTHONPATH": environment()["PYTHONPATH"]} | more)
 
         yield run
 
